@@ -1,0 +1,41 @@
+// Every bound in one table, the unit in the name (R9). What an option may change has its default here and its bounds in config.ts.
+
+export const LIMITS = {
+  // records and batches
+  recordBytesMax: 1_000_000,
+  keyBytesMax: 65_536,
+  jsonDepthMax: 64,
+  jsonBytesMax: 8 * 1024 * 1024,
+  lineBytesMax: 16 * 1024 * 1024,
+  batchBytesMax: 900_000,
+  batchRecordsMax: 50_000,
+  // a task's input
+  taskBatchRecords: 1_000,
+  queueRecordsHigh: 4_000,
+  queueBytesHigh: 8 * 1024 * 1024,
+  // the epoch
+  commitIntervalMs: 100,
+  epochRecordsMax: 200_000,
+  epochBytesMax: 64 * 1024 * 1024,
+  sendBufferBytesHigh: 32 * 1024 * 1024,
+  commitTimeoutMs: 60_000,
+  stopTimeoutMs: 10_000,
+  // state
+  cacheEntriesMax: 100_000,
+  restoreBatchBytes: 4 * 1024 * 1024,
+  scanChunkEntries: 1_000,
+  tombstoneRetentionMs: 7 * 86_400_000,
+  // talking to a log
+  connectTimeoutMs: 10_000,
+  requestTimeoutMs: 70_000,
+  fetchWaitMs: 500,
+  fetchBytesMax: 16 * 1024 * 1024,
+  fetchPartitionBytesMax: 4 * 1024 * 1024,
+  transactionTimeoutMs: 60_000,
+  stableOffsetsTimeoutMs: 60_000,
+  sessionTimeoutMs: 45_000,
+  rebalanceTimeoutMs: 60_000,
+  heartbeatMs: 3_000,
+  // tombstones, dead letters
+  stacktraceBytesMax: 4_096,
+} as const

@@ -1,0 +1,97 @@
+// What an operator is: a function from its site (its place in a task's program) to the functions that take its inputs. Synchronous;
+// it reads and writes stores through views and hands results to `forward`. One small file an operator; index.ts has the table.
+//
+// Invariants
+// 1. An operator holds no state of its own that matters after a crash: state is in stores; what it caches it can rebuild.
+// 2. Whatever it does for one record is undone when it throws (the task rolls the stores back and drops what was staged).
+// 3. For a stream `old` is undefined. For a table `value` null is a tombstone, and `old` is the row before, null when there was none,
+//    or always null where the node's `sendsOld` is false.
+import type { Headers } from '../base/record.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import type { PlanNode } from '../topology/plan-types.ts'
+
+export type Push = (key: any, value: any, timestamp: number, old: any) => void
+
+/** The input record that is being processed; one mutable object a task. Operators read it. */
+export interface RecordContext {
+  topic: string
+  partition: number
+  offset: number
+  /** The record's timestamp after the source's extractor. */
+  timestamp: number
+  headers: Headers
+  key: unknown
+  /** The key's bytes as they came, and the serde that read them: whoever uses the same serde object on the same key need not encode. */
+  keyBytes: Buffer | null
+  keySerde: AnySerde | null
+  value: unknown
+  valueBytes: Buffer | null
+  valueSerde: AnySerde | null
+  /** Greatest timestamp that the task has processed; -1 before the first. */
+  streamTime: number
+}
+
+export interface Row<V> {
+  readonly value: V
+  readonly timestamp: number
+}
+
+/** A key-value store as operators see it: typed, through overlay, cache and disk. A null value is never stored. */
+export interface StoreView<K = any, V = any> {
+  readonly name: string
+  get(key: K): Row<V> | null
+  put(key: K, value: V, timestamp: number): void
+  delete(key: K, timestamp: number): void
+  /** Raw bytes, for operators with formats of their own. */
+  getBytes(key: Buffer): Row<Buffer> | null
+  putBytes(key: Buffer, value: Buffer | null, timestamp: number): void
+  /** All rows whose key begins with these bytes, in the order of the bytes. May suspend the record (the task reads them
+   *  from disk and runs the record again). */
+  prefixBytes(prefix: Buffer): readonly (readonly [key: Buffer, row: Row<Buffer>])[]
+  /** The key's bytes: the input record's own when it is the same key under the same serde. */
+  encodeKey(key: K): Buffer
+  decodeKey(bytes: Buffer): K
+  encodeValue(value: V): Buffer
+  decodeValue(bytes: Buffer): V
+}
+
+/** The present row of a table, kept or computed from its parents. */
+export type TableGetter = (key: any) => Row<any> | null
+
+export interface Counter {
+  n: number
+}
+
+export interface Site {
+  readonly node: PlanNode
+  readonly context: RecordContext
+  /** The task's partition number. */
+  readonly partition: number
+  /** To all children, depth first. */
+  readonly forward: Push
+  /** To child i alone (split). */
+  forwardTo(child: number): Push
+  /** A store that the node owns, by index in node.stores. */
+  store(index: number): StoreView
+  /** The present row of the table at this input. */
+  getter(input: number): TableGetter
+  /** Stages a record; partition null: murmur2 of the key, without a key the task's own partition. Headers: the input's. */
+  send(topic: string, partition: number | null, key: Buffer | null, value: Buffer | null, timestamp: number): void
+  /** Number of partitions of a topic. May suspend the record for a topic never seen. */
+  partitionsOf(topic: string): number
+  /** The user's function, its throws named after the operator (STREAM_CALLBACK). */
+  guard<F extends (...args: any[]) => any>(fn: F): F
+  /** A counter in the node's metrics: 'dropped', 'stale', 'duplicate', ... */
+  counter(name: string): Counter
+}
+
+export interface Instance {
+  /** One a parent. */
+  readonly inputs: readonly Push[]
+  /** For tables: their present row. Absent: the node is no table. */
+  readonly getter?: TableGetter
+  /** Stores (index in node.stores) that input i reads by the record's own key: what the task prefetches for a batch. */
+  readonly reads?: readonly (readonly number[])[]
+}
+
+export type Operator = (site: Site) => Instance

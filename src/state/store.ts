@@ -1,0 +1,65 @@
+// The port of a key-value state store: committed bytes on some disk, nothing uncommitted ever (R1). One writer, no transactions
+// but the one atomic `apply`. Implementations: memory.ts, leveldb.ts; both pass test/contract/store.contract.ts.
+//
+// Invariants
+// 1. `apply` writes all entries and the checkpoint or nothing of them.
+// 2. What `getSync`, `getMany` and `scan` answer was applied, byte for byte; damage is an error STREAM_STORE_DAMAGED, never a wrong value (R6).
+// 3. After the first such error the store refuses every further call; whoever holds it closes it, sets it aside and restores (R5).
+
+export interface Stored {
+  readonly value: Buffer
+  /** Epoch ms of the record that wrote it. */
+  readonly timestamp: number
+}
+
+/** One write of an epoch; a null value deletes. */
+export interface Write {
+  readonly key: Buffer
+  readonly value: Buffer | null
+  readonly timestamp: number
+}
+
+/** Up to which changelog offset the content goes: the next offset to restore. -1: a store without a changelog. */
+export interface Checkpoint {
+  readonly changelogOffset: number
+}
+
+/** Keys in the order of their bytes; `from` and `to` inclusive, null for an open end. */
+export interface ScanRange {
+  readonly from: Buffer | null
+  readonly to: Buffer | null
+  /** `to` itself is left out (for prefix ends). */
+  readonly toExclusive?: boolean
+  readonly reverse?: boolean
+}
+
+export interface StateStore {
+  readonly name: string
+  /** True when the content outlives the process. */
+  readonly durable: boolean
+  /** What the last `apply` said; null: an empty, never written store. */
+  checkpoint(): Checkpoint | null
+  getSync(key: Buffer): Stored | undefined
+  /** One answer a key, in their order. */
+  getMany(keys: readonly Buffer[]): Promise<(Stored | undefined)[]>
+  /** Chunks of at most LIMITS.scanChunkEntries, from a snapshot taken at the call. */
+  scan(range: ScanRange): AsyncIterable<readonly (readonly [key: Buffer, stored: Stored])[]>
+  apply(writes: readonly Write[], checkpoint: Checkpoint): Promise<void>
+  /** Approximate number of bytes on disk or in memory. */
+  sizeBytes(): Promise<number>
+  /** A clean close; a durable store remembers that it was clean (R8). */
+  close(): Promise<void>
+}
+
+export interface OpenedStore {
+  readonly store: StateStore
+  /** Set when a damaged store was found and moved aside (`*.damaged`): the store is empty and must be restored. */
+  readonly rebuilt: string | null
+}
+
+/** Opens and sets aside stores of one process. `task` is `<sub-topology>_<partition>`. */
+export interface StoreProvider {
+  open(task: string, store: string, persistent: boolean): Promise<OpenedStore>
+  /** Moves a closed store's files away, so that the next `open` is empty. The reason goes to the log. */
+  setAside(task: string, store: string, reason: string): Promise<void>
+}

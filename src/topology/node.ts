@@ -1,0 +1,168 @@
+// The program as frozen data: what the DSL builds and the plan lowers. Nodes have no behaviour; functions over them are in
+// validate.ts, plan.ts, fingerprint.ts, describe.ts. The `kind` of a node is the name of its operator in src/operators.
+//
+// Invariants
+// 1. `id` is the node's index in `Topology.nodes`; parents come before children; children run in the order of their ids.
+// 2. A node with `store` owns that store; a store name belongs to one node.
+// 3. Functions are users' callbacks, value first and key second; nothing here calls them.
+import type { AnySerde } from '../serde/serde.ts'
+
+export type Fn = (...args: any[]) => any
+export type OffsetReset = 'earliest' | 'latest'
+export type JoinType = 'inner' | 'left' | 'outer'
+
+/** A key-value store of a node. `generated`: the user gave no name (the plan says so). */
+export interface StoreSpec {
+  readonly name: string
+  readonly key: AnySerde
+  readonly value: AnySerde
+  readonly generated: boolean
+  readonly persistent: boolean
+  readonly changelog: boolean
+}
+
+interface Base {
+  readonly id: number
+  /** Unique: `filter-3`, or the name the user gave. Errors name it. */
+  readonly name: string
+  readonly parents: readonly number[]
+  /** Serdes of what the node puts out; null where it is not known (then json() at the next boundary). */
+  readonly key: AnySerde
+  readonly value: AnySerde
+  /** The output's key may differ from the input's: a stateful operator below must repartition. Set by the builder. */
+  readonly keyChanged: boolean
+}
+
+export interface SourceNode extends Base {
+  readonly kind: 'source'
+  readonly topics: readonly string[] | RegExp
+  readonly timestamp: Fn | null
+  readonly offsetReset: OffsetReset
+}
+
+export interface SinkNode extends Base {
+  readonly kind: 'sink'
+  /** A topic, or a function (value, key, record) => topic. */
+  readonly topic: string | Fn
+  /** (value, key, partitions) => partition; null: murmur2 of the key. */
+  readonly partition: Fn | null
+  /** The user said `{loop: true}`: reading and writing the same topic is meant. */
+  readonly loop: boolean
+}
+
+export interface StatelessNode extends Base {
+  readonly kind: 'filter' | 'filterNot' | 'map' | 'mapValues' | 'flatMap' | 'flatMapValues' | 'selectKey' | 'peek' | 'forEach'
+  readonly fn: Fn
+}
+
+/** Passes on unchanged: `merge` of streams (several parents), `toStream` (new values only), `branch` (one output of a split). */
+export interface PassNode extends Base {
+  readonly kind: 'merge' | 'toStream' | 'branch'
+}
+
+/** Its children are `branch` nodes: child i takes what predicate i is first to accept; a last child without predicate the rest. */
+export interface SplitNode extends Base {
+  readonly kind: 'split'
+  readonly predicates: readonly Fn[]
+  readonly hasDefault: boolean
+}
+
+/** An explicit `repartition()`; the plan puts implicit ones where a changed key meets state. */
+export interface RepartitionNode extends Base {
+  readonly kind: 'repartition'
+  readonly partitions: number | null
+  readonly topicName: string | null
+}
+
+/** `t.table` and `toTable`: the latest value per key. store null: nothing needs it kept (the plan may materialise it). */
+export interface ToTableNode extends Base {
+  readonly kind: 'toTable'
+  readonly store: StoreSpec | null
+}
+
+export interface TableStatelessNode extends Base {
+  readonly kind: 'tableFilter' | 'tableFilterNot' | 'tableMapValues'
+  readonly fn: Fn
+  readonly store: StoreSpec | null
+}
+
+export interface LastWriteWinsNode extends Base {
+  readonly kind: 'lastWriteWins'
+  readonly store: StoreSpec
+  readonly version: Fn
+  readonly deleted: Fn | null
+  readonly tombstoneRetentionMs: number
+}
+
+/** Stream aggregation without a window. count: no functions; reduce: adder only; aggregate: both. */
+export interface AggregateNode extends Base {
+  readonly kind: 'aggregate'
+  readonly form: 'count' | 'reduce' | 'aggregate'
+  readonly store: StoreSpec
+  readonly initial: Fn | null
+  readonly adder: Fn | null
+}
+
+/** `table.groupBy`: mapper (value, key) => [groupKey, groupValue]; key and value are the serdes of the group. Always followed by
+ *  a repartition topic that carries Changes. */
+export interface TableGroupNode extends Base {
+  readonly kind: 'tableGroup'
+  readonly fn: Fn
+}
+
+export interface TableAggregateNode extends Base {
+  readonly kind: 'tableAggregate'
+  readonly form: 'count' | 'reduce' | 'aggregate'
+  readonly store: StoreSpec
+  readonly initial: Fn | null
+  readonly adder: Fn | null
+  readonly subtractor: Fn | null
+}
+
+/** parents: [left, right]. joiner (left, right, key). */
+export interface TableJoinNode extends Base {
+  readonly kind: 'tableJoin'
+  readonly type: JoinType
+  readonly joiner: Fn
+  readonly store: StoreSpec | null
+}
+
+/** parents: [left, right]. foreignKey (value, key) => the right table's key, or null. */
+export interface ForeignKeyJoinNode extends Base {
+  readonly kind: 'foreignKeyJoin'
+  readonly type: 'inner' | 'left'
+  readonly foreignKey: Fn
+  readonly joiner: Fn
+  readonly store: StoreSpec | null
+}
+
+/** parents: [stream, table]. Only the stream triggers. */
+export interface StreamTableJoinNode extends Base {
+  readonly kind: 'streamTableJoin'
+  readonly type: 'inner' | 'left'
+  readonly joiner: Fn
+}
+
+export type Node =
+  | SourceNode
+  | SinkNode
+  | StatelessNode
+  | PassNode
+  | SplitNode
+  | RepartitionNode
+  | ToTableNode
+  | TableStatelessNode
+  | LastWriteWinsNode
+  | AggregateNode
+  | TableGroupNode
+  | TableAggregateNode
+  | TableJoinNode
+  | ForeignKeyJoinNode
+  | StreamTableJoinNode
+
+/** What a topology file default-exports. `brand` tells it from any other object. */
+export interface Topology {
+  readonly brand: 'millrace/topology'
+  readonly name: string
+  readonly nodes: readonly Node[]
+}

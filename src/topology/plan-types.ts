@@ -1,0 +1,139 @@
+// The plan: a topology lowered to sub-topologies, internal topics and stores. Made by plan.ts, read by runtime/compile.ts,
+// assignment and describe. Frozen data.
+//
+// Lowering (plan.ts)
+// - `repartition` nodes, and stateful nodes whose parent has `keyChanged`, become a `repartitionSink` and a `source` of the
+//   topic `<applicationId>-<name>-repartition` in another sub-topology. Only the stream side of a stream-table join is repartitioned.
+// - `tableGroup` becomes a `changeSink`; its `tableAggregate` hangs below a `changeSource` of that topic.
+// - `foreignKeyJoin` becomes `foreignKeyLeft` (in the left table's sub-topology: input 0 the left changes, input 1 the responses)
+//   and `foreignKeyRight` (in the right's: input 0 the right changes, input 1 the subscriptions), joined by two topics
+//   `<applicationId>-<name>-subscription-repartition` and `<applicationId>-<name>-response-repartition`.
+// - A sub-topology is a connected component of what is left. Its tasks are numbered by partition: its sources are co-partitioned.
+import type { AnySerde } from '../serde/serde.ts'
+import type {
+  AggregateNode, Fn, ForeignKeyJoinNode, LastWriteWinsNode, OffsetReset, PassNode, SinkNode, SplitNode, StatelessNode, StoreSpec,
+  StreamTableJoinNode, TableAggregateNode, TableGroupNode, TableJoinNode, TableStatelessNode, ToTableNode,
+} from './node.ts'
+
+/** Reads one topic (or all that match a pattern). `carries`: records; Changes of a tableGroup; raw bytes of a foreign-key join. */
+export interface PlanSource {
+  readonly kind: 'source'
+  readonly topics: readonly string[] | RegExp
+  readonly internal: boolean
+  readonly carries: 'records' | 'changes' | 'bytes'
+  readonly key: AnySerde
+  readonly value: AnySerde
+  readonly timestamp: Fn | null
+  readonly offsetReset: OffsetReset
+}
+
+/** Writes records to an internal topic. Null keys are dropped and counted. */
+export interface RepartitionSink {
+  readonly kind: 'repartitionSink'
+  readonly topic: string
+  readonly key: AnySerde
+  readonly value: AnySerde
+}
+
+/** Writes the Changes of a table group to its internal topic. */
+export interface ChangeSink {
+  readonly kind: 'changeSink'
+  readonly topic: string
+  readonly group: TableGroupNode
+}
+
+export interface ForeignKeyLeft {
+  readonly kind: 'foreignKeyLeft'
+  readonly join: ForeignKeyJoinNode
+  /** Writes to it; key: the right table's key. */
+  readonly subscriptionTopic: string
+  /** Keeps per left key: sequence, foreign key, the right row last heard of. */
+  readonly state: StoreSpec
+  readonly foreignKeySerde: AnySerde
+  readonly leftKey: AnySerde
+  readonly leftValue: AnySerde
+  readonly rightValue: AnySerde
+}
+
+export interface ForeignKeyRight {
+  readonly kind: 'foreignKeyRight'
+  readonly join: ForeignKeyJoinNode
+  /** Writes to it, to the partition that the subscription names. */
+  readonly responseTopic: string
+  /** Keeps the subscriptions: int32 length of the foreign key, foreign key, left key. */
+  readonly state: StoreSpec
+  readonly foreignKeySerde: AnySerde
+  readonly rightValue: AnySerde
+}
+
+export type PlanOperator =
+  | PlanSource | RepartitionSink | ChangeSink | ForeignKeyLeft | ForeignKeyRight
+  | SinkNode | StatelessNode | PassNode | SplitNode | ToTableNode | TableStatelessNode | LastWriteWinsNode | AggregateNode
+  | TableAggregateNode | TableJoinNode | StreamTableJoinNode
+
+export interface PlanNode {
+  /** Index in the sub-topology's `nodes`; parents come first. */
+  readonly index: number
+  /** The topology node's name, or one made by the plan; unique in the plan. */
+  readonly name: string
+  readonly operator: PlanOperator
+  /** Serdes of what the node puts out. */
+  readonly key: AnySerde
+  readonly value: AnySerde
+  /** In declared order, depth first. `input` is which parent of the child this is (0 left, 1 right). */
+  readonly children: readonly { readonly index: number; readonly input: number }[]
+  readonly parents: readonly number[]
+  /** The node's changes carry the old value too (something below needs it, as Kafka Streams' sendOldValues). */
+  readonly sendsOld: boolean
+  /** The stores that the operator owns, as it must open them (a store the plan adds to a table that must be kept is here too). */
+  readonly stores: readonly StoreSpec[]
+}
+
+export interface SubTopology {
+  readonly id: number
+  readonly nodes: readonly PlanNode[]
+  /** Indices of source nodes. */
+  readonly sources: readonly number[]
+  readonly stores: readonly StoreSpec[]
+}
+
+export interface InternalTopic {
+  readonly name: string
+  readonly kind: 'repartition' | 'changelog'
+  /** A number that the user asked for; null: as many as the tasks that write (changelog) or the greatest input (repartition). */
+  readonly partitions: number | null
+  /** The sub-topology that owns the changelog, or reads the repartition topic. */
+  readonly subTopology: number
+  /** changelog: the store. */
+  readonly store: string | null
+  /** repartition: the sub-topology that writes it. */
+  readonly writtenBy: number | null
+}
+
+/** Topics that must have equal partition counts, and which operator says so (for the error). */
+export interface CoPartition {
+  readonly operator: string
+  readonly topics: readonly (string | RegExp)[]
+}
+
+export interface Plan {
+  readonly applicationId: string
+  readonly topology: string
+  readonly subTopologies: readonly SubTopology[]
+  readonly internalTopics: readonly InternalTopic[]
+  readonly coPartitions: readonly CoPartition[]
+  /** External topics with fixed names. */
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly patterns: readonly RegExp[]
+}
+
+/** With the partition counts of the external inputs known: how many tasks each sub-topology has, how many partitions each
+ *  internal topic. */
+export interface SizedPlan {
+  readonly plan: Plan
+  /** By sub-topology id. */
+  readonly tasks: readonly number[]
+  /** By internal topic name. */
+  readonly partitions: ReadonlyMap<string, number>
+}
