@@ -13,6 +13,8 @@ export const LIMITS = {
   taskBatchRecords: 1_000,
   queueRecordsHigh: 4_000,
   queueBytesHigh: 8 * 1024 * 1024,
+  inputWaitMs: 1_000, // an input that should have more is waited for this long, then the others go on
+  pollWaitMs: 100,
   // the epoch
   commitIntervalMs: 100,
   epochRecordsMax: 200_000,
@@ -20,6 +22,8 @@ export const LIMITS = {
   sendBufferBytesHigh: 32 * 1024 * 1024,
   commitTimeoutMs: 60_000,
   stopTimeoutMs: 10_000,
+  rewindBackoffMs: 50,
+  rewindBackoffMaxMs: 5_000,
   // state
   cacheEntriesMax: 100_000,
   restoreBatchBytes: 4 * 1024 * 1024,

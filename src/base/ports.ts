@@ -12,6 +12,8 @@ export interface Timers {
   /** Calls `run` once, `afterMs` from now; the answer cancels it. */
   after(afterMs: number, run: () => void): () => void
   sleep(ms: number): Promise<void>
+  /** Resolves after pending I/O had its turn; what a busy loop awaits so that sockets and timers are served. */
+  turn(): Promise<void>
 }
 
 export interface Random {

@@ -12,6 +12,7 @@ export function systemWorld(logger: Logger = silent): World {
         return () => clearTimeout(timer)
       },
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      turn: () => new Promise((resolve) => setImmediate(resolve)),
     },
     random: { below: (bound) => randomInt(bound), hex: (bytes) => randomBytes(bytes).toString('hex') },
     logger,

@@ -47,7 +47,8 @@ export interface ReadFrom extends TopicPartition {
 }
 
 export interface Reader {
-  /** Replaces what is read: partitions that stay keep their position unless a new offset is given. */
+  /** Replaces what is read. A partition that is read already keeps its position, its buffered records and its pause, whatever offset
+   *  is given here (`seek` moves it); one that is left out loses them all. */
   assign(partitions: readonly ReadFrom[]): void
   /** Like assign of the present set with this one added or re-positioned. What was fetched for it before is dropped. */
   seek(partition: ReadFrom): void

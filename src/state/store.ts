@@ -37,6 +37,8 @@ export interface StateStore {
   readonly name: string
   /** True when the content outlives the process. */
   readonly durable: boolean
+  /** Why it refuses every further call (invariant 3); null while it is sound. */
+  readonly damaged: string | null
   /** What the last `apply` said; null: an empty, never written store. */
   checkpoint(): Checkpoint | null
   getSync(key: Buffer): Stored | undefined

@@ -1,0 +1,146 @@
+// Drives an epoch through its commit: one writer, all tasks of a worker. It knows what a task seals and applies, not what is in it.
+//
+// Invariants
+// 1. `begin` is synchronous up to the seal: when it returns, the next epoch is open.
+// 2. The group identity is taken at the seal: an epoch is committed under the generation that it was processed in (R4).
+// 3. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
+import type { World } from '../base/ports.ts'
+import type { CommittedOffset, EndOffsets, GroupIdentity, Guarantee, Writer } from '../log/log.ts'
+import { advance, dueInMs, type EpochLimits, type EpochState, failed, IDLE, overfull, recovered, seal, sealDue, worked } from './machine.ts'
+
+export interface Participant {
+  /** Seals its overlays, appends its changelog records, gives the input positions that moved. */
+  seal(append: Writer['append']): readonly CommittedOffset[]
+  /** The sealed epoch is committed: write it to disk with its checkpoint. */
+  applied(ends: EndOffsets): Promise<void>
+}
+
+export interface BarrierOptions {
+  readonly writer: Writer
+  readonly guarantee: Guarantee
+  readonly groupId: string
+  readonly identity: () => GroupIdentity | null
+  readonly limits: EpochLimits
+  readonly world: World
+}
+
+export interface EpochFigures {
+  epochs: number
+  lastCommitMs: number
+}
+
+export class Barrier {
+  readonly figures: EpochFigures = { epochs: 0, lastCommitMs: 0 }
+  readonly #o: BarrierOptions
+  #state: EpochState = IDLE
+  #commit: Promise<void> | null = null
+  #failure: { readonly error: unknown } | null = null
+  readonly #append: Writer['append']
+
+  constructor(options: BarrierOptions) {
+    this.#o = options
+    this.#append = options.writer.append.bind(options.writer)
+  }
+
+  get append(): Writer['append'] {
+    return this.#append
+  }
+
+  get committing(): boolean {
+    return this.#state.sealed !== 'none'
+  }
+
+  get open(): boolean {
+    return this.#state.open !== null
+  }
+
+  get failure(): { readonly error: unknown } | null {
+    return this.#failure
+  }
+
+  worked(records: number): void {
+    this.#state = worked(this.#state, records, this.#o.world.clock.monotonic())
+  }
+
+  due(bytes: number): boolean {
+    return sealDue(this.#state, this.#o.world.clock.monotonic(), bytes, this.#o.limits)
+  }
+
+  overfull(bytes: number): boolean {
+    return overfull(this.#state, bytes, this.#o.limits)
+  }
+
+  dueInMs(): number | null {
+    return dueInMs(this.#state, this.#o.world.clock.monotonic(), this.#o.limits)
+  }
+
+  /** Seals what is open and starts its commit. `settled` tells the end. */
+  begin(participants: readonly Participant[]): void {
+    const started = this.#o.world.clock.monotonic()
+    this.#state = seal(this.#state)
+    const offsets: CommittedOffset[] = []
+    try {
+      for (const participant of participants) offsets.push(...participant.seal(this.#append))
+      this.#o.writer.seal()
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    const identity = this.#o.identity()
+    this.#commit = this.#run(participants, identity, offsets).then(
+      () => {
+        this.#commit = null
+        this.figures.epochs = this.#state.epochs
+        this.figures.lastCommitMs = this.#o.world.clock.monotonic() - started
+      },
+      (error: unknown) => {
+        this.#commit = null
+        this.#fail(error)
+      },
+    )
+  }
+
+  async #run(participants: readonly Participant[], identity: GroupIdentity | null, offsets: readonly CommittedOffset[]): Promise<void> {
+    const { writer, guarantee, groupId } = this.#o
+    const ends = await writer.flush()
+    if (guarantee === 'exactly_once') {
+      this.#advance('committing')
+      await writer.commit(identity, groupId, offsets)
+      this.#advance('applying')
+      await applyAll(participants, ends)
+    } else {
+      this.#advance('applying')
+      await applyAll(participants, ends)
+      this.#advance('committing')
+      await writer.commit(identity, groupId, offsets)
+    }
+    this.#advance('none')
+  }
+
+  #advance(to: 'committing' | 'applying' | 'none'): void {
+    this.#state = advance(this.#state, to, this.#o.guarantee)
+  }
+
+  #fail(error: unknown): void {
+    this.#state = failed(this.#state)
+    this.#failure = { error }
+  }
+
+  /** Resolves when no commit is under way; throws the failure that is to be recovered from. */
+  async settled(): Promise<void> {
+    if (this.#commit !== null) await this.#commit
+    if (this.#failure !== null) throw this.#failure.error
+  }
+
+  /** Everything uncommitted was dropped by all participants and the writer was initialised. */
+  recover(): void {
+    this.#state = recovered(this.#state)
+    this.#failure = null
+  }
+}
+
+/** All of them end, also when one fails: no write is left running behind a rewind. */
+async function applyAll(participants: readonly Participant[], ends: EndOffsets): Promise<void> {
+  const results = await Promise.allSettled(participants.map((participant) => participant.applied(ends)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}

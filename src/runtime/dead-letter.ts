@@ -1,0 +1,44 @@
+// What becomes of a record that cannot be processed: a dead letter with its origin in headers (the names of KIP-1034), silence, or
+// the end of the processor, as the policy says.
+import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Headers, LogRecord } from '../base/record.ts'
+
+export type ErrorPolicy = 'deadLetter' | 'skip' | 'fail'
+
+/** One policy a kind of trouble: input that can't be decoded, a callback that threw, output that can't be written. */
+export interface ErrorPolicies {
+  readonly deserialization: ErrorPolicy
+  readonly callback: ErrorPolicy
+  readonly production: ErrorPolicy
+}
+
+export const DEFAULT_POLICIES: ErrorPolicies = { deserialization: 'deadLetter', callback: 'deadLetter', production: 'deadLetter' }
+
+export function deadLetterTopic(applicationId: string): string {
+  return `${applicationId}-dead-letter`
+}
+
+/** The record's own headers, then where it came from and what happened. */
+export function deadLetterHeaders(topic: string, partition: number, record: LogRecord, error: unknown): Headers {
+  const root = error instanceof MillraceError && error.cause instanceof Error ? error.cause : error
+  const stack = root instanceof Error ? (root.stack ?? '') : ''
+  const text = (value: string): Buffer => Buffer.from(value, 'utf8')
+  return [
+    ...record.headers.filter(([name]) => !name.startsWith('__streams.errors.')),
+    ['__streams.errors.exception', text(error instanceof MillraceError ? error.code : root instanceof Error ? root.name : typeof root)],
+    ['__streams.errors.message', text(explain(error))],
+    ['__streams.errors.stacktrace', text(stack.slice(0, LIMITS.stacktraceBytesMax))],
+    ['__streams.errors.topic', text(topic)],
+    ['__streams.errors.partition', text(String(partition))],
+    ['__streams.errors.offset', text(String(record.offset))],
+  ]
+}
+
+/** Which policy an error falls under. */
+export function policyOf(error: unknown, policies: ErrorPolicies): ErrorPolicy {
+  const code = error instanceof MillraceError ? error.code : ''
+  if (code === 'STREAM_CALLBACK') return policies.callback
+  if (code === 'STREAM_RECORD_TOO_LARGE' || code === 'STREAM_TOPIC_MISSING') return policies.production
+  return policies.callback
+}

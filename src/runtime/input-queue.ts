@@ -1,0 +1,136 @@
+// The records of one input partition that a task has not processed yet. The head is decoded when it is looked at, so that a task
+// can choose among its inputs by timestamp; nothing behind the head is touched.
+//
+// Invariants
+// 1. `position` is the next offset to read once everything processed so far is committed: it passes control records and skipped ones.
+// 2. Records come out in offset order.
+import type { LogRecord, TopicPartition } from '../base/record.ts'
+import type { Chunk } from '../log/log.ts'
+import type { SourceEntry } from './program.ts'
+
+/** A decoded record. `problem`: it could not be decoded or dated, and why. */
+export interface Head {
+  readonly record: LogRecord
+  key: unknown
+  value: unknown
+  timestamp: number
+  problem: unknown
+}
+
+export class InputQueue implements TopicPartition {
+  readonly topic: string
+  readonly partition: number
+  /** Several where a topic is read by several sources; the first one dates the record. */
+  readonly entries: readonly SourceEntry[]
+  position: number
+  committed: number
+  /** Greatest timestamp processed; -1 before the first. Goes along with the commit. */
+  partitionTime = -1
+  /** The end of the partition, as last heard; -1: not heard of yet. */
+  endOffset = -1
+  records = 0
+  bytes = 0
+  paused = false
+  prefetched = -1
+  readonly #chunks: Chunk[] = []
+  #next = 0 // index in the first chunk
+  #head: Head | null = null
+
+  constructor(at: TopicPartition, entries: readonly SourceEntry[], offset: number) {
+    this.topic = at.topic
+    this.partition = at.partition
+    this.entries = entries
+    this.position = offset
+    this.committed = offset
+  }
+
+  accept(chunk: Chunk): void {
+    this.endOffset = chunk.endOffset
+    if (chunk.records.length === 0) {
+      if (this.#chunks.length === 0) this.position = Math.max(this.position, chunk.position)
+      else this.#chunks.push(chunk)
+      return
+    }
+    this.#chunks.push(chunk)
+    this.records += chunk.records.length
+    this.bytes += chunk.bytes
+  }
+
+  /** Loses what is queued; the reader goes on at `offset`. */
+  rewind(offset: number, partitionTime: number): void {
+    this.#chunks.length = 0
+    this.#next = 0
+    this.#head = null
+    this.records = 0
+    this.bytes = 0
+    this.prefetched = -1
+    this.endOffset = -1
+    this.position = offset
+    this.committed = offset
+    this.partitionTime = partitionTime
+  }
+
+  /** The next record, decoded; null when the queue is empty. */
+  head(): Head | null {
+    if (this.#head !== null) return this.#head
+    const record = this.#chunks[0]?.records[this.#next]
+    if (record === undefined) return null
+    this.#head = decode(record, this.entries[0] as SourceEntry)
+    return this.#head
+  }
+
+  /** The head was processed. */
+  shift(): void {
+    this.#head = null
+    const chunk = this.#chunks[0] as Chunk
+    const record = chunk.records[this.#next++] as LogRecord
+    this.records--
+    this.position = record.offset + 1
+    if (this.#next < chunk.records.length) return
+    this.bytes -= chunk.bytes
+    this.position = chunk.position
+    this.#chunks.shift()
+    this.#next = 0
+    while (this.#chunks[0]?.records.length === 0) this.position = (this.#chunks.shift() as Chunk).position
+  }
+
+  /** Keys of up to `count` coming records that were not asked for before. */
+  upcomingKeys(count: number): Buffer[] {
+    const keys: Buffer[] = []
+    let at = this.#next
+    for (const chunk of this.#chunks) {
+      for (; at < chunk.records.length && count > 0; at++, count--) {
+        const record = chunk.records[at] as LogRecord
+        if (record.offset <= this.prefetched) continue
+        this.prefetched = record.offset
+        if (record.key !== null) keys.push(record.key)
+      }
+      at = 0
+      if (count === 0) break
+    }
+    return keys
+  }
+}
+
+export function decode(record: LogRecord, entry: SourceEntry): Head {
+  const head: Head = { record, key: null, value: null, timestamp: record.timestamp, problem: null }
+  const { source } = entry
+  try {
+    if (source.carries === 'records') {
+      if (record.key !== null) head.key = source.key.decode(record.key)
+      if (record.value !== null) head.value = source.value.decode(record.value)
+      if (source.timestamp !== null) {
+        head.timestamp = source.timestamp(head.value, head.key, { topic: '', ...record })
+      }
+    } else if (source.carries === 'changes') {
+      if (record.key !== null) head.key = source.key.decode(record.key)
+      head.value = record.value
+    } else {
+      head.key = record.key
+      head.value = record.value
+    }
+  } catch (error) {
+    head.problem = error
+  }
+  return head
+}

@@ -1,0 +1,185 @@
+// Compiles a sub-topology into the program of one task: a flat set of functions, children first, so that a record's way through the
+// operators is plain calls. Knows no queue, no log and no epoch.
+//
+// Invariants
+// 1. `forward` runs children depth first, in the declared order.
+// 2. What an operator sends is staged; the task hands it to the writer when the whole record has gone through, or drops it.
+import { MillraceError, wrap } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { partitionOf } from '../base/murmur2.ts'
+import { type Headers, NO_HEADERS } from '../base/record.ts'
+import { operators } from '../operators/index.ts'
+import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter } from '../operators/operator.ts'
+import type { Overlay } from '../state/overlay.ts'
+import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
+import { Suspend } from './suspend.ts'
+import { TypedView } from './view.ts'
+
+/** A record on its way out. */
+export interface Staged {
+  readonly topic: string
+  readonly partition: number
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Headers
+}
+
+export interface SourceEntry {
+  readonly node: PlanNode
+  readonly source: PlanSource
+  readonly push: Push
+  /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
+  readonly reads: readonly Overlay[]
+}
+
+export interface Program {
+  readonly context: RecordContext
+  /** By position in `SubTopology.sources`. */
+  readonly sources: readonly SourceEntry[]
+  readonly staged: Staged[]
+  /** By node name, then counter name. */
+  readonly counters: ReadonlyMap<string, ReadonlyMap<string, Counter>>
+}
+
+export interface ProgramOptions {
+  readonly subTopology: SubTopology
+  readonly partition: number
+  readonly overlay: (store: string) => Overlay
+  /** May throw a Suspend for a topic never seen. */
+  readonly partitionsOf: (topic: string) => number
+}
+
+export function newContext(): RecordContext {
+  return {
+    topic: '', partition: 0, offset: -1, timestamp: 0, headers: NO_HEADERS, key: null, keyBytes: null, keySerde: null,
+    value: null, valueBytes: null, valueSerde: null, streamTime: -1,
+  }
+}
+
+const nothing: Push = () => {}
+
+export function compile(options: ProgramOptions): Program {
+  const { subTopology, partition, overlay, partitionsOf } = options
+  const { nodes } = subTopology
+  const context = newContext()
+  const staged: Staged[] = []
+  const counters = new Map<string, Map<string, Counter>>()
+  const instances: (Instance | undefined)[] = new Array(nodes.length)
+
+  const inputOf = (child: { readonly index: number; readonly input: number }): Push => {
+    const push = instances[child.index]?.inputs[child.input]
+    if (push === undefined) throw new Error(`${nodes[child.index]?.name} has no input ${child.input}`)
+    return push
+  }
+
+  for (let index = nodes.length - 1; index >= 0; index--) {
+    const node = nodes[index] as PlanNode
+    const children = node.children.map(inputOf)
+    const counted = new Map<string, Counter>()
+    counters.set(node.name, counted)
+    const views = node.stores.map((spec): StoreView => new TypedView(spec, overlay(spec.name), context))
+    const site: Site = {
+      node,
+      context,
+      partition,
+      forward: fanOut(children),
+      forwardTo: (child) => children[child] ?? nothing,
+      store: (i) => views[i] as StoreView,
+      getter: (input) => getterOf(instances, node, input, nodes),
+      send(topic, to, key, value, timestamp) {
+        const target = to ?? (key === null ? partition % partitionsOf(topic) : partitionOf(key, partitionsOf(topic)))
+        const bytes = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+        if (bytes > LIMITS.recordBytesMax) {
+          throw new MillraceError('STREAM_RECORD_TOO_LARGE', `${node.name}: a record of ${bytes} bytes for ${topic} is over ${LIMITS.recordBytesMax}`)
+        }
+        staged.push({ topic, partition: target, timestamp, key, value, headers: context.headers })
+      },
+      partitionsOf,
+      guard: (fn) => guarded(node.name, fn),
+      counter(name) {
+        let counter = counted.get(name)
+        if (counter === undefined) counted.set(name, (counter = { n: 0 }))
+        return counter
+      },
+    }
+    if (node.operator.kind === 'source') instances[index] = { inputs: [site.forward] }
+    else instances[index] = operators[node.operator.kind](site)
+  }
+
+  const sources = subTopology.sources.map((index): SourceEntry => {
+    const node = nodes[index] as PlanNode
+    const push = instances[index]?.inputs[0] as Push
+    return { node, source: node.operator as PlanSource, push, reads: readsBelow(index, nodes, instances, overlay) }
+  })
+  return { context, sources, staged, counters }
+}
+
+function fanOut(children: readonly Push[]): Push {
+  const [first, second] = children
+  if (first === undefined) return nothing
+  if (second === undefined) return first
+  if (children.length === 2) {
+    return (key, value, timestamp, old) => {
+      first(key, value, timestamp, old)
+      second(key, value, timestamp, old)
+    }
+  }
+  return (key, value, timestamp, old) => {
+    for (const child of children) child(key, value, timestamp, old)
+  }
+}
+
+/** Looked up at the call: a node is compiled before its parents. */
+function getterOf(instances: readonly (Instance | undefined)[], node: PlanNode, input: number, nodes: readonly PlanNode[]): TableGetter {
+  const parent = node.parents[input]
+  let found: TableGetter | undefined
+  return (key) => {
+    if (found === undefined) {
+      found = parent === undefined ? undefined : instances[parent]?.getter
+      if (found === undefined) throw new Error(`${node.name}: input ${input} (${parent === undefined ? 'none' : nodes[parent]?.name}) is no table`)
+    }
+    return found(key)
+  }
+}
+
+function guarded<F extends (...args: any[]) => any>(name: string, fn: F): F {
+  return ((...args: Parameters<F>): ReturnType<F> => {
+    try {
+      return fn(...args)
+    } catch (error) {
+      if (error instanceof Suspend) throw error
+      throw wrap(error, 'STREAM_CALLBACK', `the callback of ${name} threw`)
+    }
+  }) as F
+}
+
+const KEEPS_KEY = new Set(['filter', 'filterNot', 'mapValues', 'flatMapValues', 'peek', 'merge', 'toStream', 'branch', 'split', 'toTable', 'tableFilter',
+  'tableFilterNot', 'tableMapValues', 'lastWriteWins', 'aggregate', 'tableAggregate', 'tableJoin', 'streamTableJoin', 'source'])
+
+/** The stores that records of a source read by their own key: along the ways that keep the key. */
+function readsBelow(source: number, nodes: readonly PlanNode[], instances: readonly (Instance | undefined)[], overlay: (store: string) => Overlay): readonly Overlay[] {
+  const keySerde = (nodes[source] as PlanNode).key
+  const found = new Set<Overlay>()
+  const seen = new Set<string>()
+  const visit = (index: number): void => {
+    const node = nodes[index] as PlanNode
+    for (const child of node.children) {
+      const id = `${child.index}/${child.input}`
+      if (seen.has(id)) continue
+      seen.add(id)
+      const below = nodes[child.index] as PlanNode
+      for (const store of instances[child.index]?.reads?.[child.input] ?? []) {
+        const spec = below.stores[store]
+        if (spec !== undefined && spec.key === keySerde) found.add(overlay(spec.name))
+      }
+      // A join reads the other side's table too: the stores of its other parents.
+      if (below.operator.kind === 'tableJoin' || below.operator.kind === 'streamTableJoin') {
+        for (const parent of below.parents) for (const spec of nodes[parent]?.stores ?? []) if (spec.key === keySerde) found.add(overlay(spec.name))
+      }
+      if (KEEPS_KEY.has(below.operator.kind)) visit(child.index)
+    }
+  }
+  visit(source)
+  return [...found]
+}

@@ -1,0 +1,208 @@
+// Opens a task's stores, brings them to the committed end of their changelogs, and finds where its inputs go on. The same way at the
+// start, after a rebalance and after a rewind.
+//
+// Invariants
+// 1. A store is used only when it has caught up with the committed end of its changelog as it was when the restore began.
+// 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7).
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { World } from '../base/ports.ts'
+import type { TopicPartition } from '../base/record.ts'
+import type { CommittedOffset, Log, Reader } from '../log/log.ts'
+import { Overlay } from '../state/overlay.ts'
+import { checkpointFits, restoreStore } from '../state/restore.ts'
+import type { OpenedStore, StateStore, StoreProvider } from '../state/store.ts'
+import type { StoreSpec } from '../topology/node.ts'
+import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
+import type { ErrorPolicies } from './dead-letter.ts'
+import { InputQueue } from './input-queue.ts'
+import { compile, type SourceEntry } from './program.ts'
+import { Task, type TaskStore } from './task.ts'
+
+export interface RestoreProgress {
+  readonly task: string
+  readonly store: string
+  readonly restored: number
+  readonly remaining: number
+}
+
+export interface TaskDeps {
+  readonly log: Log
+  readonly groupId: string
+  readonly provider: StoreProvider
+  readonly sized: SizedPlan
+  readonly policies: ErrorPolicies
+  readonly deadLetterTopic: string
+  readonly partitionsOf: (topic: string) => number
+  readonly inputTopics: (source: PlanSource) => readonly string[]
+  readonly changelogTopic: (store: string) => string
+  readonly world: World
+  readonly onProgress: (progress: RestoreProgress) => void
+  /** True ends a restore: what is restored so far stays. */
+  readonly stopping: () => boolean
+}
+
+export function taskId(subTopology: number, partition: number): string {
+  return `${subTopology}_${partition}`
+}
+
+export function parseTaskId(id: string): { readonly subTopology: number; readonly partition: number } {
+  const [subTopology = 0, partition = 0] = id.split('_').map(Number)
+  return { subTopology, partition }
+}
+
+export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
+  const { subTopology, partition } = parseTaskId(id)
+  const sub = deps.sized.plan.subTopologies[subTopology]
+  if (sub === undefined) throw new MillraceError('STREAM_INTERNAL', `task ${id} is not in the plan`)
+  const stores = new Map<string, TaskStore>()
+  const opened: StateStore[] = []
+  try {
+    for (const spec of sub.stores) {
+      const store = await openStore(deps, id, partition, spec)
+      opened.push(store)
+      stores.set(spec.name, {
+        name: spec.name,
+        overlay: new Overlay(store, prefixOptions(sub, spec)),
+        changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
+      })
+    }
+    const program = compile({
+      subTopology: sub,
+      partition,
+      overlay: (name) => (stores.get(name) as TaskStore).overlay,
+      partitionsOf: deps.partitionsOf,
+    })
+    const queues = await openQueues(deps, partition, program.sources)
+    return new Task({
+      id,
+      partition,
+      program,
+      queues,
+      stores: [...stores.values()],
+      policies: deps.policies,
+      deadLetterTopic: deps.deadLetterTopic,
+      partitionsOf: deps.partitionsOf,
+    })
+  } catch (error) {
+    await Promise.allSettled(opened.map((store) => store.close()))
+    throw error
+  }
+}
+
+/** The foreign-key subscriptions are read by prefix: int32 length of the foreign key, foreign key, ... */
+function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key: Buffer) => number } {
+  const byForeignKey = sub.nodes.some(({ operator }) => operator.kind === 'foreignKeyRight' && operator.state.name === spec.name)
+  return byForeignKey ? { prefixLength: (key) => (key.length < 4 ? key.length : 4 + key.readInt32BE(0)) } : {}
+}
+
+async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec): Promise<StateStore> {
+  const { provider, world } = deps
+  let opened = await provider.open(id, spec.name, spec.persistent)
+  if (!spec.changelog) return opened.store
+  note(world, id, spec, opened)
+  const changelog = { topic: deps.changelogTopic(spec.name), partition }
+  const [earliest] = await deps.log.offsets([changelog], 'earliest')
+  const [end] = await deps.log.offsets([changelog], 'latest')
+  const checkpoint = opened.store.checkpoint()
+  if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
+    await opened.store.close()
+    const reason = `checkpoint ${checkpoint.changelogOffset} is outside ${changelog.topic}-${partition} (${earliest} to ${end})`
+    await provider.setAside(id, spec.name, reason)
+    opened = { ...(await provider.open(id, spec.name, spec.persistent)), rebuilt: reason }
+    note(world, id, spec, opened)
+  }
+  await restore(deps, id, opened.store, changelog, earliest as number, end as number)
+  return opened.store
+}
+
+function note(world: World, task: string, spec: StoreSpec, opened: OpenedStore): void {
+  if (opened.rebuilt === null) return
+  world.logger.warn({ task, store: spec.name, reason: opened.rebuilt }, 'store set aside, rebuilding it from its changelog')
+}
+
+async function restore(deps: TaskDeps, task: string, store: StateStore, changelog: TopicPartition, earliest: number, end: number): Promise<void> {
+  const from = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
+  if (from >= end) return
+  const reader = deps.log.reader()
+  try {
+    reader.assign([{ ...changelog, offset: from }])
+    await restoreStore(store, chunksUntil(reader, from, end, deps.stopping), {
+      world: deps.world,
+      endOffset: end,
+      onProgress: (progress) => deps.onProgress({ task, store: store.name, restored: progress.restored, remaining: progress.remaining }),
+    })
+  } finally {
+    await reader.close()
+  }
+}
+
+async function* chunksUntil(reader: Reader, from: number, end: number, stopping: () => boolean) {
+  for (let position = from; position < end; ) {
+    if (stopping()) throw new MillraceError('STREAM_CLOSED', 'closed while restoring')
+    for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
+      position = chunk.position
+      yield chunk
+    }
+  }
+}
+
+async function openQueues(deps: TaskDeps, partition: number, sources: readonly SourceEntry[]): Promise<InputQueue[]> {
+  const byTopic = new Map<string, SourceEntry[]>()
+  for (const entry of sources) {
+    for (const topic of deps.inputTopics(entry.source)) {
+      const entries = byTopic.get(topic)
+      if (entries === undefined) byTopic.set(topic, [entry])
+      else entries.push(entry)
+    }
+  }
+  const queues = [...byTopic]
+    .filter(([topic]) => partition < deps.partitionsOf(topic))
+    .map(([topic, entries]) => new InputQueue({ topic, partition }, entries, 0))
+  await rewindQueues(deps, queues)
+  return queues
+}
+
+/** Sets the queues to the group's committed positions; without one, to where the source's reset policy says. */
+export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId'>, queues: readonly InputQueue[]): Promise<void> {
+  if (queues.length === 0) return
+  const committed = await deps.log.committed(deps.groupId, queues)
+  const missing = queues.filter((_, i) => committed[i] === null)
+  const resets = new Map<InputQueue, number>()
+  for (const which of ['earliest', 'latest'] as const) {
+    const these = missing.filter((queue) => (queue.entries[0] as SourceEntry).source.offsetReset === which)
+    if (these.length === 0) continue
+    const offsets = await deps.log.offsets(these, which)
+    these.forEach((queue, i) => void resets.set(queue, offsets[i] as number))
+  }
+  const ends = await deps.log.offsets(queues, 'latest')
+  queues.forEach((queue, i) => {
+    const at = committed[i] as CommittedOffset | null
+    queue.rewind(at?.offset ?? (resets.get(queue) as number), at === null ? -1 : partitionTimeOf(at.metadata))
+    queue.endOffset = ends[i] as number
+  })
+}
+
+function partitionTimeOf(metadata: string): number {
+  const time = Number(metadata === '' ? Number.NaN : metadata)
+  return Number.isSafeInteger(time) ? time : -1
+}
+
+/** After a failed epoch: drops what is not committed, brings the stores to what is, and rewinds. A damaged store is set aside. */
+export async function recoverTask(deps: TaskDeps, task: Task): Promise<Task> {
+  task.drop()
+  await closeTask(task)
+  for (const { name, overlay } of task.stores) {
+    if (overlay.store.damaged !== null) await deps.provider.setAside(task.id, name, overlay.store.damaged)
+  }
+  return openTask(deps, task.id)
+}
+
+/** Closes the stores. One that is damaged may not even close: that is no news. */
+export async function closeTask(task: Task): Promise<void> {
+  const results = await Promise.allSettled(task.stores.map(({ overlay }) => overlay.store.close()))
+  task.stores.forEach(({ overlay }, i) => {
+    const result = results[i] as PromiseSettledResult<void>
+    if (result.status === 'rejected' && overlay.store.damaged === null) throw result.reason
+  })
+}

@@ -1,0 +1,10 @@
+// How a synchronous record waits for something asynchronous: it is thrown, the task undoes the record, awaits `need`, and runs the
+// same record again. For the rare reads that nobody could foresee (rows of a prefix, a topic never seen).
+
+export class Suspend {
+  readonly need: () => Promise<void>
+
+  constructor(need: () => Promise<void>) {
+    this.need = need
+  }
+}

@@ -1,0 +1,285 @@
+// One sub-topology on one partition: its input queues, its program, its stores. Synchronous but for `prefetch`, `applied` and what a
+// record asked to wait for.
+//
+// Invariants
+// 1. A record is all or nothing: when it throws or suspends, the stores are rolled back and nothing it staged is appended.
+// 2. Among the inputs the record with the smallest timestamp goes first; an input that is known to have more, or that was not heard of
+//    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
+// 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
+import { explain, MillraceError } from '../base/errors.ts'
+import { NO_HEADERS } from '../base/record.ts'
+import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
+import type { RecordContext } from '../operators/operator.ts'
+import type { Overlay } from '../state/overlay.ts'
+import { deadLetterHeaders, type ErrorPolicies, policyOf } from './dead-letter.ts'
+import { decode, type Head, type InputQueue } from './input-queue.ts'
+import type { Program, SourceEntry } from './program.ts'
+import { Suspend } from './suspend.ts'
+
+export interface TaskStore {
+  readonly name: string
+  readonly overlay: Overlay
+  /** Null: the store keeps no changelog. */
+  readonly changelogTopic: string | null
+}
+
+export interface TaskParts {
+  readonly id: string
+  readonly partition: number
+  readonly program: Program
+  readonly queues: readonly InputQueue[]
+  readonly stores: readonly TaskStore[]
+  readonly policies: ErrorPolicies
+  readonly deadLetterTopic: string
+  readonly partitionsOf: (topic: string) => number
+}
+
+export interface TaskCounts {
+  records: number
+  deadLetters: number
+  skipped: number
+}
+
+export type Append = Writer['append']
+
+export class Task {
+  readonly id: string
+  readonly partition: number
+  readonly queues: readonly InputQueue[]
+  readonly stores: readonly TaskStore[]
+  readonly program: Program
+  readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0 }
+  /** What the record at the head waits for; `run` does nothing until it was awaited and cleared. */
+  suspended: Suspend | null = null
+  readonly #parts: TaskParts
+  readonly #context: RecordContext
+  #dirty = false
+
+  constructor(parts: TaskParts) {
+    this.#parts = parts
+    this.id = parts.id
+    this.partition = parts.partition
+    this.queues = parts.queues
+    this.stores = parts.stores
+    this.program = parts.program
+    this.#context = parts.program.context
+    for (const queue of parts.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
+  }
+
+  /** Something was processed since the last seal. */
+  get dirty(): boolean {
+    return this.#dirty
+  }
+
+  get openBytes(): number {
+    let bytes = 0
+    for (const store of this.stores) bytes += store.overlay.openBytes
+    return bytes
+  }
+
+  accept(chunk: Chunk): void {
+    for (const queue of this.queues) if (queue.partition === chunk.partition && queue.topic === chunk.topic) queue.accept(chunk)
+  }
+
+  /** Invariant 2. A single input is always ready. */
+  ready(): boolean {
+    if (this.suspended !== null) return false
+    let waits = false
+    let some = false
+    for (const queue of this.queues) {
+      if (queue.records > 0) some = true
+      else if (queue.endOffset < 0 || queue.position < queue.endOffset) waits = true
+    }
+    return some && !waits
+  }
+
+  get queued(): number {
+    let records = 0
+    for (const queue of this.queues) records += queue.records
+    return records
+  }
+
+  /** Reads the rows that the coming batch needs; one getMany a store. */
+  async prefetch(records: number): Promise<void> {
+    const wanted = new Map<Overlay, Buffer[]>()
+    for (const queue of this.queues) {
+      const overlays = queue.entries.flatMap((entry) => entry.reads)
+      if (overlays.length === 0 || queue.records === 0) continue
+      const keys = queue.upcomingKeys(records)
+      if (keys.length === 0) continue
+      for (const overlay of overlays) {
+        const list = wanted.get(overlay)
+        if (list === undefined) wanted.set(overlay, keys)
+        else wanted.set(overlay, list.concat(keys))
+      }
+    }
+    if (wanted.size > 0) await Promise.all([...wanted].map(([overlay, keys]) => overlay.prefetch(keys)))
+  }
+
+  /** Processes up to `recordsMax` records; how many it did. Stops early at a record that suspends. `force`: without waiting for
+   *  an input that may have more. */
+  run(recordsMax: number, append: Append, force = false): number {
+    let done = 0
+    while (done < recordsMax && this.suspended === null && (force || this.ready())) {
+      const queue = this.#choose()
+      if (queue === null) break
+      const head = queue.head() as Head
+      if (!this.#process(queue, head, append)) break
+      queue.shift()
+      this.#dirty = true
+      done++
+    }
+    this.counts.records += done
+    return done
+  }
+
+  #choose(): InputQueue | null {
+    if (this.queues.length === 1) {
+      const only = this.queues[0] as InputQueue
+      return only.records > 0 ? only : null
+    }
+    let best: InputQueue | null = null
+    let bestTimestamp = 0
+    for (const queue of this.queues) {
+      const head = queue.head()
+      if (head !== null && (best === null || head.timestamp < bestTimestamp)) {
+        best = queue
+        bestTimestamp = head.timestamp
+      }
+    }
+    return best
+  }
+
+  /** False: it suspended, and is to be run again. */
+  #process(queue: InputQueue, head: Head, append: Append): boolean {
+    const { program, stores } = this.#parts
+    const { staged } = program
+    for (const store of stores) store.overlay.mark()
+    staged.length = 0
+    try {
+      if (head.problem !== null) throw undecodable(queue, head)
+      if (!Number.isSafeInteger(head.timestamp)) throw new MillraceError('STREAM_CALLBACK', `the timestamp callback of ${queue.topic} gave ${head.timestamp}`)
+      if (head.timestamp >= 0) this.#feed(queue, head)
+      else this.counts.skipped++
+    } catch (error) {
+      for (const store of stores) store.overlay.rollback()
+      staged.length = 0
+      if (error instanceof Suspend) {
+        this.suspended = error
+        return false
+      }
+      if (!parkable(error)) throw error
+      this.#giveUp(queue, head, error)
+    }
+    for (const s of staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    return true
+  }
+
+  #feed(queue: InputQueue, head: Head): void {
+    const context = this.#context
+    const { record, timestamp } = head
+    if (timestamp > context.streamTime) context.streamTime = timestamp
+    if (timestamp > queue.partitionTime) queue.partitionTime = timestamp
+    context.topic = queue.topic
+    context.partition = queue.partition
+    context.offset = record.offset
+    context.timestamp = timestamp
+    context.headers = record.headers
+    context.keyBytes = record.key
+    context.valueBytes = record.value
+    const { entries } = queue
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i] as SourceEntry
+      const decoded = i === 0 ? head : decode(record, entry)
+      if (decoded.problem !== null) throw undecodable(queue, decoded)
+      context.key = decoded.key
+      context.keySerde = entry.source.carries === 'bytes' ? null : entry.source.key
+      context.value = decoded.value
+      context.valueSerde = entry.source.carries === 'records' ? entry.source.value : null
+      entry.push(decoded.key, decoded.value, timestamp, undefined)
+    }
+  }
+
+  #giveUp(queue: InputQueue, head: Head, error: unknown): void {
+    const { policies, deadLetterTopic, partitionsOf, program } = this.#parts
+    const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
+    const { record } = head
+    if (policy === 'fail') {
+      const at = `${queue.topic}-${queue.partition}@${record.offset}`
+      throw new MillraceError('STREAM_CALLBACK', `${at}: ${explain(error)}`, { cause: error, disposition: 'stop' })
+    }
+    if (policy === 'skip') {
+      this.counts.skipped++
+      return
+    }
+    this.counts.deadLetters++
+    program.staged.push({
+      topic: deadLetterTopic,
+      partition: queue.partition % partitionsOf(deadLetterTopic),
+      timestamp: Math.max(0, record.timestamp),
+      key: record.key,
+      value: record.value,
+      headers: deadLetterHeaders(queue.topic, queue.partition, record, error),
+    })
+  }
+
+  /** The barrier's half: what the changelogs and the group get for this epoch. */
+  seal(append: Append): CommittedOffset[] {
+    for (const { overlay, changelogTopic } of this.stores) {
+      const writes = overlay.seal()
+      if (changelogTopic === null) continue
+      for (const write of writes) append(changelogTopic, this.partition, Math.max(0, write.timestamp), write.key, write.value, NO_HEADERS)
+    }
+    this.#dirty = false
+    const offsets: CommittedOffset[] = []
+    for (const queue of this.queues) {
+      if (queue.position === queue.committed) continue
+      queue.committed = queue.position
+      offsets.push({ topic: queue.topic, partition: queue.partition, offset: queue.position, metadata: String(queue.partitionTime) })
+    }
+    return offsets
+  }
+
+  /** The sealed epoch is committed: to disk with it. */
+  async applied(ends: EndOffsets): Promise<void> {
+    for (const { overlay, changelogTopic } of this.stores) {
+      const end = changelogTopic === null ? -1 : ends.get(`${changelogTopic}-${this.partition}`)
+      await overlay.apply({ changelogOffset: end ?? overlay.store.checkpoint()?.changelogOffset ?? 0 })
+    }
+  }
+
+  /** Loses everything that no barrier committed. The queues are rewound by whoever knows the committed offsets. */
+  drop(): void {
+    this.suspended = null
+    this.#dirty = false
+    this.program.staged.length = 0
+    for (const { overlay } of this.stores) overlay.drop()
+  }
+
+  /** After the queues were rewound: the stream time that goes with the committed positions. */
+  rewound(): void {
+    this.#context.streamTime = -1
+    for (const queue of this.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
+  }
+
+  /** Awaits what the head record asked for; the record is run again by the next `run`. */
+  async resume(): Promise<void> {
+    const { suspended } = this
+    if (suspended === null) return
+    await suspended.need()
+    this.suspended = null
+  }
+
+  forgetRows(): void {
+    for (const { overlay } of this.stores) overlay.forgetRows()
+  }
+}
+
+function undecodable(queue: InputQueue, head: Head): MillraceError {
+  return new MillraceError('STREAM_SERDE', `${queue.topic}-${queue.partition}@${head.record.offset} can't be decoded`, { cause: head.problem })
+}
+
+/** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */
+function parkable(error: unknown): boolean {
+  return !(error instanceof MillraceError) || error.disposition === 'park' || error.code === 'STREAM_TOPIC_MISSING'
+}

@@ -1,0 +1,347 @@
+// One event loop: a group member, a writer, some tasks. The only place that awaits between records' batches; everything that
+// happens to the tasks happens in this loop, in turn.
+//
+// Invariants
+// 1. Only the loop touches tasks, reader and barrier; the group's callbacks leave a note and wake it.
+// 2. Nothing is processed between a revocation and the next assignment.
+// 3. After any failure: drop, `writer.init`, stores to their committed end, inputs to the committed offsets (R2). In that order.
+// 4. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
+import { assignTasks } from '../assignment/assignor.ts'
+import { Barrier } from '../barrier/barrier.ts'
+import type { EpochLimits } from '../barrier/machine.ts'
+import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { partitionName, type TopicPartition } from '../base/record.ts'
+import type { Group, GroupAssignment, GroupMember, Guarantee, Reader, Writer } from '../log/log.ts'
+import { closeTask, openTask, parseTaskId, recoverTask, type TaskDeps, taskId } from './recover.ts'
+import type { Task } from './task.ts'
+
+export interface WorkerOptions {
+  readonly deps: TaskDeps
+  readonly transactionalId: string
+  readonly instanceId: string | null
+  readonly guarantee: Guarantee
+  readonly limits: EpochLimits
+  /** Tasks whose state is on this disk: preferred by the assignor. */
+  readonly stored: readonly string[]
+  readonly onFatal: (error: unknown) => void
+}
+
+type Note = { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void } | { readonly kind: 'assign'; readonly assignment: GroupAssignment }
+
+export interface WorkerCounts {
+  rewinds: number
+  rebalances: number
+}
+
+export class Worker {
+  readonly tasks = new Map<string, Task>()
+  readonly counts: WorkerCounts = { rewinds: 0, rebalances: 0 }
+  readonly barrier: Barrier
+  readonly #o: WorkerOptions
+  readonly #writer: Writer
+  readonly #reader: Reader
+  readonly #group: Group
+  readonly #notes: Note[] = []
+  #byPartition = new Map<string, Task>()
+  #paused = true // between a revocation and an assignment
+  #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
+  #stopping = false
+  #running: Promise<void> | null = null
+  #waitingSince = new Map<Task, number>()
+
+  constructor(options: WorkerOptions) {
+    this.#o = options
+    const { log, groupId, world } = options.deps
+    this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
+    this.#reader = log.reader()
+    this.#group = log.group({
+      groupId,
+      instanceId: options.instanceId,
+      topics: this.#allInputs(),
+      userData: () => Buffer.from(JSON.stringify({ owned: [...this.tasks.keys()], stored: options.stored })),
+      assign: (members) => this.#assign(members),
+      onRevoke: (lost) => new Promise((done) => this.#note({ kind: 'revoke', lost, done })),
+      onAssign: (assignment) => this.#note({ kind: 'assign', assignment }),
+      onFatal: (error) => this.#end(error),
+    })
+    this.barrier = new Barrier({
+      writer: this.#writer,
+      guarantee: options.guarantee,
+      groupId,
+      identity: () => this.#group.identity(),
+      limits: options.limits,
+      world,
+    })
+  }
+
+  /** True when all assigned tasks are restored and running. */
+  get ready(): boolean {
+    return !this.#paused && this.#notes.length === 0
+  }
+
+  /** Resolves when the membership has begun; tasks are restored and run in the background. */
+  async start(): Promise<void> {
+    await this.#writer.init()
+    this.#running = this.#loop()
+    await this.#group.start()
+  }
+
+  /** Commits what was processed and leaves. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    this.#reader.wake()
+    await this.#running
+    await this.#group.close()
+    for (const task of this.tasks.values()) await closeTask(task)
+    this.tasks.clear()
+    await this.#reader.close()
+    await this.#writer.close()
+  }
+
+  #note(note: Note): void {
+    this.#notes.push(note)
+    this.#reader.wake()
+  }
+
+  #end(error: unknown): void {
+    if (this.#stopping) return
+    this.#stopping = true
+    this.#paused = true
+    this.#reader.wake()
+    this.#o.onFatal(error)
+  }
+
+  // --- the loop ------------------------------------------------------------------------------------------------------
+
+  async #loop(): Promise<void> {
+    const { world } = this.#o.deps
+    let failures = 0
+    let epochs = 0
+    while (!this.#stopping) {
+      try {
+        if (this.#notes.length > 0) await this.#attend()
+        else if (this.#stale && !this.#paused) await this.#rewind()
+        else {
+          await this.#step()
+          if (this.barrier.figures.epochs > epochs) failures = 0
+          epochs = this.barrier.figures.epochs
+        }
+      } catch (error) {
+        const disposition = error instanceof MillraceError ? error.disposition : 'rewind'
+        if (disposition === 'stop' || disposition === 'usage') {
+          this.#end(error)
+          break
+        }
+        this.#stale = true
+        this.counts.rewinds++
+        failures++
+        world.logger.warn({ reason: explain(error), failures }, 'epoch failed, rewinding to what is committed')
+        await world.timers.sleep(Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(failures, 10), LIMITS.rewindBackoffMaxMs))
+      }
+    }
+    await this.#finish()
+  }
+
+  async #step(): Promise<void> {
+    const { barrier } = this
+    if (barrier.failure !== null) throw barrier.failure.error
+    const chunks = await this.#reader.poll(this.#waitMs())
+    for (const chunk of chunks) this.#byPartition.get(partitionName(chunk.topic, chunk.partition))?.accept(chunk)
+    if (this.#paused || this.#notes.length > 0) return
+    if (barrier.overfull(this.#openBytes())) await barrier.settled()
+    await this.#process()
+    this.#throttle()
+    if (barrier.due(this.#openBytes())) barrier.begin([...this.tasks.values()])
+    await this.#writer.drain()
+    await this.#o.deps.world.timers.turn()
+  }
+
+  async #process(): Promise<void> {
+    const { barrier } = this
+    for (const task of this.tasks.values()) {
+      if (task.queued === 0) continue
+      const force = this.#overdue(task)
+      if (!force && !task.ready() && task.suspended === null) continue
+      await task.resume()
+      await task.prefetch(LIMITS.taskBatchRecords)
+      let done = 0
+      for (;;) {
+        done += task.run(LIMITS.taskBatchRecords - done, barrier.append, force)
+        if (task.suspended === null) break
+        await task.resume()
+      }
+      task.forgetRows()
+      if (done > 0) barrier.worked(done)
+    }
+  }
+
+  /** An input that should have more has kept the others waiting for too long. */
+  #overdue(task: Task): boolean {
+    if (task.ready() || task.suspended !== null) {
+      this.#waitingSince.delete(task)
+      return false
+    }
+    const now = this.#o.deps.world.clock.monotonic()
+    const since = this.#waitingSince.get(task)
+    if (since === undefined) this.#waitingSince.set(task, now)
+    return since !== undefined && now - since >= LIMITS.inputWaitMs
+  }
+
+  #waitMs(): number {
+    for (const task of this.tasks.values()) if (task.suspended !== null || task.ready()) return 0
+    return Math.max(0, Math.min(LIMITS.pollWaitMs, this.barrier.committing ? 1 : (this.barrier.dueInMs() ?? LIMITS.pollWaitMs)))
+  }
+
+  #openBytes(): number {
+    let bytes = this.#writer.bufferedBytes
+    for (const task of this.tasks.values()) bytes += task.openBytes
+    return bytes
+  }
+
+  /** A queue that is full is not fetched until it has come down to half. */
+  #throttle(): void {
+    for (const task of this.tasks.values()) {
+      for (const queue of task.queues) {
+        const full = queue.records > LIMITS.queueRecordsHigh || queue.bytes > LIMITS.queueBytesHigh
+        if (full && !queue.paused) {
+          queue.paused = true
+          this.#reader.pause(queue)
+        } else if (queue.paused && queue.records < LIMITS.queueRecordsHigh / 2 && queue.bytes < LIMITS.queueBytesHigh / 2) {
+          queue.paused = false
+          this.#reader.resume(queue)
+        }
+      }
+    }
+  }
+
+  // --- rebalance, rewind, end ----------------------------------------------------------------------------------------
+
+  async #attend(): Promise<void> {
+    const note = this.#notes[0] as Note
+    if (note.kind === 'revoke') {
+      this.#paused = true
+      if (note.lost) this.#stale = true
+      try {
+        if (!this.#stale) await this.#commitAll()
+      } catch (error) {
+        this.#o.deps.world.logger.warn({ reason: explain(error) }, 'the last epoch before a rebalance was lost, its records are read again')
+        this.#stale = true
+      }
+      this.#notes.shift()
+      note.done()
+      return
+    }
+    await this.#adopt(note.assignment)
+    this.#notes.shift()
+    this.#paused = false
+    this.counts.rebalances++
+  }
+
+  async #commitAll(): Promise<void> {
+    const { barrier } = this
+    await barrier.settled()
+    const tasks = [...this.tasks.values()]
+    if (!barrier.open && !tasks.some((task) => task.dirty || task.queues.some((queue) => queue.position !== queue.committed))) return
+    if (!barrier.open) barrier.worked(0)
+    barrier.begin(tasks)
+    await barrier.settled()
+  }
+
+  async #adopt(assignment: GroupAssignment): Promise<void> {
+    const wanted = new Set(decodeTasks(assignment.userData))
+    for (const [id, task] of this.tasks) {
+      if (wanted.has(id)) continue
+      task.drop()
+      await closeTask(task)
+      this.tasks.delete(id)
+    }
+    if (this.#stale) await this.#rewind()
+    for (const id of [...wanted].filter((id) => !this.tasks.has(id))) {
+      this.#o.deps.world.logger.debug({ task: id }, 'task opens')
+      this.tasks.set(id, await openTask(this.#o.deps, id))
+    }
+    this.#readTasks(false)
+    this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
+  }
+
+  async #rewind(): Promise<void> {
+    const { deps } = this.#o
+    await this.barrier.settled().catch(() => {})
+    for (const task of this.tasks.values()) task.drop()
+    await this.#writer.init()
+    for (const [id, task] of [...this.tasks]) {
+      this.tasks.delete(id)
+      this.tasks.set(id, await recoverTask(deps, task))
+    }
+    this.barrier.recover()
+    this.#waitingSince.clear()
+    this.#stale = false
+    this.#readTasks(true)
+  }
+
+  /** Tells the reader what to read; `afresh`: also partitions that it reads already start at the queue's position. */
+  #readTasks(afresh: boolean): void {
+    const queues = [...this.tasks.values()].flatMap((task) => task.queues)
+    this.#byPartition = new Map([...this.tasks.values()].flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)))
+    if (afresh) this.#reader.assign([])
+    this.#reader.assign(queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.position })))
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      if (!this.#stale && !this.#paused) await this.#commitAll()
+      else await this.barrier.settled()
+    } catch (error) {
+      this.#o.deps.world.logger.warn({ reason: explain(error) }, 'the last epoch was lost, its records are read again at the next start')
+    }
+    for (const note of this.#notes) if (note.kind === 'revoke') note.done()
+    this.#notes.length = 0
+  }
+
+  // --- assignment ----------------------------------------------------------------------------------------------------
+
+  #allInputs(): string[] {
+    const { deps } = this.#o
+    const topics = new Set<string>()
+    for (const sub of deps.sized.plan.subTopologies) {
+      for (const source of sub.sources) {
+        const operator = sub.nodes[source]?.operator
+        if (operator?.kind === 'source') for (const topic of deps.inputTopics(operator)) topics.add(topic)
+      }
+    }
+    return [...topics]
+  }
+
+  #assign(members: readonly GroupMember[]): ReadonlyMap<string, GroupAssignment> {
+    const { sized } = this.#o.deps
+    const tasks = sized.tasks.flatMap((count, sub) => Array.from({ length: count }, (_, partition) => taskId(sub, partition)))
+    const plan = assignTasks(
+      members.map((member) => ({ memberId: member.memberId, ...decodeUserData(member.userData) })),
+      tasks,
+    )
+    return new Map([...plan].map(([member, ids]) => [member, { partitions: ids.flatMap((id) => this.#partitionsOfTask(id)), userData: Buffer.from(JSON.stringify(ids)) }]))
+  }
+
+  #partitionsOfTask(id: string): TopicPartition[] {
+    const { deps } = this.#o
+    const { subTopology, partition } = parseTaskId(id)
+    const sub = deps.sized.plan.subTopologies[subTopology]
+    const topics = new Set<string>()
+    for (const source of sub?.sources ?? []) {
+      const operator = sub?.nodes[source]?.operator
+      if (operator?.kind === 'source') for (const topic of deps.inputTopics(operator)) if (partition < deps.partitionsOf(topic)) topics.add(topic)
+    }
+    return [...topics].map((topic) => ({ topic, partition }))
+  }
+}
+
+function decodeTasks(userData: Buffer): readonly string[] {
+  return userData.length === 0 ? [] : (JSON.parse(userData.toString('utf8')) as string[])
+}
+
+function decodeUserData(userData: Buffer): { readonly owned: readonly string[]; readonly stored: readonly string[] } {
+  if (userData.length === 0) return { owned: [], stored: [] }
+  const { owned = [], stored = [] } = JSON.parse(userData.toString('utf8')) as { owned?: string[]; stored?: string[] }
+  return { owned, stored }
+}

@@ -1,0 +1,216 @@
+// One store of one task: committed bytes below, what the running epochs have written above. Reads go open epoch -> sealed epoch ->
+// cache -> disk. Never writes to the disk but in `apply`, with what a commit has made true.
+//
+// Invariants
+// 1. The disk and the cache hold committed values only (R1). `drop` therefore loses exactly what no barrier committed.
+// 2. While a sealed epoch is being applied its entries are still read from the sealed map, so no read sees half of it.
+// 3. What was read from disk while an `apply` ran is not put into the cache: it may be older than the cache's entry.
+// 4. `rollback` undoes the writes since `mark`, in reverse order.
+import { keyText, prefixEnd } from '../base/bytes.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Checkpoint, StateStore, Stored, Write } from './store.ts'
+
+type Entries = Map<string, Write>
+
+
+export interface OverlayOptions {
+  readonly cacheEntriesMax?: number
+  /** Length of the part of a key that `prefix` is asked for. Set: the open and sealed entries are indexed by it. */
+  readonly prefixLength?: (key: Buffer) => number
+}
+
+export class Overlay {
+  readonly store: StateStore
+  #open: Entries = new Map()
+  #openBytes = 0
+  #sealed: Entries | null = null
+  // A cache of two generations: what is used moves to the young one; a full young one becomes the old one.
+  #young: Map<string, Stored | null> = new Map()
+  #old: Map<string, Stored | null> = new Map()
+  readonly #generationMax: number
+  readonly #journal: (string | Write | undefined)[] = []
+  #applies = 0
+  readonly #rows = new Map<string, readonly (readonly [Buffer, Stored])[]>()
+  readonly #prefixLength: ((key: Buffer) => number) | undefined
+  readonly #openIndex = new Map<string, Set<string>>()
+  #sealedIndex = new Map<string, Set<string>>()
+
+  constructor(store: StateStore, options: OverlayOptions = {}) {
+    this.store = store
+    this.#generationMax = Math.max(1, (options.cacheEntriesMax ?? LIMITS.cacheEntriesMax) >> 1)
+    this.#prefixLength = options.prefixLength
+  }
+
+  /** Bytes of keys and values written in the open epoch. */
+  get openBytes(): number {
+    return this.#openBytes
+  }
+
+  get openEntries(): number {
+    return this.#open.size
+  }
+
+  get(key: Buffer): Stored | undefined {
+    const text = keyText(key)
+    const written = this.#open.get(text) ?? this.#sealed?.get(text)
+    if (written !== undefined) return written.value === null ? undefined : (written as Stored)
+    const cached = this.#cached(text)
+    if (cached !== undefined) return cached === null ? undefined : cached
+    const stored = this.store.getSync(key)
+    this.#remember(text, stored ?? null)
+    return stored
+  }
+
+  /** A null value deletes. The bytes are kept: the caller never changes them. */
+  put(key: Buffer, value: Buffer | null, timestamp: number): void {
+    const text = keyText(key)
+    this.#journal.push(text, this.#open.get(text))
+    this.#open.set(text, { key, value, timestamp })
+    this.#openBytes += key.length + (value === null ? 0 : value.length) + 16
+    if (this.#prefixLength !== undefined) indexInto(this.#openIndex, text.slice(0, this.#prefixLength(key)), text)
+  }
+
+  mark(): void {
+    this.#journal.length = 0
+  }
+
+  rollback(): void {
+    const journal = this.#journal
+    for (let i = journal.length - 2; i >= 0; i -= 2) {
+      const text = journal[i] as string
+      const before = journal[i + 1] as Write | undefined
+      if (before === undefined) this.#open.delete(text)
+      else this.#open.set(text, before)
+    }
+    journal.length = 0
+  }
+
+  /** Reads what of these keys no layer holds, in one getMany, into the cache. */
+  async prefetch(keys: readonly Buffer[]): Promise<void> {
+    const wanted = new Map<string, Buffer>()
+    for (const key of keys) {
+      const text = keyText(key)
+      if (this.#open.has(text) || this.#sealed?.has(text) === true || this.#cached(text) !== undefined) continue
+      wanted.set(text, key)
+    }
+    if (wanted.size === 0) return
+    const applies = this.#applies
+    const found = await this.store.getMany([...wanted.values()])
+    if (applies !== this.#applies) return // invariant 3; the few keys are read one by one
+    let i = 0
+    for (const text of wanted.keys()) {
+      if (!this.#open.has(text) && this.#sealed?.has(text) !== true) this.#remember(text, found[i] ?? null)
+      i++
+    }
+  }
+
+  /** All rows with this prefix, or null when they must be read from disk first (`fetchRows`). */
+  prefix(prefix: Buffer): readonly (readonly [Buffer, Stored])[] | null {
+    const text = keyText(prefix)
+    const disk = this.#rows.get(text)
+    if (disk === undefined) return null
+    const merged = new Map<string, readonly [Buffer, Stored]>()
+    for (const row of disk) merged.set(keyText(row[0]), row)
+    if (this.#sealed !== null) mergeInto(merged, this.#sealed, this.#sealedIndex, text, this.#prefixLength !== undefined)
+    mergeInto(merged, this.#open, this.#openIndex, text, this.#prefixLength !== undefined)
+    return [...merged.entries()].sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([, row]) => row)
+  }
+
+  async fetchRows(prefix: Buffer): Promise<void> {
+    for (;;) {
+      const applies = this.#applies
+      const rows: (readonly [Buffer, Stored])[] = []
+      for await (const chunk of this.store.scan({ from: prefix, to: prefixEnd(prefix), toExclusive: true })) rows.push(...chunk)
+      if (applies !== this.#applies) continue
+      this.#rows.set(keyText(prefix), rows)
+      return
+    }
+  }
+
+  /** Forgets the rows read by `fetchRows`: they hold for one batch only. */
+  forgetRows(): void {
+    if (this.#rows.size > 0) this.#rows.clear()
+  }
+
+  /** The open epoch becomes the sealed one; its last write per key. */
+  seal(): Iterable<Write> {
+    if (this.#sealed !== null) throw new Error('an epoch is sealed already')
+    this.#sealed = this.#open
+    this.#sealedIndex = new Map(this.#openIndex)
+    this.#openIndex.clear()
+    this.#open = new Map()
+    this.#openBytes = 0
+    this.#journal.length = 0
+    return this.#sealed.values()
+  }
+
+  /** The sealed epoch was committed: its entries go to the disk with the checkpoint. */
+  async apply(checkpoint: Checkpoint): Promise<void> {
+    const sealed = this.#sealed
+    if (sealed === null) return
+    if (sealed.size > 0) await this.store.apply([...sealed.values()], checkpoint)
+    this.#applies++
+    this.#rows.clear()
+    for (const [text, write] of sealed) this.#remember(text, write.value === null ? null : (write as Stored))
+    this.#sealed = null
+    this.#sealedIndex.clear()
+  }
+
+  /** Loses the open and the sealed epoch. */
+  drop(): void {
+    this.#open = new Map()
+    this.#openBytes = 0
+    this.#openIndex.clear()
+    this.#sealed = null
+    this.#sealedIndex.clear()
+    this.#journal.length = 0
+    this.#rows.clear()
+  }
+
+  /** Also forgets the cache: after the store was restored from its changelog. */
+  reset(): void {
+    this.drop()
+    this.#young.clear()
+    this.#old.clear()
+    this.#applies++
+  }
+
+  #cached(text: string): Stored | null | undefined {
+    const young = this.#young.get(text)
+    if (young !== undefined) return young
+    const old = this.#old.get(text)
+    if (old !== undefined) this.#remember(text, old)
+    return old
+  }
+
+  #remember(text: string, stored: Stored | null): void {
+    this.#young.set(text, stored)
+    if (this.#young.size >= this.#generationMax) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+  }
+}
+
+function indexInto(index: Map<string, Set<string>>, prefix: string, text: string): void {
+  const texts = index.get(prefix)
+  if (texts === undefined) index.set(prefix, new Set([text]))
+  else texts.add(text)
+}
+
+function mergeInto(
+  rows: Map<string, readonly [Buffer, Stored]>,
+  entries: Entries,
+  index: Map<string, Set<string>>,
+  prefix: string,
+  indexed: boolean,
+): void {
+  const texts = indexed ? (index.get(prefix) ?? []) : entries.keys()
+  for (const text of texts) {
+    if (!text.startsWith(prefix)) continue
+    const write = entries.get(text)
+    if (write === undefined) continue // rolled back
+    if (write.value === null) rows.delete(text)
+    else rows.set(text, [write.key, write as Stored])
+  }
+}
