@@ -1,0 +1,34 @@
+// Keys and values to bytes for what an operator sends. Never touches a store.
+//
+// Invariants
+// 1. The input record's own key keeps the bytes it came with, under the same serde object; so does a value that nobody could have
+//    changed in place (no object).
+// 2. A value that its serde can't write is STREAM_SERDE, naming the operator.
+import { asBuffer } from '../base/bytes.ts'
+import { wrap } from '../base/errors.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import type { Site } from './operator.ts'
+
+export function keyToBytes(site: Site, serde: AnySerde, key: unknown): Buffer | null {
+  if (key === null) return null
+  const { context } = site
+  if (key === context.key && serde === context.keySerde && context.keyBytes !== null) return context.keyBytes
+  return written(site, serde, key, 'key')
+}
+
+export function valueToBytes(site: Site, serde: AnySerde, value: unknown): Buffer | null {
+  if (value === null) return null
+  const { context } = site
+  if (typeof value !== 'object' && value === context.value && serde === context.valueSerde && context.valueBytes !== null) {
+    return context.valueBytes
+  }
+  return written(site, serde, value, 'value')
+}
+
+function written(site: Site, serde: AnySerde, value: unknown, what: string): Buffer {
+  try {
+    return asBuffer(serde.encode(value))
+  } catch (error) {
+    throw wrap(error, 'STREAM_SERDE', `${site.node.name}: a ${what} can't be written by the serde ${serde.name ?? 'custom'}`)
+  }
+}

@@ -1,0 +1,57 @@
+// The table of operators by the kind of their node. The runtime looks nothing else up; a kind without an operator does not compile.
+import type { PlanOperator } from '../topology/plan-types.ts'
+import { aggregate } from './aggregate.ts'
+import { changeSink } from './change-sink.ts'
+import { filter, filterNot } from './filter.ts'
+import { flatMap, flatMapValues } from './flat-map.ts'
+import { foreignKeyLeft } from './foreign-key-left.ts'
+import { foreignKeyRight } from './foreign-key-right.ts'
+import { lastWriteWins } from './last-write-wins.ts'
+import { map } from './map.ts'
+import { mapValues } from './map-values.ts'
+import type { Operator } from './operator.ts'
+import { pass } from './pass.ts'
+import { peek } from './peek.ts'
+import { repartitionSink } from './repartition-sink.ts'
+import { selectKey } from './select-key.ts'
+import { sink } from './sink.ts'
+import { split } from './split.ts'
+import { streamTableJoin } from './stream-table-join.ts'
+import { tableAggregate } from './table-aggregate.ts'
+import { tableFilter, tableFilterNot } from './table-filter.ts'
+import { tableJoin } from './table-join.ts'
+import { tableMapValues } from './table-map-values.ts'
+import { toTable } from './to-table.ts'
+
+export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>, Operator>> = {
+  filter,
+  filterNot,
+  map,
+  mapValues,
+  flatMap,
+  flatMapValues,
+  selectKey,
+  peek,
+  forEach: peek,
+  merge: pass,
+  toStream: pass,
+  branch: pass,
+  split,
+  sink,
+  repartitionSink,
+  toTable,
+  tableFilter,
+  tableFilterNot,
+  tableMapValues,
+  lastWriteWins,
+  aggregate,
+  changeSink,
+  tableAggregate,
+  tableJoin,
+  streamTableJoin,
+  foreignKeyLeft,
+  foreignKeyRight,
+}
+
+export { type Change, decodeChange, encodeChange } from './change.ts'
+export { rowOfLastWriteWins } from './last-write-wins-row.ts'

@@ -1,0 +1,17 @@
+// Writes records to an internal topic by their new key. A record without a key could meet nothing behind it: dropped, counted.
+import type { RepartitionSink } from '../topology/plan-types.ts'
+import { keyToBytes, valueToBytes } from './encode.ts'
+import type { Operator } from './operator.ts'
+
+export const repartitionSink: Operator = (site) => {
+  const { topic, key: keySerde, value: valueSerde } = site.node.operator as RepartitionSink
+  const dropped = site.counter('dropped')
+  return {
+    inputs: [
+      (key, value, timestamp) => {
+        if (key === null) dropped.n++
+        else site.send(topic, null, keyToBytes(site, keySerde, key), valueToBytes(site, valueSerde, value), timestamp)
+      },
+    ],
+  }
+}

@@ -1,0 +1,52 @@
+// `to`: writes records to a topic, fixed or named by a function (value, key, record).
+//
+// Invariants
+// 1. Without a partition function a key decides (murmur2), and a record without a key goes to the task's own partition number.
+// 2. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked.
+import { MillraceError } from '../base/errors.ts'
+import { isName } from '../base/names.ts'
+import type { SinkNode } from '../topology/node.ts'
+import { keyToBytes, valueToBytes } from './encode.ts'
+import type { Operator, Site } from './operator.ts'
+import { type RecordView, recordView } from './record-view.ts'
+
+type TopicOf = (value: unknown, key: unknown, record: RecordView) => unknown
+type PartitionOf = (value: unknown, key: unknown, partitions: number) => unknown
+
+export const sink: Operator = (site) => {
+  const { context, node } = site
+  const { topic, partition } = node.operator as SinkNode
+  const topicOf = typeof topic === 'string' ? null : site.guard(topic as TopicOf)
+  const partitionOf = partition === null ? null : site.guard(partition as PartitionOf)
+  return {
+    inputs: [
+      (key, value, timestamp) => {
+        const to =
+          topicOf === null ? (topic as string) : checkedTopic(site, topicOf(value, key, recordView(context, key, value, timestamp)))
+        const at = partitionOf === null ? null : checkedPartition(site, to, value, key, partitionOf)
+        site.send(to, at, keyToBytes(site, node.key, key), valueToBytes(site, node.value, value), timestamp)
+      },
+    ],
+  }
+}
+
+function checkedTopic(site: Site, topic: unknown): string {
+  if (typeof topic === 'string' && isName(topic)) return topic
+  throw new MillraceError(
+    'STREAM_CALLBACK',
+    `${site.node.name}: the topic function returned ${JSON.stringify(topic)}, which is no topic name`,
+  )
+}
+
+/** Null or undefined: as without a function. */
+function checkedPartition(site: Site, topic: string, value: unknown, key: unknown, partitionOf: PartitionOf): number | null {
+  const partitions = site.partitionsOf(topic)
+  const partition = partitionOf(value, key, partitions) ?? null
+  if (partition === null || (Number.isInteger(partition) && (partition as number) >= 0 && (partition as number) < partitions)) {
+    return partition as number | null
+  }
+  throw new MillraceError(
+    'STREAM_CALLBACK',
+    `${site.node.name}: the partition function returned ${String(partition)}, but ${topic} has partitions 0 to ${partitions - 1}`,
+  )
+}
