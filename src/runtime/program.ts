@@ -88,7 +88,9 @@ export function compile(options: ProgramOptions): Program {
       store: (i) => views[i] as StoreView,
       getter: (input) => getterOf(instances, node, input, nodes),
       send(topic, to, key, value, timestamp) {
-        const target = to ?? (key === null ? partition % partitionsOf(topic) : partitionOf(key, partitionsOf(topic)))
+        const count = partitionsOf(topic)
+        if (count === 0) throw new MillraceError('STREAM_TOPIC_MISSING', `${node.name}: topic ${topic} does not exist`)
+        const target = to ?? (key === null ? partition % count : partitionOf(key, count))
         const bytes = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
         if (bytes > LIMITS.recordBytesMax) {
           throw new MillraceError('STREAM_RECORD_TOO_LARGE', `${node.name}: a record of ${bytes} bytes for ${topic} is over ${LIMITS.recordBytesMax}`)

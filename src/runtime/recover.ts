@@ -24,6 +24,7 @@ export interface RestoreProgress {
   readonly store: string
   readonly restored: number
   readonly remaining: number
+  readonly recordsPerSecond: number
 }
 
 export interface TaskDeps {
@@ -130,7 +131,8 @@ async function restore(deps: TaskDeps, task: string, store: StateStore, changelo
     await restoreStore(store, chunksUntil(reader, from, end, deps.stopping), {
       world: deps.world,
       endOffset: end,
-      onProgress: (progress) => deps.onProgress({ task, store: store.name, restored: progress.restored, remaining: progress.remaining }),
+      onProgress: ({ records, remaining, recordsPerSecond }) =>
+        deps.onProgress({ task, store: store.name, restored: records, remaining: remaining ?? 0, recordsPerSecond }),
     })
   } finally {
     await reader.close()

@@ -27,7 +27,7 @@ export interface TaskParts {
   readonly id: string
   readonly partition: number
   readonly program: Program
-  readonly queues: readonly InputQueue[]
+  readonly queues: InputQueue[]
   readonly stores: readonly TaskStore[]
   readonly policies: ErrorPolicies
   readonly deadLetterTopic: string
@@ -45,7 +45,8 @@ export type Append = Writer['append']
 export class Task {
   readonly id: string
   readonly partition: number
-  readonly queues: readonly InputQueue[]
+  /** A topic that matches a pattern may join later. */
+  readonly queues: InputQueue[]
   readonly stores: readonly TaskStore[]
   readonly program: Program
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0 }
@@ -256,18 +257,17 @@ export class Task {
     for (const { overlay } of this.stores) overlay.drop()
   }
 
-  /** After the queues were rewound: the stream time that goes with the committed positions. */
-  rewound(): void {
-    this.#context.streamTime = -1
-    for (const queue of this.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
-  }
-
   /** Awaits what the head record asked for; the record is run again by the next `run`. */
   async resume(): Promise<void> {
     const { suspended } = this
     if (suspended === null) return
     await suspended.need()
     this.suspended = null
+  }
+
+  /** Between two records of a batch: a suspended one still needs what was read for it. */
+  forgetRowsUnlessSuspended(): void {
+    if (this.suspended === null) this.forgetRows()
   }
 
   forgetRows(): void {

@@ -1,0 +1,49 @@
+// Reads of a running processor's stores: committed state only, local tasks only.
+import { MillraceError } from '../base/errors.ts'
+import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
+import { taskId } from '../runtime/recover.ts'
+import type { Task } from '../runtime/task.ts'
+import type { StateStore } from '../state/store.ts'
+import type { Plan, SizedPlan } from '../topology/plan-types.ts'
+
+export interface StoreReader<K = any, V = any> {
+  /** The committed row; null when there is none. Throws STREAM_NOT_LOCAL for a key whose task is not running here. */
+  get(key: K): V | null
+  /** All committed rows of the tasks that run here, by task, in the order of the keys' bytes. */
+  all(): AsyncIterable<readonly [key: K, value: V]>
+}
+
+export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyMap<string, Task>, name: string): StoreReader {
+  const store = queryableStore(plan, name)
+  if (store === null) {
+    const names = queryableNames(plan)
+    throw new MillraceError('STREAM_USAGE', `no store ${name} in ${plan.topology}; it has ${names.length === 0 ? 'none' : names.join(', ')}`)
+  }
+  const storeOf = (task: Task): StateStore | undefined => task.stores.find((held) => held.name === name)?.overlay.store
+  return {
+    get(key) {
+      const bytes = encodeKey(store, key)
+      const partition = taskPartition(bytes, sized().tasks[store.subTopology] as number)
+      const task = tasks.get(taskId(store.subTopology, partition))
+      const held = task === undefined ? undefined : storeOf(task)
+      if (held === undefined) throw new MillraceError('STREAM_NOT_LOCAL', `store ${name}: partition ${partition} is not running here (or is being restored)`)
+      const stored = held.getSync(bytes)
+      return stored === undefined ? null : store.rowOf(stored)
+    },
+    async *all() {
+      for (const task of tasks.values()) {
+        const held = storeOf(task)
+        if (held !== undefined) yield* rowsOf(store, held)
+      }
+    },
+  }
+}
+
+async function* rowsOf(store: QueryableStore, held: StateStore): AsyncIterable<readonly [unknown, unknown]> {
+  for await (const chunk of held.scan({ from: null, to: null })) {
+    for (const [key, stored] of chunk) {
+      const value = store.rowOf(stored)
+      if (value !== null) yield [store.spec.key.decode(key), value]
+    }
+  }
+}

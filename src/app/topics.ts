@@ -1,0 +1,57 @@
+// What the plan asks of the log before anything runs: inputs and outputs exist, inputs that are joined have equal partition counts,
+// internal topics are there. On the embedded log missing external topics are made; on Kafka they are somebody's business.
+import { MillraceError } from '../base/errors.ts'
+import type { Log } from '../log/log.ts'
+import { deadLetterTopic } from '../runtime/dead-letter.ts'
+import { Suspend } from '../runtime/suspend.ts'
+import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
+import { sizePlan } from '../topology/plan.ts'
+import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
+
+export interface PreparedTopics {
+  readonly sized: SizedPlan
+  readonly partitionsOf: (topic: string) => number
+  readonly inputTopics: (source: PlanSource) => readonly string[]
+}
+
+/** `createPartitions`: partitions of external topics that are made because they are missing; null: missing ones are refused. */
+export async function prepareTopics(log: Log, plan: Plan, createPartitions: number | null): Promise<PreparedTopics> {
+  const named = [...new Set([...plan.inputs, ...plan.outputs])]
+  if (createPartitions !== null) await makeMissing(log, named, createPartitions)
+  const infos = await log.topics(named)
+  const missing = named.filter((name) => !infos.has(name))
+  if (missing.length > 0) {
+    const them = missing.join(', ')
+    throw new MillraceError('STREAM_TOPIC_MISSING', `missing topic${missing.length > 1 ? 's' : ''} ${them}: create ${missing.length > 1 ? 'them' : 'it'} first, with the partitions you want`)
+  }
+  const partitions = new Map([...infos.values()].map((info) => [info.name, info.partitions]))
+  if (plan.patterns.length > 0) {
+    const matching = (await log.topicNames()).filter((name) => plan.patterns.some((pattern) => pattern.test(name)))
+    for (const info of (await log.topics(matching)).values()) partitions.set(info.name, info.partitions)
+  }
+  const sized = sizePlan(plan, partitions)
+  const deadLetterPartitions = Math.max(1, ...sized.tasks)
+  await log.createTopics(topicSpecs(sized, deadLetterPartitions))
+  for (const [name, count] of sized.partitions) partitions.set(name, count)
+  partitions.set(deadLetterTopic(plan.applicationId), deadLetterPartitions)
+  const external = new Set(partitions.keys())
+  return {
+    sized,
+    inputTopics: (source) => inputTopicsOf(source, external),
+    partitionsOf(topic) {
+      const count = partitions.get(topic)
+      if (count !== undefined) return count
+      throw new Suspend(async () => {
+        if (createPartitions !== null) await makeMissing(log, [topic], createPartitions)
+        const info = (await log.topics([topic])).get(topic)
+        // 0 partitions is answered below as a missing topic: the record becomes a dead letter, not a loop.
+        partitions.set(topic, info?.partitions ?? 0)
+      })
+    },
+  }
+}
+
+async function makeMissing(log: Log, names: readonly string[], partitions: number): Promise<void> {
+  const there = await log.topics(names)
+  await log.createTopics(names.filter((name) => !there.has(name)).map((name) => ({ name, partitions, kind: 'plain' })))
+}

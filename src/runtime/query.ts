@@ -1,0 +1,48 @@
+// How a store is read from outside its task: which sub-topology owns it, how its rows look to a person, which partition has a key.
+import { asBuffer } from '../base/bytes.ts'
+import { partitionOf } from '../base/murmur2.ts'
+import { rowOfLastWriteWins } from '../operators/index.ts'
+import type { Stored } from '../state/store.ts'
+import type { StoreSpec } from '../topology/node.ts'
+import type { Plan } from '../topology/plan-types.ts'
+
+export interface QueryableStore {
+  readonly name: string
+  readonly subTopology: number
+  readonly spec: StoreSpec
+  /** The row's value; null when the row is only a remembered delete. */
+  rowOf(stored: Stored): unknown
+}
+
+/** Null: no such store (or an internal one whose rows are nobody's business). */
+export function queryableStore(plan: Plan, name: string): QueryableStore | null {
+  for (const sub of plan.subTopologies) {
+    for (const node of sub.nodes) {
+      const spec = node.stores.find((store) => store.name === name)
+      const { kind } = node.operator
+      if (spec === undefined || kind === 'foreignKeyRight' || (kind === 'foreignKeyLeft' && node.operator.state.name === name)) continue
+      if (kind === 'lastWriteWins') {
+        const rowOf = (stored: Stored): unknown => {
+          const row = rowOfLastWriteWins(stored.value)
+          return row === null ? null : spec.value.decode(row)
+        }
+        return { name, subTopology: sub.id, spec, rowOf }
+      }
+      return { name, subTopology: sub.id, spec, rowOf: (stored) => spec.value.decode(stored.value) }
+    }
+  }
+  return null
+}
+
+export function queryableNames(plan: Plan): string[] {
+  const names = plan.subTopologies.flatMap((sub) => sub.stores.map((store) => store.name))
+  return names.filter((name) => queryableStore(plan, name) !== null)
+}
+
+export function encodeKey(store: QueryableStore, key: unknown): Buffer {
+  return asBuffer(store.spec.key.encode(key))
+}
+
+export function taskPartition(key: Buffer, tasks: number): number {
+  return partitionOf(key, tasks)
+}

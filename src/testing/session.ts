@@ -1,0 +1,354 @@
+// A topology run in process, a record at a time: what `millrace try` and the TopologyTestDriver sit on. The tasks, stores' overlays,
+// barrier, restore and the log port are the real ones; the log is in memory and the clock moves only when told to.
+//
+// Invariants
+// 1. A record is carried through all repartition topics before the next one is taken.
+// 2. Outputs are shown once, when the barrier that committed them has ended, in the order written.
+// 3. `crash` loses what no barrier committed, restores the stores from their changelogs (their disks are gone too), and takes the
+//    records since the last barrier again, in their order, with their first timestamps.
+import { Barrier } from '../barrier/barrier.ts'
+import { MillraceError } from '../base/errors.ts'
+import { partitionOf } from '../base/murmur2.ts'
+import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../base/record.ts'
+import type { Chunk, Log, Reader, Writer } from '../log/log.ts'
+import { memoryLog } from '../log/memory.ts'
+import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
+import { InputQueue } from '../runtime/input-queue.ts'
+import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
+import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
+import type { Task } from '../runtime/task.ts'
+import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import { memoryProvider } from '../state/memory.ts'
+import type { Topology } from '../topology/node.ts'
+import { plan as planOf, sizePlan } from '../topology/plan.ts'
+import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
+import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
+
+export interface SessionOptions {
+  readonly partitions?: number
+  readonly seed?: number
+  readonly startTimeMs?: number
+  readonly applicationId?: string
+  readonly policies?: ErrorPolicies
+}
+
+export interface SessionRecord {
+  readonly topic: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly timestamp?: number
+  readonly partition?: number
+  readonly headers?: Headers
+}
+
+export interface OutputRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly timestamp: number
+  readonly headers: Headers
+}
+
+interface Line {
+  readonly topic: string
+  readonly partition: number
+  readonly record: LogRecord
+}
+
+const WHOLE_EPOCH = { intervalMs: Number.MAX_SAFE_INTEGER, recordsMax: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER }
+
+export class Session {
+  readonly plan: Plan
+  readonly partitions: number
+  readonly #options: SessionOptions
+  readonly #topology: Topology
+  #world!: VirtualWorld
+  #log!: Log
+  #sized!: SizedPlan
+  #writer!: Writer
+  #reader!: Reader
+  #barrier!: Barrier
+  #topics = new Set<string>() // external topics known so far
+  #tasks: Task[] = []
+  #lines: Line[] = [] // since the last barrier
+  #nextOffsets = new Map<string, number>()
+  #open: OutputRecord[] = []
+  #committed: OutputRecord[] = []
+
+  constructor(topology: Topology, options: SessionOptions) {
+    this.#topology = topology
+    this.#options = options
+    this.partitions = options.partitions ?? 1
+    this.plan = planOf(topology, options.applicationId ?? topology.name)
+  }
+
+  async start(): Promise<void> {
+    this.#world = virtualWorld(this.#options.startTimeMs ?? 0, this.#options.seed ?? 1)
+    this.#log = memoryLog(this.#world)
+    this.#topics = new Set([...this.plan.inputs, ...this.plan.outputs])
+    this.#lines = []
+    this.#nextOffsets.clear()
+    this.#open = []
+    this.#sized = this.#size()
+    await this.#log.createTopics(topicSpecs(this.#sized, this.partitions))
+    await this.#log.createTopics([...this.#topics].map((name) => ({ name, partitions: this.partitions, kind: 'plain' })))
+    await this.#boot()
+  }
+
+  #size(): SizedPlan {
+    const sized = sizePlan(this.plan, new Map([...this.#topics].map((topic) => [topic, this.partitions])))
+    // A sub-topology that reads patterns only has no counted input yet.
+    return { ...sized, tasks: sized.tasks.map((count) => (count === 0 ? this.partitions : count)) }
+  }
+
+  async #boot(): Promise<void> {
+    const writer = this.#log.writer({ transactionalId: `${this.plan.applicationId}-0`, guarantee: 'exactly_once' })
+    await writer.init()
+    this.#writer = writer
+    this.#barrier = new Barrier({
+      writer: this.#watched(writer),
+      guarantee: 'exactly_once',
+      groupId: this.plan.applicationId,
+      identity: () => null,
+      limits: WHOLE_EPOCH,
+      world: this.#world,
+    })
+    const deps = this.#deps()
+    this.#tasks = []
+    for (const [sub, count] of this.#sized.tasks.entries()) {
+      for (let partition = 0; partition < count; partition++) this.#tasks.push(await openTask(deps, taskId(sub, partition)))
+    }
+    this.#reader = this.#log.reader({ isolation: 'uncommitted' })
+    const internal = new Set(this.plan.internalTopics.filter((topic) => topic.kind === 'repartition').map((topic) => topic.name))
+    const queues = this.#tasks.flatMap((task) => task.queues)
+    this.#reader.assign(queues.filter((queue) => internal.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })))
+  }
+
+  #deps(): TaskDeps {
+    return {
+      log: this.#log,
+      groupId: this.plan.applicationId,
+      provider: memoryProvider(),
+      sized: this.#sized,
+      policies: this.#options.policies ?? DEFAULT_POLICIES,
+      deadLetterTopic: deadLetterTopic(this.plan.applicationId),
+      partitionsOf: (topic) => this.#sized.partitions.get(topic) ?? this.partitions,
+      inputTopics: (source) => inputTopicsOf(source, this.#topics),
+      changelogTopic: (store) => this.#changelog(store),
+      world: this.#world,
+      onProgress: () => {},
+      stopping: () => false,
+    }
+  }
+
+  #changelog(store: string): string {
+    const topic = this.plan.internalTopics.find((internal) => internal.kind === 'changelog' && internal.store === store)
+    if (topic === undefined) throw new MillraceError('STREAM_INTERNAL', `store ${store} has no changelog in the plan`)
+    return topic.name
+  }
+
+  /** The writer, with an eye on what goes to external topics. */
+  #watched(writer: Writer): Writer {
+    const internal = new Set(this.plan.internalTopics.map((topic) => topic.name))
+    const append: Writer['append'] = (topic, partition, timestamp, key, value, headers) => {
+      writer.append(topic, partition, timestamp, key, value, headers)
+      if (!internal.has(topic)) this.#open.push({ topic, partition, timestamp, key, value, headers })
+    }
+    return {
+      append,
+      init: () => writer.init(),
+      get bufferedBytes() {
+        return writer.bufferedBytes
+      },
+      drain: () => writer.drain(),
+      seal: () => writer.seal(),
+      flush: () => writer.flush(),
+      commit: (identity, groupId, offsets) => writer.commit(identity, groupId, offsets),
+      close: () => writer.close(),
+    }
+  }
+
+  /** Sources to read lines with. */
+  inputs(): readonly { readonly topic: string | RegExp; readonly key: AnySerde; readonly value: AnySerde }[] {
+    const found: { topic: string | RegExp; key: AnySerde; value: AnySerde }[] = []
+    for (const source of externalSources(this.plan)) {
+      const topics = source.topics instanceof RegExp ? [source.topics] : source.topics
+      for (const topic of topics) found.push({ topic, key: source.key, value: source.value })
+    }
+    return found
+  }
+
+  /** Serdes of a sink's topic; null for the dead-letter topic. */
+  outputSerdes(topic: string): { readonly key: AnySerde; readonly value: AnySerde } | null {
+    const sinks = this.#topology.nodes.filter((node) => node.kind === 'sink')
+    const sink = sinks.find((node) => node.topic === topic) ?? sinks.find((node) => typeof node.topic === 'function')
+    return sink === undefined || topic === deadLetterTopic(this.plan.applicationId) ? null : { key: sink.key, value: sink.value }
+  }
+
+  nowMs(): number {
+    return this.#world.clock.now()
+  }
+
+  async pipe(record: SessionRecord): Promise<void> {
+    await this.#know(record.topic)
+    const partition = record.partition ?? (record.key === null ? 0 : partitionOf(record.key, this.partitions))
+    if (partition >= this.partitions) throw new MillraceError('STREAM_USAGE', `partition ${partition} of ${record.topic}: there are ${this.partitions}`)
+    const name = partitionName(record.topic, partition)
+    const offset = this.#nextOffsets.get(name) ?? 0
+    this.#nextOffsets.set(name, offset + 1)
+    const { key, value } = record
+    const line: Line = { topic: record.topic, partition, record: { offset, timestamp: record.timestamp ?? this.nowMs(), key, value, headers: record.headers ?? NO_HEADERS } }
+    this.#lines.push(line)
+    await this.#carry(line)
+  }
+
+  /** A topic that a pattern matches joins the tasks that read it. */
+  async #know(topic: string): Promise<void> {
+    if (this.#topics.has(topic) && this.plan.inputs.includes(topic)) return
+    if (this.#topics.has(topic) && this.#tasks.some((task) => task.queues.some((queue) => queue.topic === topic))) return
+    const sources = externalSources(this.plan).filter((source) => source.topics instanceof RegExp && source.topics.test(topic))
+    if (sources.length === 0) throw new MillraceError('STREAM_USAGE', `topic ${topic} is not read by ${this.plan.topology}`)
+    this.#topics.add(topic)
+    await this.#log.createTopics([{ name: topic, partitions: this.partitions, kind: 'plain' }])
+    for (const task of this.#tasks) {
+      const entries = task.program.sources.filter((entry) => sources.includes(entry.source))
+      if (entries.length > 0) task.queues.push(new InputQueue({ topic, partition: task.partition }, entries, 0))
+    }
+  }
+
+  async #carry(line: Line): Promise<void> {
+    const chunk: Chunk = {
+      topic: line.topic,
+      partition: line.partition,
+      records: [line.record],
+      bytes: 0,
+      position: line.record.offset + 1,
+      endOffset: line.record.offset + 1,
+    }
+    for (const task of this.#tasks) task.accept(chunk)
+    for (;;) {
+      const task = this.#next()
+      if (task === null) break
+      await task.resume()
+      await task.prefetch(1)
+      const done = task.run(1, this.#barrier.append, true)
+      task.forgetRowsUnlessSuspended()
+      if (done > 0) this.#barrier.worked(done)
+      await this.#writer.drain()
+      for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
+    }
+  }
+
+  /** The task whose head record is oldest by timestamp, as one Kafka Streams task over all partitions would choose. */
+  #next(): Task | null {
+    let best: Task | null = null
+    let bestTimestamp = 0
+    for (const task of this.#tasks) {
+      for (const queue of task.queues) {
+        const head = queue.head()
+        if (head === null || (best !== null && head.timestamp >= bestTimestamp)) continue
+        best = task
+        bestTimestamp = head.timestamp
+      }
+    }
+    return best
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.#world.advance(ms)
+  }
+
+  async commit(): Promise<void> {
+    this.#barrier.worked(0)
+    this.#barrier.begin(this.#tasks)
+    await this.#barrier.settled()
+    this.#lines = []
+    for (const record of this.#open) this.#committed.push(record)
+    this.#open = []
+  }
+
+  async crash(): Promise<void> {
+    for (const task of this.#tasks) {
+      task.drop()
+      await closeTask(task)
+    }
+    await this.#reader.close()
+    this.#open = []
+    const again = this.#lines
+    this.#lines = []
+    await this.#boot() // a new writer of the same transactional id: settles what the dead one left open
+    for (const line of again) {
+      this.#lines.push(line)
+      await this.#carry(line)
+    }
+  }
+
+  /** A barrier, then all begins anew: empty, the clock at its start. */
+  async reset(): Promise<void> {
+    await this.commit()
+    await this.#end()
+    await this.start()
+  }
+
+  async close(): Promise<void> {
+    await this.commit()
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    for (const task of this.#tasks) await closeTask(task)
+    await this.#reader.close()
+    await this.#writer.close()
+    await this.#log.close()
+  }
+
+  /** Committed outputs that were not taken yet. */
+  take(): readonly OutputRecord[] {
+    const taken = this.#committed
+    this.#committed = []
+    return taken
+  }
+
+  /** Outputs of the open epoch: a crash makes them anew. */
+  uncommitted(): readonly OutputRecord[] {
+    return this.#open
+  }
+
+  /** The present row of a store, what is not committed included. */
+  row(name: string, key: unknown): unknown {
+    const store = queryableStore(this.plan, name)
+    if (store === null) throw new MillraceError('STREAM_USAGE', `no store ${name} in ${this.plan.topology}`)
+    const bytes = encodeKey(store, key)
+    const partition = taskPartition(bytes, this.#sized.tasks[store.subTopology] as number)
+    const task = this.#tasks.find(({ id }) => id === taskId(store.subTopology, partition))
+    const stored = task?.stores.find((held) => held.name === name)?.overlay.get(bytes)
+    return stored === undefined ? null : store.rowOf(stored)
+  }
+
+  /** Counters by node and name, summed over the tasks. */
+  counters(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    const sums = new Map<string, Map<string, number>>()
+    for (const task of this.#tasks) {
+      for (const [node, counters] of task.program.counters) {
+        const sum = sums.get(node) ?? new Map<string, number>()
+        for (const [name, counter] of counters) sum.set(name, (sum.get(name) ?? 0) + counter.n)
+        sums.set(node, sum)
+      }
+    }
+    return sums
+  }
+}
+
+function externalSources(plan: Plan): PlanSource[] {
+  return plan.subTopologies.flatMap((sub) =>
+    sub.nodes.flatMap(({ operator }) => (operator.kind === 'source' && !operator.internal ? [operator] : [])),
+  )
+}
+
+export async function openSession(topology: Topology, options: SessionOptions = {}): Promise<Session> {
+  const session = new Session(topology, options)
+  await session.start()
+  return session
+}

@@ -1,0 +1,178 @@
+// TopologyTestDriver: a topology in a test, record by record, with several partitions, commits, crashes and a wall clock that the
+// test moves. Kafka Streams' driver has one partition and no crashes.
+import { asBuffer, keyText } from '../base/bytes.ts'
+import { type Duration, durationMs } from '../base/duration.ts'
+import { MillraceError } from '../base/errors.ts'
+import { headersFromText, headersToText } from '../base/record.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import type { Topology } from '../topology/node.ts'
+import { type OutputRecord, Session } from './session.ts'
+
+export interface TestDriverOptions {
+  /** Partitions of every external topic; default 1. */
+  readonly partitions?: number
+  /** Where the wall clock starts, epoch ms; default 0. */
+  readonly startTime?: number
+  readonly seed?: number
+}
+
+export interface TestRecord<K = any, V = any> {
+  readonly key: K | null
+  readonly value: V | null
+  /** Default: the wall clock. */
+  readonly timestamp?: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** Default: by murmur2 of the key. */
+  readonly partition?: number
+}
+
+export interface ReadRecord<K = any, V = any> {
+  readonly key: K | null
+  readonly value: V | null
+  readonly timestamp: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly partition: number
+}
+
+export interface TestInput<K = any, V = any> {
+  /** Carries each record through the whole topology before the next. */
+  pipe(records: TestRecord<K, V> | readonly TestRecord<K, V>[]): Promise<void>
+}
+
+export interface TestOutput<K = any, V = any> {
+  /** The next record not read yet. */
+  read(): ReadRecord<K, V> | undefined
+  readAll(): ReadRecord<K, V>[]
+  /** All records so far as a table: the last value per key, tombstones removed. */
+  readTable(): Map<K, V>
+}
+
+export interface TestStore<K = any, V = any> {
+  /** The row as the topology sees it now; null when there is none. */
+  get(key: K): V | null
+}
+
+export class TopologyTestDriver {
+  readonly #session: Session
+  readonly #started: Promise<void>
+  readonly #taken: OutputRecord[] = []
+  readonly #readers = new Map<string, { next: number }>()
+
+  constructor(topology: Topology, options: TestDriverOptions = {}) {
+    this.#session = new Session(topology, {
+      partitions: options.partitions ?? 1,
+      startTimeMs: options.startTime ?? 0,
+      ...(options.seed === undefined ? {} : { seed: options.seed }),
+    })
+    this.#started = this.#session.start()
+    this.#started.catch(() => {}) // thrown by the first call that awaits it
+  }
+
+  /** A source topic. Throws STREAM_USAGE for a topic that the topology does not read. */
+  input<K = any, V = any>(topic: string): TestInput<K, V> {
+    const source = this.#session.inputs().find((input) => (input.topic instanceof RegExp ? input.topic.test(topic) : input.topic === topic))
+    if (source === undefined) throw new MillraceError('STREAM_USAGE', `the topology does not read ${topic}`)
+    return {
+      pipe: async (records) => {
+        await this.#started
+        for (const record of Array.isArray(records) ? (records as readonly TestRecord<K, V>[]) : [records as TestRecord<K, V>]) {
+          await this.#session.pipe({
+            topic,
+            key: encode(source.key, record.key),
+            value: encode(source.value, record.value),
+            headers: headersFromText(record.headers),
+            ...(record.timestamp === undefined ? {} : { timestamp: record.timestamp }),
+            ...(record.partition === undefined ? {} : { partition: record.partition }),
+          })
+        }
+      },
+    }
+  }
+
+  /** An output topic; the dead-letter topic too, whose keys and values are read as text. */
+  output<K = any, V = any>(topic: string): TestOutput<K, V> {
+    const reader = this.#readers.get(topic) ?? { next: 0 }
+    this.#readers.set(topic, reader)
+    const all = (): ReadRecord<K, V>[] => this.#outputs(topic).map((record) => this.#decode(topic, record) as ReadRecord<K, V>)
+    return {
+      read: () => {
+        const record = this.#outputs(topic)[reader.next]
+        if (record === undefined) return undefined
+        reader.next++
+        return this.#decode(topic, record) as ReadRecord<K, V>
+      },
+      readAll: () => {
+        const rest = all().slice(reader.next)
+        reader.next += rest.length
+        return rest
+      },
+      readTable: () => {
+        const rows = new Map<string, OutputRecord>()
+        for (const record of this.#outputs(topic)) {
+          const key = record.key === null ? '' : `k${keyText(record.key)}`
+          rows.delete(key)
+          if (record.value !== null) rows.set(key, record)
+        }
+        return new Map([...rows.values()].map((raw) => this.#decode(topic, raw)).map(({ key, value }) => [key as K, value as V]))
+      },
+    }
+  }
+
+  store<K = any, V = any>(name: string): TestStore<K, V> {
+    return { get: (key) => this.#session.row(name, key) as V | null }
+  }
+
+  /** Moves the wall clock: timers, punctuators and timeouts that become due fire. */
+  async advance(duration: Duration): Promise<void> {
+    await this.#started
+    await this.#session.advance(durationMs(duration, 'advance'))
+  }
+
+  /** A barrier: what was processed so far survives a crash. */
+  async commit(): Promise<void> {
+    await this.#started
+    await this.#session.commit()
+    this.#taken.push(...this.#session.take())
+  }
+
+  /** Loses what is not committed, restores the stores from their changelogs, reads the uncommitted records again. */
+  async crash(): Promise<void> {
+    await this.#started
+    await this.#session.crash()
+  }
+
+  /** Counters of an operator ('stale', 'duplicate', 'dropped', ...) by its name in `describe`. */
+  counters(operator: string): ReadonlyMap<string, number> {
+    return this.#session.counters().get(operator) ?? new Map()
+  }
+
+  async close(): Promise<void> {
+    await this.#started
+    await this.#session.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #outputs(topic: string): OutputRecord[] {
+    return [...this.#taken, ...this.#session.uncommitted()].filter((record) => record.topic === topic)
+  }
+
+  #decode(topic: string, record: OutputRecord): ReadRecord {
+    const serdes = this.#session.outputSerdes(topic)
+    const read = (serde: AnySerde | undefined, bytes: Buffer | null): unknown =>
+      bytes === null ? null : serde === undefined ? bytes.toString('utf8') : serde.decode(bytes)
+    return {
+      key: read(serdes?.key, record.key),
+      value: read(serdes?.value, record.value),
+      timestamp: record.timestamp,
+      headers: headersToText(record.headers),
+      partition: record.partition,
+    }
+  }
+}
+
+function encode(serde: AnySerde, value: unknown): Buffer | null {
+  return value === null || value === undefined ? null : asBuffer(serde.encode(value))
+}

@@ -1,0 +1,110 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { memoryProvider } from '../../src/state/memory.ts'
+import { Overlay } from '../../src/state/overlay.ts'
+
+const open = async (cacheEntriesMax = 8) => new Overlay((await memoryProvider().open('0_0', 's', true)).store, { cacheEntriesMax })
+const bytes = (text: string) => Buffer.from(text)
+const text = (overlay: Overlay, key: string) => overlay.get(bytes(key))?.value.toString() ?? null
+
+describe('overlay', () => {
+  it('reads what is open, then what is sealed, then what is committed', async () => {
+    const overlay = await open()
+    overlay.put(bytes('a'), bytes('1'), 1)
+    overlay.seal()
+    overlay.put(bytes('a'), bytes('2'), 2)
+    expect(text(overlay, 'a')).toBe('2')
+    overlay.put(bytes('b'), null, 2)
+    await overlay.apply({ changelogOffset: 1 })
+    expect(overlay.store.getSync(bytes('a'))?.value.toString()).toBe('1')
+    expect(text(overlay, 'a')).toBe('2')
+    overlay.drop()
+    expect(text(overlay, 'a')).toBe('1')
+  })
+
+  it('puts nothing on disk before apply (R1)', async () => {
+    const overlay = await open()
+    overlay.put(bytes('a'), bytes('1'), 1)
+    overlay.seal()
+    expect(overlay.store.getSync(bytes('a'))).toBeUndefined()
+    expect(overlay.store.checkpoint()).toBe(null)
+  })
+
+  it('does not let a prefetch that raced an apply bring back an old value', async () => {
+    const overlay = await open(2)
+    overlay.put(bytes('a'), bytes('1'), 1)
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 1 })
+    for (const key of ['x', 'y', 'z', 'w']) overlay.get(bytes(key)) // pushes a out of the small cache
+    overlay.put(bytes('a'), bytes('2'), 2)
+    overlay.seal()
+    const applying = overlay.apply({ changelogOffset: 2 })
+    await Promise.all([overlay.prefetch([bytes('a')]), applying])
+    expect(text(overlay, 'a')).toBe('2')
+  })
+
+  it('merges rows of a prefix from disk and from both epochs', async () => {
+    const overlay = new Overlay((await memoryProvider().open('0_0', 's', true)).store, { prefixLength: () => 1 })
+    for (const key of ['a1', 'a2', 'b1']) overlay.put(bytes(key), bytes('disk'), 1)
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 3 })
+    overlay.put(bytes('a2'), null, 2)
+    overlay.put(bytes('a3'), bytes('sealed'), 2)
+    overlay.seal()
+    overlay.put(bytes('a0'), bytes('open'), 3)
+    expect(overlay.prefix(bytes('a'))).toBe(null)
+    await overlay.fetchRows(bytes('a'))
+    expect(overlay.prefix(bytes('a'))?.map(([key, row]) => `${key}=${row.value}`)).toEqual(['a0=open', 'a1=disk', 'a3=sealed'])
+  })
+
+  it('property: equals a model under any puts, marks, rollbacks, seals, applies and drops, with a cache of any size', async () => {
+    const key = fc.constantFrom('a', 'b', 'c', 'd', 'e')
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.tuple(fc.constant('put'), key, fc.option(fc.nat(99))) },
+      { weight: 4, arbitrary: fc.tuple(fc.constant('get'), key) },
+      { weight: 2, arbitrary: fc.tuple(fc.constantFrom('mark', 'rollback', 'seal', 'apply', 'drop', 'prefetch')) },
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 80 }), fc.integer({ min: 2, max: 6 }), async (steps, cache) => {
+        const overlay = await open(cache)
+        let committed = new Map<string, string>()
+        let sealed: Map<string, string> | null = null
+        let current = new Map<string, string>()
+        let marked = new Map<string, string>()
+        let offset = 0
+        for (const [name, k, v] of steps as [string, string, number | null][]) {
+          if (name === 'put') {
+            overlay.put(bytes(k), v === null ? null : bytes(String(v)), offset++)
+            if (v === null) current.delete(k)
+            else current.set(k, String(v))
+          } else if (name === 'get') expect(text(overlay, k)).toBe(current.get(k) ?? null)
+          else if (name === 'mark') {
+            overlay.mark()
+            marked = new Map(current)
+          } else if (name === 'rollback') {
+            overlay.rollback()
+            current = new Map(marked)
+          } else if (name === 'seal' && sealed === null) {
+            overlay.seal()
+            sealed = new Map(current)
+            marked = new Map(current)
+          } else if (name === 'apply' && sealed !== null) {
+            await overlay.apply({ changelogOffset: offset })
+            committed = sealed
+            sealed = null
+          } else if (name === 'drop') {
+            overlay.drop()
+            sealed = null
+            current = new Map(committed)
+            marked = new Map(committed)
+          } else if (name === 'prefetch') await overlay.prefetch(['a', 'b', 'c', 'd', 'e'].map(bytes))
+          for (const k of ['a', 'b', 'c', 'd', 'e']) {
+            const stored = overlay.store.getSync(bytes(k))?.value.toString()
+            expect(stored).toBe(committed.get(k))
+          }
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
