@@ -7,7 +7,8 @@
 //    checkpoint row is there, sound, and of this boot of the machine or clean (R7, R8).
 // 3. Files that another process holds are never moved.
 import { readFileSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { link, mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Level } from 'level'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
@@ -17,6 +18,7 @@ import { CHECKPOINT_KEY, readCheckpoint, USER_END } from './framing.ts'
 import { type Database, levelStore } from './level-store.ts'
 import { memoryProvider } from './memory.ts'
 import type { OpenedStore, StateStore, StoreProvider } from './store.ts'
+import { tablesFault } from './tables.ts'
 
 export interface LevelProviderOptions {
   /** `<stateDir>/<applicationId>`; made when missing. */
@@ -24,6 +26,9 @@ export interface LevelProviderOptions {
   readonly world: World
   /** What names this boot of the machine; the kernel's when left out, '' where there is none (then power loss is not noticed). */
   readonly bootId?: string
+  /** Check every block of a store's tables when it is opened (about 3 s a GB); true when left out. Without it a flipped bit in a key
+   *  or an index goes unnoticed, one in a value does not. */
+  readonly checkTables?: boolean
 }
 
 /** LevelDB's options, each with its reason (500,000 values of 150 bytes, two cores). */
@@ -53,6 +58,7 @@ export function kernelBootId(): string {
 export function levelProvider(options: LevelProviderOptions): StoreProvider {
   const { dir, world } = options
   const bootId = options.bootId ?? kernelBootId()
+  const checkTables = options.checkTables ?? true
   const transient = memoryProvider()
 
   const openDisk = async (task: string, store: string): Promise<OpenedStore> => {
@@ -60,12 +66,12 @@ export function levelProvider(options: LevelProviderOptions): StoreProvider {
     if (openPaths.has(path)) throw lockedError(path)
     openPaths.add(path)
     try {
-      const found = await tryOpen(path, bootId)
+      const found = await tryOpen(path, bootId, checkTables)
       if ('db' in found) return { store: handOut(`${task}/${store}`, path, found), rebuilt: null }
       const aside = await moveAside(dir, task, store)
       world.logger.warn({ store: `${task}/${store}`, reason: found.reason, aside }, `store ${task}/${store} is set aside: ${found.reason}`)
       await makeStoreDirectory(dir, task, store)
-      const fresh = await tryOpen(path, bootId)
+      const fresh = await tryOpen(path, bootId, checkTables)
       if (!('db' in fresh)) throw surroundingsError(path, fresh.reason)
       return { store: handOut(`${task}/${store}`, path, fresh), rebuilt: found.reason }
     } catch (error) {
@@ -99,9 +105,14 @@ interface Sound {
 }
 
 /** An open database that may be used, or why not. Throws when it is locked or the machine is at fault. */
-async function tryOpen(path: string, bootId: string): Promise<Sound | { readonly reason: string }> {
+async function tryOpen(path: string, bootId: string, checkTables: boolean): Promise<Sound | { readonly reason: string }> {
   const files = await readdir(path)
-  const before = files.includes(DAMAGED_MARK) ? 'an earlier call failed on it' : await droppedWrites(path)
+  // All this before LevelDB sees the files: it would rename its LOG, and a damaged index can end the process.
+  const before = await faultAtRest(path, files, checkTables)
+  if (before !== null) {
+    if (await heldElsewhere(path)) throw lockedError(path)
+    return { reason: before }
+  }
   const db: Database = new Level<Buffer, Buffer>(path, { ...LEVEL_OPTIONS, createIfMissing: files.length === 0 })
   try {
     await db.open()
@@ -109,18 +120,42 @@ async function tryOpen(path: string, bootId: string): Promise<Sound | { readonly
     const fault = openFault(error)
     if (fault.kind === 'locked') throw lockedError(path, error)
     if (fault.kind === 'surroundings') throw surroundingsError(path, fault.text)
-    return { reason: before ?? `LevelDB can't open it: ${fault.text}` }
+    return { reason: `LevelDB can't open it: ${fault.text}` }
   }
   try {
     // The LOG of this open tells what its recovery has dropped.
-    const reason = before ?? (await droppedWrites(path))
-    const sound = reason ?? (await readState(db, bootId))
-    if (typeof sound !== 'string') return sound
+    const state = (await droppedWrites(path)) ?? (await readState(db, bootId))
+    if (typeof state !== 'string') return state
     await db.close()
-    return { reason: sound }
+    return { reason: state }
   } catch (error) {
     await db.close().catch(() => {})
     return { reason: `LevelDB can't read it: ${openFault(error).text}` }
+  }
+}
+
+async function faultAtRest(path: string, files: readonly string[], checkTables: boolean): Promise<string | null> {
+  if (files.length === 0) return null
+  if (files.includes(DAMAGED_MARK)) return 'an earlier call failed on it'
+  return (await droppedWrites(path)) ?? (checkTables ? await tablesFault(path) : null)
+}
+
+/** Whether another process has the store open, found out without opening the store: a database of nothing whose LOCK is the same file. */
+async function heldElsewhere(path: string): Promise<boolean> {
+  const probe = join(path, 'PROBE')
+  await rm(probe, { recursive: true, force: true })
+  await mkdir(probe, { mode: 0o700 })
+  try {
+    await link(join(path, 'LOCK'), join(probe, 'LOCK'))
+    const db: Database = new Level<Buffer, Buffer>(probe, { ...LEVEL_OPTIONS, createIfMissing: true })
+    await db.open()
+    await db.close()
+    return false
+  } catch (error) {
+    // No LOCK: nobody has it open. A file system without links: the lock of the state directory must do.
+    return openFault(error).kind === 'locked'
+  } finally {
+    await rm(probe, { recursive: true, force: true })
   }
 }
 

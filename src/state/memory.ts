@@ -11,7 +11,7 @@ import { LIMITS } from '../base/limits.ts'
 import { checkName } from '../base/names.ts'
 import { closedError, lockedError } from './damage.ts'
 import { checkStoreName } from './directory.ts'
-import { type Ordered, ordered, take, type TextRange } from './ordered.ts'
+import { type Ordered, ordered, type TextRange, take } from './ordered.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, StoreProvider } from './store.ts'
 
 export interface MemoryProvider extends StoreProvider {
