@@ -1,0 +1,65 @@
+// What `topology(name, (t) => ...)` hands out as `t`: the sources.
+import { json } from '../serde/json.ts'
+import { checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
+import { addNode, type Draft, freshName, type Place } from './draft.ts'
+import { addTable } from './place.ts'
+import { Stream } from './stream.ts'
+import { Table } from './table.ts'
+import type { SourceOptions, TableSourceOptions } from './types.ts'
+
+export class TopologyBuilder {
+  readonly #draft: Draft
+
+  constructor(draft: Draft) {
+    this.#draft = draft
+    Object.freeze(this)
+  }
+
+  /** The records of a topic, of several, or of all input topics that match. */
+  stream<K = unknown, V = unknown>(topic: string | readonly string[] | RegExp, options?: SourceOptions<K, V>): Stream<K, V> {
+    return new Stream(this.#source('stream', this.#topics(topic), checkOptions('stream', options, SOURCE_OPTIONS)))
+  }
+
+  /** A topic as a table: the latest value per key, in the order of the topic; null deletes. */
+  table<K = unknown, V = unknown>(topic: string, options?: TableSourceOptions<K, V>): Table<K, V> {
+    const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store'])
+    const source = this.#source('table', [checkTopic('table', topic)], known)
+    const serdes = { key: source.node.key, value: source.node.value }
+    return new Table(
+      addTable([source], 'table', known.store, serdes, (store) => ({ kind: 'toTable', store, ...serdes, keyChanged: false })),
+    )
+  }
+
+  #topics(topic: unknown): readonly string[] | RegExp {
+    if (topic instanceof RegExp) {
+      // With these flags `test` would remember where it stopped.
+      if (topic.global || topic.sticky) refuse('stream', `the pattern ${topic} must not have the flags g or y`)
+      return topic
+    }
+    if (typeof topic === 'string') return [checkTopic('stream', topic)]
+    if (!Array.isArray(topic)) refuse('stream', `the topic must be a name, an array of names or a RegExp, not ${given(topic)}`)
+    const topics = (topic as readonly unknown[]).map((name) => checkTopic('stream', name))
+    if (topics.length === 0) refuse('stream', 'name at least one topic')
+    const twice = topics.find((name, i) => topics.indexOf(name) !== i)
+    if (twice !== undefined) refuse('stream', `the topic "${twice}" is named twice`)
+    return topics
+  }
+
+  #source<K, V>(operator: string, topics: readonly string[] | RegExp, options: Partial<SourceOptions<K, V>>): Place {
+    const { key, value, timestamp, offsetReset = 'earliest' } = options
+    if (offsetReset !== 'earliest' && offsetReset !== 'latest') {
+      refuse(operator, `offsetReset must be 'earliest' or 'latest', not ${JSON.stringify(offsetReset)}`)
+    }
+    return addNode(this.#draft, freshName(this.#draft, 'source'), [], {
+      kind: 'source',
+      topics: topics instanceof RegExp ? topics : Object.freeze(topics),
+      timestamp: checkOptionalFunction(operator, 'timestamp', timestamp),
+      offsetReset,
+      key: checkSerde(operator, 'key', key, json()),
+      value: checkSerde(operator, 'value', value, json()),
+      keyChanged: false,
+    })
+  }
+}
+
+const SOURCE_OPTIONS = ['key', 'value', 'timestamp', 'offsetReset'] as const

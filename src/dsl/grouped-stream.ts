@@ -1,0 +1,58 @@
+// GroupedStream<K, V>: a stream by key, on its way to an aggregation. Adds no node of its own.
+import { json } from '../serde/json.ts'
+import { checkFunction, checkOptions, checkSerde } from './check.ts'
+import { PLACE, type Place } from './draft.ts'
+import { addStateful, serdesOf } from './place.ts'
+import { Table } from './table.ts'
+import type { StoreOptions, StoreValueOptions } from './types.ts'
+
+export class GroupedStream<K, V> {
+  readonly [PLACE]: Place
+
+  constructor(place: Place) {
+    this[PLACE] = place
+    Object.freeze(this)
+  }
+
+  /** How many records each key had. */
+  count(options?: StoreOptions): Table<K, number> {
+    const { store } = checkOptions('count', options, ['store'])
+    const serdes = { key: serdesOf(this[PLACE].node).key, value: json<number>() }
+    return new Table(
+      addStateful([this[PLACE]], 'count', store, serdes, (spec) => ({
+        kind: 'aggregate', form: 'count', store: spec, initial: null, adder: null, ...serdes, keyChanged: false,
+      })),
+    )
+  }
+
+  /** The first value as it is, then the reducer's result; null deletes. */
+  reduce(
+    reducer: (aggregate: NonNullable<V>, value: NonNullable<V>, key: K) => NonNullable<V> | null | undefined,
+    options?: StoreOptions,
+  ): Table<K, NonNullable<V>> {
+    const { store } = checkOptions('reduce', options, ['store'])
+    const serdes = serdesOf(this[PLACE].node)
+    const adder = checkFunction('reduce', 'the reducer', reducer)
+    return new Table(
+      addStateful([this[PLACE]], 'reduce', store, serdes, (spec) => ({
+        kind: 'aggregate', form: 'reduce', store: spec, initial: null, adder, ...serdes, keyChanged: false,
+      })),
+    )
+  }
+
+  /** State of any type: the adder gets it first; null deletes. */
+  aggregate<A>(
+    initial: () => A,
+    adder: (aggregate: A, value: NonNullable<V>, key: K) => NoInfer<A> | null | undefined,
+    options?: StoreValueOptions<NonNullable<A>>,
+  ): Table<K, NonNullable<A>> {
+    const { store, value } = checkOptions('aggregate', options, ['store', 'value'])
+    const fns = { initial: checkFunction('aggregate', 'initial', initial), adder: checkFunction('aggregate', 'the adder', adder) }
+    const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
+    return new Table(
+      addStateful([this[PLACE]], 'aggregate', store, serdes, (spec) => ({
+        kind: 'aggregate', form: 'aggregate', store: spec, ...fns, ...serdes, keyChanged: false,
+      })),
+    )
+  }
+}

@@ -1,0 +1,225 @@
+// Stream<K, V>: the builder of what can be done with a stream of records. Immutable; each operator adds a node and answers with a
+// builder that stands there. Never runs a callback.
+//
+// Invariants
+// 1. K and V are what callbacks see. A source's types leave null out (a tombstone or a missing key is null at run time all the
+//    same); what an operator's callback may return as null is in the types from there on.
+// 2. An operator that can change the key sets keyChanged; `repartition` and whatever is a table clears it.
+import { durationMs } from '../base/duration.ts'
+import { LIMITS } from '../base/limits.ts'
+import { checkName } from '../base/names.ts'
+import { json } from '../serde/json.ts'
+import type { Serde } from '../serde/serde.ts'
+import type { PassNode } from '../topology/node.ts'
+import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
+import { PLACE, type Place } from './draft.ts'
+import { GroupedStream } from './grouped-stream.ts'
+import { addNamed, addPlain, addStateful, addStateless, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
+import { addSplit, type Branches, type Predicates } from './split.ts'
+import { Table } from './table.ts'
+import type {
+  KeyOptions, KeyValueOptions, LastWriteWinsOptions, Made, Maybe, RecordInfo, RepartitionOptions, SinkOptions, StoreOptions, ValueOptions,
+} from './types.ts'
+
+export class Stream<K, V> {
+  readonly [PLACE]: Place
+
+  constructor(place: Place) {
+    this[PLACE] = place
+    Object.freeze(this)
+  }
+
+  /** Passes on the records that the predicate accepts. */
+  filter<S extends V>(predicate: (value: V, key: K) => value is S): Stream<K, S>
+  filter(predicate: (value: V, key: K) => boolean): Stream<K, V>
+  filter(predicate: (value: V, key: K) => boolean): Stream<K, V> {
+    return this.#keep('filter', checkFunction('filter', 'the predicate', predicate))
+  }
+
+  /** Passes on the records that the predicate does not accept. */
+  filterNot(predicate: (value: V, key: K) => boolean): Stream<K, V> {
+    return this.#keep('filterNot', checkFunction('filterNot', 'the predicate', predicate))
+  }
+
+  /** A new key and a new value: `[key, value]`. A stateful operator below repartitions. */
+  map<RK extends TK | null | undefined, RV extends TV | null | undefined, TK = unknown, TV = unknown>(
+    mapper: (value: V, key: K) => readonly [RK, RV],
+    options?: KeyValueOptions<TK, TV>,
+  ): Stream<Made<TK, RK>, Made<TV, RV>> {
+    return this.#rekeyed('map', mapper, options)
+  }
+
+  mapValues<R extends T | null | undefined, T = unknown>(mapper: (value: V, key: K) => R, options?: ValueOptions<T>): Stream<K, Made<T, R>> {
+    return this.#revalued('mapValues', mapper, options)
+  }
+
+  /** Any number of `[key, value]`. */
+  flatMap<RK extends TK | null | undefined, RV extends TV | null | undefined, TK = unknown, TV = unknown>(
+    mapper: (value: V, key: K) => Iterable<readonly [RK, RV]>,
+    options?: KeyValueOptions<TK, TV>,
+  ): Stream<Made<TK, RK>, Made<TV, RV>> {
+    return this.#rekeyed('flatMap', mapper, options)
+  }
+
+  /** Any number of values under the same key. */
+  flatMapValues<R extends T | null | undefined, T = unknown>(
+    mapper: (value: V, key: K) => Iterable<R>,
+    options?: ValueOptions<T>,
+  ): Stream<K, Made<T, R>> {
+    return this.#revalued('flatMapValues', mapper, options)
+  }
+
+  /** A new key. A stateful operator below repartitions. */
+  selectKey<R extends T | null | undefined, T = unknown>(mapper: (value: V, key: K) => R, options?: KeyOptions<T>): Stream<Made<T, R>, V> {
+    return new Stream(this.#selectKey('selectKey', mapper, options))
+  }
+
+  /** Calls the action for each record and passes the record on. */
+  peek(action: (value: V, key: K) => void): Stream<K, V> {
+    return this.#keep('peek', checkFunction('peek', 'the action', action))
+  }
+
+  /** Calls the action for each record; nothing goes on. */
+  forEach(action: (value: V, key: K) => void): void {
+    this.#keep('forEach', checkFunction('forEach', 'the action', action))
+  }
+
+  /** The records of all of them, in the order they come. What is written further on is written with this stream's serdes. */
+  merge(other: Stream<K, V>, ...more: Stream<K, V>[]): Stream<K, V> {
+    const all = [this[PLACE], ...[other, ...more].map((stream) => placeOf('merge', 'the other side', stream, Stream))]
+    const keyChanged = all.some((place) => place.node.keyChanged)
+    return new Stream(addPlain(all, 'merge', { kind: 'merge', ...this.#serdes(), keyChanged }))
+  }
+
+  /** Named branches; a record goes to the first that accepts it, else to the default branch, else nowhere. */
+  split<P extends Predicates<K, V>, D extends string = never>(predicates: P, options?: { readonly default?: D }): Branches<keyof P | D, K, V> {
+    return addSplit(this[PLACE], predicates, options, (place) => new Stream<K, V>(place)) as Branches<keyof P | D, K, V>
+  }
+
+  /** Through a topic of our own, so that equal keys meet in one partition. */
+  repartition(options?: RepartitionOptions): Stream<NonNullable<K>, V> {
+    const { partitions = null, name = null } = checkOptions('repartition', options, ['partitions', 'name'])
+    if (name !== null) checkName(name, 'repartition:')
+    if (partitions !== null && !(Number.isSafeInteger(partitions) && partitions > 0)) {
+      refuse('repartition', `partitions must be a whole number above 0, not ${JSON.stringify(partitions)}`)
+    }
+    return new Stream(
+      addNamed(this[PLACE], 'repartition', name, { kind: 'repartition', partitions, topicName: name, ...this.#serdes(), keyChanged: false }),
+    )
+  }
+
+  /** Writes to a topic, or to the topic that the function names. */
+  to(topic: string | ((value: V, key: K, record: RecordInfo) => string), options?: SinkOptions<K, V>): void {
+    const { key, value, partition, loop = false } = checkOptions('to', options, ['key', 'value', 'partition', 'loop'])
+    if (typeof topic !== 'function') checkTopic('to', topic)
+    if (typeof loop !== 'boolean') refuse('to', 'loop must be true or false')
+    const own = this.#serdes()
+    addPlain([this[PLACE]], 'to', {
+      kind: 'sink',
+      topic,
+      partition: checkOptionalFunction('to', 'partition', partition),
+      loop,
+      key: checkSerde('to', 'key', key, own.key),
+      value: checkSerde('to', 'value', value, own.value),
+      keyChanged: false,
+    })
+  }
+
+  /** The latest value per key. */
+  toTable(options?: StoreOptions & KeyValueOptions<NonNullable<K>, NonNullable<V>>): Table<NonNullable<K>, NonNullable<V>> {
+    const { store, key, value } = checkOptions('toTable', options, ['store', 'key', 'value'])
+    const own = this.#serdes()
+    const serdes = { key: checkSerde('toTable', 'key', key, own.key), value: checkSerde('toTable', 'value', value, own.value) }
+    return new Table(
+      addTable([this[PLACE]], 'toTable', store, serdes, (spec) => ({ kind: 'toTable', store: spec, ...serdes, keyChanged: false })),
+    )
+  }
+
+  /** Groups by the key that is there. */
+  groupByKey(): GroupedStream<NonNullable<K>, V> {
+    return new GroupedStream(this[PLACE])
+  }
+
+  /** Groups by a new key; null leaves the record out. Always repartitions. */
+  groupBy<R extends T | null | undefined, T = unknown>(
+    mapper: (value: V, key: K) => R,
+    options?: KeyOptions<T>,
+  ): GroupedStream<NonNullable<Made<T, R>>, V> {
+    return new GroupedStream(this.#selectKey('groupBy', mapper, options))
+  }
+
+  /** One register per key: the event with the greatest version wins, in whatever order and however often the events come. */
+  lastWriteWins(options: LastWriteWinsOptions<K, V>): Table<NonNullable<K>, NonNullable<V>> {
+    const operator = 'lastWriteWins'
+    const { store, version, deleted, tombstoneRetention } = checkOptions(operator, options, ['store', 'version', 'deleted', 'tombstoneRetention'])
+    const body = {
+      version: checkFunction(operator, 'version', version),
+      deleted: checkOptionalFunction(operator, 'deleted', deleted),
+      tombstoneRetentionMs:
+        tombstoneRetention === undefined ? LIMITS.tombstoneRetentionMs : durationMs(tombstoneRetention, `${operator}: tombstoneRetention`),
+    }
+    const serdes = this.#serdes()
+    return new Table(
+      addStateful([this[PLACE]], operator, store, serdes, (spec) => ({ kind: operator, store: spec, ...body, ...serdes, keyChanged: false })),
+    )
+  }
+
+  /** Each record with the table's present row; without one it is left out. */
+  join<V2, R extends T | null | undefined, T = unknown>(
+    table: Table<NonNullable<K>, V2>,
+    joiner: (value: NonNullable<V>, row: V2, key: NonNullable<K>) => R,
+    options?: ValueOptions<T>,
+  ): Stream<NonNullable<K>, Made<T, R>> {
+    return this.#joinTable('inner', table, joiner, options)
+  }
+
+  /** Each record with the table's present row, null when there is none. */
+  leftJoin<V2, R extends T | null | undefined, T = unknown>(
+    table: Table<NonNullable<K>, V2>,
+    joiner: (value: NonNullable<V>, row: Maybe<V2>, key: K) => R,
+    options?: ValueOptions<T>,
+  ): Stream<K, Made<T, R>> {
+    return this.#joinTable('left', table, joiner, options)
+  }
+
+  #serdes() {
+    return serdesOf(this[PLACE].node)
+  }
+
+  #keep(kind: 'filter' | 'filterNot' | 'peek' | 'forEach', fn: (...args: never[]) => unknown): Stream<K, V> {
+    return new Stream(addStateless(this[PLACE], kind, kind, fn, this.#serdes(), this[PLACE].node.keyChanged))
+  }
+
+  #rekeyed<K2, V2>(kind: 'map' | 'flatMap', mapper: unknown, options: KeyValueOptions<unknown, unknown> | undefined): Stream<K2, V2> {
+    const { key, value } = checkOptions(kind, options, ['key', 'value'])
+    const serdes = { key: checkSerde(kind, 'key', key, json()), value: checkSerde(kind, 'value', value, json()) }
+    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, true))
+  }
+
+  #revalued<V2>(kind: 'mapValues' | 'flatMapValues', mapper: unknown, options: { readonly value?: Serde<unknown> } | undefined): Stream<K, V2> {
+    const { value } = checkOptions(kind, options, ['value'])
+    const serdes = { key: this.#serdes().key, value: checkSerde(kind, 'value', value, json()) }
+    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, this[PLACE].node.keyChanged))
+  }
+
+  #selectKey(operator: string, mapper: unknown, options: { readonly key?: Serde<unknown> } | undefined): Place {
+    const { key } = checkOptions(operator, options, ['key'])
+    const serdes = { key: checkSerde(operator, 'key', key, json()), value: this.#serdes().value }
+    return addStateless(this[PLACE], 'selectKey', operator, checkFunction(operator, 'the mapper', mapper), serdes, true)
+  }
+
+  #joinTable<K2, V2>(type: 'inner' | 'left', table: unknown, joiner: unknown, options: { readonly value?: Serde<unknown> } | undefined): Stream<K2, V2> {
+    const label = joinLabel[type]
+    const right = placeOf(label, 'the other side', table, Table)
+    const fn = checkFunction(label, 'the joiner', joiner)
+    const { value } = checkOptions(label, options, ['value'])
+    const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
+    return new Stream(addPlain([this[PLACE], right], label, { kind: 'streamTableJoin', type, joiner: fn, ...serdes, keyChanged: false }))
+  }
+}
+
+/** What a table's `toStream` puts into the topology. */
+export function addToStream(table: Place): Place {
+  const kind: PassNode['kind'] = 'toStream'
+  return addPlain([table], kind, { kind, ...serdesOf(table.node), keyChanged: false })
+}

@@ -1,0 +1,34 @@
+// The public door of millrace. Explicit re-exports only; what is not here is not public.
+export type { Duration } from './base/duration.ts'
+export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'
+export type { TopologyBuilder } from './dsl/builder.ts'
+export type { GroupedStream } from './dsl/grouped-stream.ts'
+export type { GroupedTable } from './dsl/grouped-table.ts'
+export type { Branches, Predicates } from './dsl/split.ts'
+export type { Stream } from './dsl/stream.ts'
+export type { Table } from './dsl/table.ts'
+export { topology } from './dsl/topology.ts'
+export type {
+  KeyOptions,
+  KeyValueOptions,
+  LastWriteWinsOptions,
+  Made,
+  MadeRow,
+  Maybe,
+  RecordInfo,
+  RepartitionOptions,
+  SinkOptions,
+  SourceOptions,
+  StoreOptions,
+  StoreValueOptions,
+  TableSourceOptions,
+  ValueOptions,
+  Writes,
+} from './dsl/types.ts'
+export { avro, type AvroOptions, type AvroSchema } from './serde/avro.ts'
+export { bytes } from './serde/bytes.ts'
+export { type Guard, json } from './serde/json.ts'
+export { boolean, float64, int32, int64 } from './serde/numbers.ts'
+export type { AnySerde, Serde } from './serde/serde.ts'
+export { string } from './serde/text.ts'
+export type { Topology } from './topology/node.ts'

@@ -1,0 +1,89 @@
+// Which tables must send their old value along, and which must be kept in a store though the user named none.
+//
+// Invariants (as Kafka Streams' enableSendingOldValues and its value getters)
+// 1. A table group needs old values of its parent, a left or outer join of both, a foreign-key join of its left one; an inner join
+//    without a store only when it must send old values itself.
+// 2. filter, mapValues and joins without a store pass the demand up. A table at its source (toTable) answers it with a store.
+// 3. A filter sends old values also unasked where it costs no further store: then it need not forward deletes of what it never let pass.
+// 4. A table that a join looks up is in a store, or computed by filter, mapValues or a join from tables that are.
+import type { Node } from './node.ts'
+
+export interface Demand {
+  /** Ids of nodes whose changes carry the old value. */
+  readonly sendsOld: ReadonlySet<number>
+  /** Ids of nodes that the plan must give a store. */
+  readonly kept: ReadonlySet<number>
+}
+
+export function demandOf(nodes: readonly Node[]): Demand {
+  const sendsOld = new Set<number>()
+  const kept = new Set<number>()
+  const readable = new Set<number>()
+
+  function demandOld(id: number): void {
+    if (sendsOld.has(id)) return
+    sendsOld.add(id)
+    const node = nodes[id] as Node
+    if (lacksStore(node)) kept.add(id)
+    else if (isComputed(node)) node.parents.forEach(demandOld)
+  }
+
+  function demandRead(id: number): void {
+    if (readable.has(id)) return
+    readable.add(id)
+    const node = nodes[id] as Node
+    if (lacksStore(node)) kept.add(id)
+    else if (isComputed(node)) node.parents.forEach(demandRead)
+  }
+
+  /** Sends old values where that needs no further store. */
+  function offerOld(id: number): boolean {
+    if (sendsOld.has(id)) return true
+    const node = nodes[id] as Node
+    if (lacksStore(node) && !kept.has(id)) return false
+    if (isComputed(node) && !node.parents.map(offerOld).every(Boolean)) return false
+    sendsOld.add(id)
+    return true
+  }
+
+  const usedGroups = new Set(nodes.flatMap((node) => (node.kind === 'tableAggregate' ? node.parents : [])))
+  for (const node of nodes) {
+    const [first = -1, second = -1] = node.parents
+    switch (node.kind) {
+      case 'tableGroup':
+        if (usedGroups.has(node.id)) demandOld(first)
+        break
+      case 'tableJoin':
+        node.parents.forEach(demandRead)
+        if (node.type !== 'inner') node.parents.forEach(demandOld)
+        break
+      case 'foreignKeyJoin':
+        node.parents.forEach(demandRead)
+        demandOld(first)
+        break
+      case 'streamTableJoin':
+        demandRead(second)
+        break
+    }
+  }
+  for (const node of nodes) if (node.kind === 'tableFilter' || node.kind === 'tableFilterNot') offerOld(node.id)
+  return { sendsOld, kept }
+}
+
+/** Has no store, and its rows can be found in none. */
+function lacksStore(node: Node): boolean {
+  return (node.kind === 'toTable' || node.kind === 'foreignKeyJoin') && node.store === null
+}
+
+/** Has no store, but its rows follow from its parents' rows. */
+function isComputed(node: Node): boolean {
+  switch (node.kind) {
+    case 'tableFilter':
+    case 'tableFilterNot':
+    case 'tableMapValues':
+    case 'tableJoin':
+      return node.store === null
+    default:
+      return false
+  }
+}

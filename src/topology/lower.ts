@@ -1,0 +1,149 @@
+// Lowers the nodes of a topology to plan nodes: cuts it where records must change partitions and puts internal topics there.
+// What each cut looks like is in the head of plan-types.ts.
+import { bytes } from '../serde/bytes.ts'
+import { demandOf } from './demand.ts'
+import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type DraftPlan, internalTopicName } from './draft-plan.ts'
+import type { ForeignKeyJoinNode, Node, SourceNode, StoreSpec, TableAggregateNode, TableGroupNode, Topology } from './node.ts'
+import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, PlanSource, RepartitionSink } from './plan-types.ts'
+import { sameSource } from './validate.ts'
+
+export function lower(topology: Topology, applicationId: string): DraftPlan {
+  const { nodes } = topology
+  const specs = nodes.map(storeOf).filter((spec) => spec !== null)
+  const storeNames = new Set(specs.map((spec) => spec.name.toLowerCase()))
+  const plan: DraftPlan = { applicationId, nodes: [], topics: [], names: new Set(), storeNames }
+  const { sendsOld, kept } = demandOf(nodes)
+  const made = new Map<number, DraftNode>()
+  const sources: { readonly node: SourceNode; readonly draft: DraftNode }[] = []
+
+  function parentsOf(node: Node): DraftNode[] {
+    return node.parents.map((id) => made.get(id) as DraftNode)
+  }
+
+  /** The stores that the node owns: the user's, or the plan's where the table must be kept. */
+  function storesOf(node: Node): StoreSpec[] {
+    const spec = storeOf(node)
+    if (spec !== null) return [spec]
+    return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value)] : []
+  }
+
+  function add(node: Exclude<Node, SourceNode | TableGroupNode | ForeignKeyJoinNode | { kind: 'repartition' }>, parents: DraftNode[]): DraftNode {
+    return addDraft(plan, node.name, {
+      operator: node, key: node.key, value: node.value, parents, sendsOld: sendsOld.has(node.id), stores: storesOf(node),
+    })
+  }
+
+  function addSource(node: SourceNode): DraftNode {
+    const twin = sources.find((source) => sameSource(source.node, node))
+    if (twin !== undefined) return twin.draft
+    const { topics, key, value, timestamp, offsetReset } = node
+    const operator: PlanSource = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset }
+    const draft = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
+    sources.push({ node, draft })
+    return draft
+  }
+
+  for (const node of nodes) {
+    const parents = parentsOf(node)
+    const [first] = parents as [DraftNode]
+    switch (node.kind) {
+      case 'source':
+        made.set(node.id, addSource(node))
+        break
+      case 'repartition':
+        made.set(node.id, addRepartition(plan, node.topicName ?? node.name, first, node.partitions))
+        break
+      case 'tableGroup':
+        // Its aggregates read it, each through a topic of its own.
+        made.set(node.id, first)
+        break
+      case 'tableAggregate':
+        made.set(node.id, add(node, [addTableGroup(plan, nodes[node.parents[0] as number] as TableGroupNode, node, first)]))
+        break
+      case 'foreignKeyJoin':
+        made.set(node.id, addForeignKeyJoin(plan, node, parents, nodes, storesOf(node), sendsOld.has(node.id)))
+        break
+      case 'aggregate':
+      case 'toTable':
+      case 'lastWriteWins':
+      case 'streamTableJoin': {
+        const changed = nodes[node.parents[0] as number]?.keyChanged === true
+        const name = storeOf(node)?.name ?? node.name
+        made.set(node.id, add(node, changed ? [addRepartition(plan, name, first, null), ...parents.slice(1)] : parents))
+        break
+      }
+      default:
+        made.set(node.id, add(node, parents))
+    }
+  }
+  return plan
+}
+
+function storeOf(node: Node): StoreSpec | null {
+  return 'store' in node ? node.store : null
+}
+
+/** Writes below `parent`, reads in another sub-topology; answers with the reader. */
+function addRepartition(plan: DraftPlan, name: string, parent: DraftNode, partitions: number | null): DraftNode {
+  const topic = internalTopicName(plan, name, 'repartition')
+  const { key, value } = parent
+  const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value }
+  const writer = addDraft(plan, `${name}-repartition-sink`, {
+    operator: Object.freeze(operator), key, value, parents: [parent], sendsOld: false, stores: [],
+  })
+  const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'records', key, value)
+  connect(plan, topic, partitions, writer, reader)
+  return reader
+}
+
+function addTableGroup(plan: DraftPlan, group: TableGroupNode, aggregate: TableAggregateNode, table: DraftNode): DraftNode {
+  const { name } = aggregate.store
+  const topic = internalTopicName(plan, name, 'repartition')
+  const { key, value } = group
+  const operator: ChangeSink = { kind: 'changeSink', topic, group }
+  const writer = addDraft(plan, `${name}-repartition-sink`, {
+    operator: Object.freeze(operator), key, value, parents: [table], sendsOld: false, stores: [],
+  })
+  const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'changes', key, value)
+  connect(plan, topic, null, writer, reader)
+  return reader
+}
+
+/** Both halves and the two topics between them; answers with the left half, which puts out the results. */
+function addForeignKeyJoin(
+  plan: DraftPlan,
+  join: ForeignKeyJoinNode,
+  parents: readonly DraftNode[],
+  nodes: readonly Node[],
+  results: readonly StoreSpec[],
+  sendsOld: boolean,
+): DraftNode {
+  const [left, right] = parents as [DraftNode, DraftNode]
+  const [leftTable, rightTable] = join.parents.map((id) => nodes[id]) as [Node, Node]
+  const name = join.store?.name ?? join.name
+  const raw = bytes()
+  const subscriptionTopic = internalTopicName(plan, `${name}-subscription`, 'repartition')
+  const responseTopic = internalTopicName(plan, `${name}-response`, 'repartition')
+  const foreignKeySerde = rightTable.key
+  const rightValue = rightTable.value
+
+  const subscriptions = addInternalSource(plan, `${name}-subscription-source`, subscriptionTopic, 'bytes', raw, raw)
+  const rightState = addedStore(plan, `${name}-subscriptions`, raw, raw)
+  const rightHalf: ForeignKeyRight = { kind: 'foreignKeyRight', join, responseTopic, state: rightState, foreignKeySerde, rightValue }
+  const rightNode = addDraft(plan, `${name}-right`, {
+    operator: Object.freeze(rightHalf), key: raw, value: raw, parents: [right, subscriptions], sendsOld: false, stores: [rightState],
+  })
+
+  const responses = addInternalSource(plan, `${name}-response-source`, responseTopic, 'bytes', raw, raw)
+  const leftState = addedStore(plan, `${name}-foreign-keys`, leftTable.key, raw)
+  const leftHalf: ForeignKeyLeft = {
+    kind: 'foreignKeyLeft', join, subscriptionTopic, state: leftState, foreignKeySerde,
+    leftKey: leftTable.key, leftValue: leftTable.value, rightValue,
+  }
+  const leftNode = addDraft(plan, join.name, {
+    operator: Object.freeze(leftHalf), key: join.key, value: join.value, parents: [left, responses], sendsOld, stores: [leftState, ...results],
+  })
+  connect(plan, subscriptionTopic, null, leftNode, subscriptions)
+  connect(plan, responseTopic, null, rightNode, responses)
+  return leftNode
+}
