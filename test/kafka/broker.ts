@@ -1,0 +1,190 @@
+// A real Kafka for tests and for people: one KRaft node from its Maven jars, in a process of its own, on free ports, with a
+// fresh data directory. Run as a program (`node test/kafka/broker.ts [partitions]`) it prints its address and lives until
+// SIGTERM or SIGINT.
+//
+// Invariants
+// 1. The jars are fetched once a machine; the cache directory appears by one rename, so half a download is never used.
+// 2. What is started here is ended by its process id; the data directory goes with it.
+// 3. `kill` is kill -9 and keeps the data; `restart` starts on the same port and data.
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const CACHE = process.env.MILLRACE_KAFKA_JARS ?? join(tmpdir(), 'millrace-kafka-4.3.0')
+const START_TIMEOUT_MS = 60_000
+
+export interface KafkaOptions {
+  readonly partitionsDefault?: number
+  /** Lines of server.properties that come last, so they win. */
+  readonly config?: Readonly<Record<string, string | number>>
+}
+
+export interface RunningKafka {
+  readonly brokers: string
+  readonly port: number
+  /** What the broker wrote so far: for the message of a test that failed. */
+  output(): string
+  stop(): Promise<void>
+  kill(): Promise<void>
+  restart(): Promise<void>
+}
+
+export async function startKafka(options: KafkaOptions = {}): Promise<RunningKafka> {
+  const lib = await jars()
+  const home = mkdtempSync(join(tmpdir(), 'millrace-kafka-run-'))
+  const [port, controllerPort] = await freePorts(2)
+  if (port === undefined || controllerPort === undefined) throw new Error('no free ports for Kafka')
+  const properties = join(home, 'server.properties')
+  writeFileSync(properties, serverProperties(port, controllerPort, join(home, 'data'), options))
+  writeFileSync(join(home, 'log4j2.properties'), LOG4J)
+  const java = (...args: string[]) => ['-cp', join(lib, '*'), `-Dlog4j2.configurationFile=${join(home, 'log4j2.properties')}`, ...args]
+  const clusterId = (await run('java', java('kafka.tools.StorageTool', 'random-uuid'))).stdout.trim().split('\n').at(-1) ?? ''
+  await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties))
+
+  let child: ChildProcess | undefined
+  let output = ''
+  const start = async (): Promise<void> => {
+    const started = spawn('java', ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child = started
+    const keep = (bytes: Buffer): void => {
+      output = (output + bytes.toString()).slice(-20_000)
+    }
+    started.stdout.on('data', keep)
+    started.stderr.on('data', keep)
+    await answering(port, started, () => output)
+  }
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ending = child
+    child = undefined
+    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
+    const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
+    ending.kill(signal)
+    const late = setTimeout(() => ending.kill('SIGKILL'), 15_000)
+    await gone
+    clearTimeout(late)
+  }
+  const last = (): void => void child?.kill('SIGKILL') // a test run that dies must not leave a broker behind
+  process.once('exit', last)
+  try {
+    await start()
+  } catch (error) {
+    await end('SIGKILL')
+    rmSync(home, { recursive: true, force: true })
+    throw error
+  }
+  return {
+    brokers: `127.0.0.1:${port}`,
+    port,
+    output: () => output,
+    kill: () => end('SIGKILL'),
+    restart: async () => {
+      await end('SIGKILL')
+      await start()
+    },
+    stop: async () => {
+      process.removeListener('exit', last)
+      await end('SIGKILL') // the data goes anyway: a clean shutdown would only take seconds
+      rmSync(home, { recursive: true, force: true })
+    },
+  }
+}
+
+async function jars(): Promise<string> {
+  const lib = join(CACHE, 'lib')
+  if (existsSync(lib)) return lib
+  const work = mkdtempSync(`${CACHE}-`)
+  mkdirSync(join(work, 'lib'))
+  copyFileSync(join(import.meta.dirname, 'pom.xml'), join(work, 'pom.xml'))
+  await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(work, 'lib')}`], { cwd: work, maxBuffer: 1 << 26 })
+  try {
+    renameSync(work, CACHE)
+  } catch (error) {
+    rmSync(work, { recursive: true, force: true })
+    if (!existsSync(lib)) throw error // else another run was faster: its download is as good
+  }
+  return lib
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer()
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+      return server
+    }),
+  )
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+/** Waits until the broker takes connections; it opens its port only when it is ready to answer. */
+async function answering(port: number, child: ChildProcess, output: () => string): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Kafka ended before it answered:\n${output()}`)
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.destroy()
+        resolve(true)
+      })
+      socket.once('error', () => resolve(false))
+    })
+    if (open) return
+    if (Date.now() > deadline) throw new Error(`Kafka did not answer on port ${port} within ${START_TIMEOUT_MS} ms:\n${output()}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+function serverProperties(port: number, controllerPort: number, data: string, options: KafkaOptions): string {
+  const lines: Record<string, string | number> = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'log.dirs': data,
+    'num.partitions': options.partitionsDefault ?? 1,
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 4,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 4,
+    'group.initial.rebalance.delay.ms': 0,
+    'log.retention.ms': -1, // retention goes by record timestamp, and tests write old ones
+    'auto.create.topics.enable': 'false',
+    // after kill -9 the old registration must expire before the node may listen again: seconds instead of 13 to 16
+    'broker.session.timeout.ms': 1500,
+    'broker.heartbeat.interval.ms': 300,
+    ...options.config,
+  }
+  return Object.entries(lines)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')
+}
+
+const LOG4J = `rootLogger.level=warn
+rootLogger.appenderRef.c.ref=c
+appender.c.type=Console
+appender.c.name=c
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=%d %p %c - %m%n
+`
+
+if (import.meta.main) {
+  const kafka = await startKafka({ partitionsDefault: Number(process.argv[2] ?? 1) })
+  console.log(kafka.brokers)
+  const alive = setInterval(() => {}, 60_000)
+  const finish = async (): Promise<void> => {
+    clearInterval(alive)
+    await kafka.stop()
+  }
+  process.once('SIGTERM', finish)
+  process.once('SIGINT', finish)
+}
