@@ -25,7 +25,7 @@ export type {
   ValueOptions,
   Writes,
 } from './dsl/types.ts'
-export { avro, type AvroOptions, type AvroSchema } from './serde/avro.ts'
+export { type AvroOptions, type AvroSchema, avro } from './serde/avro.ts'
 export { bytes } from './serde/bytes.ts'
 export { type Guard, json } from './serde/json.ts'
 export { boolean, float64, int32, int64 } from './serde/numbers.ts'

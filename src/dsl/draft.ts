@@ -60,7 +60,10 @@ export function nodeName(draft: Draft, label: string, wanted: string | null): st
 
 export function addNode(draft: Draft, name: string, parents: readonly Place[], init: NodeInit): Place {
   if (!draft.open) {
-    throw new MillraceError('STREAM_TOPOLOGY', `${name}: the topology "${draft.topology}" is already built; add operators inside its function`)
+    throw new MillraceError(
+      'STREAM_TOPOLOGY',
+      `${name}: the topology "${draft.topology}" is already built; add operators inside its function`,
+    )
   }
   for (const parent of parents) {
     if (parent.draft !== draft) {

@@ -20,7 +20,13 @@ export class GroupedStream<K, V> {
     const serdes = { key: serdesOf(this[PLACE].node).key, value: json<number>() }
     return new Table(
       addStateful([this[PLACE]], 'count', store, serdes, (spec) => ({
-        kind: 'aggregate', form: 'count', store: spec, initial: null, adder: null, ...serdes, keyChanged: false,
+        kind: 'aggregate',
+        form: 'count',
+        store: spec,
+        initial: null,
+        adder: null,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }
@@ -35,7 +41,13 @@ export class GroupedStream<K, V> {
     const adder = checkFunction('reduce', 'the reducer', reducer)
     return new Table(
       addStateful([this[PLACE]], 'reduce', store, serdes, (spec) => ({
-        kind: 'aggregate', form: 'reduce', store: spec, initial: null, adder, ...serdes, keyChanged: false,
+        kind: 'aggregate',
+        form: 'reduce',
+        store: spec,
+        initial: null,
+        adder,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }
@@ -51,7 +63,12 @@ export class GroupedStream<K, V> {
     const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
     return new Table(
       addStateful([this[PLACE]], 'aggregate', store, serdes, (spec) => ({
-        kind: 'aggregate', form: 'aggregate', store: spec, ...fns, ...serdes, keyChanged: false,
+        kind: 'aggregate',
+        form: 'aggregate',
+        store: spec,
+        ...fns,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }

@@ -67,7 +67,12 @@ export class GroupedTable<K, V> {
   ): Table<K, V2> {
     return new Table(
       addStateful([this[PLACE]], form, store, serdes, (spec) => ({
-        kind: 'tableAggregate', form, store: spec, ...fns, ...serdes, keyChanged: false,
+        kind: 'tableAggregate',
+        form,
+        store: spec,
+        ...fns,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }

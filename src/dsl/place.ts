@@ -2,7 +2,7 @@
 import type { AnySerde } from '../serde/serde.ts'
 import type { Fn, JoinType, Node, StatelessNode, StoreSpec } from '../topology/node.ts'
 import { given, refuse } from './check.ts'
-import { addNode, claimStore, freshName, nodeName, PLACE, type NodeInit, type Place } from './draft.ts'
+import { addNode, claimStore, freshName, type NodeInit, nodeName, PLACE, type Place } from './draft.ts'
 
 interface Serdes {
   readonly key: AnySerde
@@ -10,7 +10,14 @@ interface Serdes {
 }
 
 /** A stateless operator on a stream. */
-export function addStateless(parent: Place, kind: StatelessNode['kind'], label: string, fn: Fn, serdes: Serdes, keyChanged: boolean): Place {
+export function addStateless(
+  parent: Place,
+  kind: StatelessNode['kind'],
+  label: string,
+  fn: Fn,
+  serdes: Serdes,
+  keyChanged: boolean,
+): Place {
   return addNode(parent.draft, freshName(parent.draft, label), [parent], { kind, fn, ...serdes, keyChanged })
 }
 

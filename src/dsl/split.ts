@@ -9,7 +9,12 @@ export type Predicates<K, V> = Readonly<Record<string, (value: V, key: K) => boo
 
 export type Branches<N extends PropertyKey, K, V> = { readonly [Name in N]: Stream<K, V> }
 
-export function addSplit<S>(parent: Place, predicates: unknown, options: object | undefined, wrap: (place: Place) => S): Readonly<Record<string, S>> {
+export function addSplit<S>(
+  parent: Place,
+  predicates: unknown,
+  options: object | undefined,
+  wrap: (place: Place) => S,
+): Readonly<Record<string, S>> {
   const { default: rest } = checkOptions<{ readonly default?: unknown }>('split', options, ['default'])
   if (typeof predicates !== 'object' || predicates === null || Array.isArray(predicates)) {
     refuse('split', `branches must be an object of predicates, not ${given(predicates)}`)

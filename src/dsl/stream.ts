@@ -18,7 +18,16 @@ import { addNamed, addPlain, addStateful, addStateless, addTable, joinLabel, pla
 import { addSplit, type Branches, type Predicates } from './split.ts'
 import { Table } from './table.ts'
 import type {
-  KeyOptions, KeyValueOptions, LastWriteWinsOptions, Made, Maybe, RecordInfo, RepartitionOptions, SinkOptions, StoreOptions, ValueOptions,
+  KeyOptions,
+  KeyValueOptions,
+  LastWriteWinsOptions,
+  Made,
+  Maybe,
+  RecordInfo,
+  RepartitionOptions,
+  SinkOptions,
+  StoreOptions,
+  ValueOptions,
 } from './types.ts'
 
 export class Stream<K, V> {
@@ -49,7 +58,10 @@ export class Stream<K, V> {
     return this.#rekeyed('map', mapper, options)
   }
 
-  mapValues<R extends T | null | undefined, T = unknown>(mapper: (value: V, key: K) => R, options?: ValueOptions<T>): Stream<K, Made<T, R>> {
+  mapValues<R extends T | null | undefined, T = unknown>(
+    mapper: (value: V, key: K) => R,
+    options?: ValueOptions<T>,
+  ): Stream<K, Made<T, R>> {
     return this.#revalued('mapValues', mapper, options)
   }
 
@@ -92,7 +104,10 @@ export class Stream<K, V> {
   }
 
   /** Named branches; a record goes to the first that accepts it, else to the default branch, else nowhere. */
-  split<P extends Predicates<K, V>, D extends string = never>(predicates: P, options?: { readonly default?: D }): Branches<keyof P | D, K, V> {
+  split<P extends Predicates<K, V>, D extends string = never>(
+    predicates: P,
+    options?: { readonly default?: D },
+  ): Branches<keyof P | D, K, V> {
     return addSplit(this[PLACE], predicates, options, (place) => new Stream<K, V>(place)) as Branches<keyof P | D, K, V>
   }
 
@@ -104,7 +119,13 @@ export class Stream<K, V> {
       refuse('repartition', `partitions must be a whole number above 0, not ${JSON.stringify(partitions)}`)
     }
     return new Stream(
-      addNamed(this[PLACE], 'repartition', name, { kind: 'repartition', partitions, topicName: name, ...this.#serdes(), keyChanged: false }),
+      addNamed(this[PLACE], 'repartition', name, {
+        kind: 'repartition',
+        partitions,
+        topicName: name,
+        ...this.#serdes(),
+        keyChanged: false,
+      }),
     )
   }
 
@@ -151,7 +172,12 @@ export class Stream<K, V> {
   /** One register per key: the event with the greatest version wins, in whatever order and however often the events come. */
   lastWriteWins(options: LastWriteWinsOptions<K, V>): Table<NonNullable<K>, NonNullable<V>> {
     const operator = 'lastWriteWins'
-    const { store, version, deleted, tombstoneRetention } = checkOptions(operator, options, ['store', 'version', 'deleted', 'tombstoneRetention'])
+    const { store, version, deleted, tombstoneRetention } = checkOptions(operator, options, [
+      'store',
+      'version',
+      'deleted',
+      'tombstoneRetention',
+    ])
     const body = {
       version: checkFunction(operator, 'version', version),
       deleted: checkOptionalFunction(operator, 'deleted', deleted),
@@ -160,7 +186,13 @@ export class Stream<K, V> {
     }
     const serdes = this.#serdes()
     return new Table(
-      addStateful([this[PLACE]], operator, store, serdes, (spec) => ({ kind: operator, store: spec, ...body, ...serdes, keyChanged: false })),
+      addStateful([this[PLACE]], operator, store, serdes, (spec) => ({
+        kind: operator,
+        store: spec,
+        ...body,
+        ...serdes,
+        keyChanged: false,
+      })),
     )
   }
 
@@ -196,7 +228,11 @@ export class Stream<K, V> {
     return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, true))
   }
 
-  #revalued<V2>(kind: 'mapValues' | 'flatMapValues', mapper: unknown, options: { readonly value?: Serde<unknown> } | undefined): Stream<K, V2> {
+  #revalued<V2>(
+    kind: 'mapValues' | 'flatMapValues',
+    mapper: unknown,
+    options: { readonly value?: Serde<unknown> } | undefined,
+  ): Stream<K, V2> {
     const { value } = checkOptions(kind, options, ['value'])
     const serdes = { key: this.#serdes().key, value: checkSerde(kind, 'value', value, json()) }
     return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, this[PLACE].node.keyChanged))
@@ -208,7 +244,12 @@ export class Stream<K, V> {
     return addStateless(this[PLACE], 'selectKey', operator, checkFunction(operator, 'the mapper', mapper), serdes, true)
   }
 
-  #joinTable<K2, V2>(type: 'inner' | 'left', table: unknown, joiner: unknown, options: { readonly value?: Serde<unknown> } | undefined): Stream<K2, V2> {
+  #joinTable<K2, V2>(
+    type: 'inner' | 'left',
+    table: unknown,
+    joiner: unknown,
+    options: { readonly value?: Serde<unknown> } | undefined,
+  ): Stream<K2, V2> {
     const label = joinLabel[type]
     const right = placeOf(label, 'the other side', table, Table)
     const fn = checkFunction(label, 'the joiner', joiner)

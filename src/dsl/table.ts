@@ -134,7 +134,13 @@ export class Table<K, V> {
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
     return new Table(
       addTable([this[PLACE], right], label, store, serdes, (spec) => ({
-        kind: 'foreignKeyJoin', type, foreignKey, joiner, store: spec, ...serdes, keyChanged: false,
+        kind: 'foreignKeyJoin',
+        type,
+        foreignKey,
+        joiner,
+        store: spec,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }
@@ -146,7 +152,12 @@ export class Table<K, V> {
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
     return new Table(
       addTable([this[PLACE], right], label, store, serdes, (spec) => ({
-        kind: 'tableJoin', type, joiner, store: spec, ...serdes, keyChanged: false,
+        kind: 'tableJoin',
+        type,
+        joiner,
+        store: spec,
+        ...serdes,
+        keyChanged: false,
       })),
     )
   }

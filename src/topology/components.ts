@@ -24,7 +24,12 @@ export function componentsOf(plan: DraftPlan): Components {
   }
   const roots = [...new Set(plan.nodes.map((node) => find(node.order)))].sort((a, b) => a - b)
   const idOf = plan.nodes.map((node) => roots.indexOf(find(node.order)))
-  const subTopologies = roots.map((_, id) => subTopology(id, plan.nodes.filter((node) => idOf[node.order] === id)))
+  const subTopologies = roots.map((_, id) =>
+    subTopology(
+      id,
+      plan.nodes.filter((node) => idOf[node.order] === id),
+    ),
+  )
   return { subTopologies, idOf }
 }
 
@@ -36,7 +41,17 @@ function subTopology(id: number, members: readonly DraftNode[]): SubTopology {
     )
     const { name, operator, key, value, sendsOld, stores } = node
     const parents = node.parents.map((parent) => indexOf.get(parent) as number)
-    return Object.freeze({ index, name, operator, key, value, children: Object.freeze(children), parents: Object.freeze(parents), sendsOld, stores })
+    return Object.freeze({
+      index,
+      name,
+      operator,
+      key,
+      value,
+      children: Object.freeze(children),
+      parents: Object.freeze(parents),
+      sendsOld,
+      stores,
+    })
   })
   return Object.freeze({
     id,

@@ -43,5 +43,8 @@ function checkAsked(plan: DraftPlan, group: CoPartition): void {
   const other = asked.find((topic) => topic.partitions !== first?.partitions)
   if (first === undefined || other === undefined) return
   const counts = `"${first.name}" has ${first.partitions} and "${other.name}" has ${other.partitions}`
-  throw new MillraceError('STREAM_TOPOLOGY', `"${group.operator}" needs equal partition counts, but ${counts}; repartition both to the same number`)
+  throw new MillraceError(
+    'STREAM_TOPOLOGY',
+    `"${group.operator}" needs equal partition counts, but ${counts}; repartition both to the same number`,
+  )
 }

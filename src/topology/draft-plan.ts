@@ -24,6 +24,7 @@ export interface DraftNode {
 export interface DraftTopic {
   readonly name: string
   readonly partitions: number | null
+  readonly generated: boolean
   readonly reader: DraftNode
   readonly writer: DraftNode
 }
@@ -47,10 +48,10 @@ export function addDraft(plan: DraftPlan, name: string, init: Omit<DraftNode, 'o
 }
 
 /** A store of the plan's own making. */
-export function addedStore(plan: DraftPlan, wanted: string, key: AnySerde, value: AnySerde): StoreSpec {
+export function addedStore(plan: DraftPlan, wanted: string, key: AnySerde, value: AnySerde, generated: boolean): StoreSpec {
   const name = free(plan.storeNames, wanted)
   plan.storeNames.add(name.toLowerCase())
-  return Object.freeze({ name, key, value, generated: true, persistent: true, changelog: true })
+  return Object.freeze({ name, key, value, generated, persistent: true, changelog: true })
 }
 
 function free(taken: ReadonlySet<string>, wanted: string): string {
@@ -61,7 +62,10 @@ export function internalTopicName(plan: { readonly applicationId: string }, name
   const topic = `${plan.applicationId}-${name}-${suffix}`
   if (topic.length <= TOPIC_NAME_MAX) return topic
   const cure = `shorten the application id or the name "${name}"`
-  throw new MillraceError('STREAM_NAME', `the internal topic "${topic}" would be ${topic.length} characters long, over ${TOPIC_NAME_MAX}; ${cure}`)
+  throw new MillraceError(
+    'STREAM_NAME',
+    `the internal topic "${topic}" would be ${topic.length} characters long, over ${TOPIC_NAME_MAX}; ${cure}`,
+  )
 }
 
 /** Two ends of an internal topic: the source that reads it, in a sub-topology of its own until something joins it. */
@@ -74,16 +78,27 @@ export function addInternalSource(
   value: AnySerde,
 ): DraftNode {
   const operator: PlanSource = {
-    kind: 'source', topics: [topic], internal: true, carries, key, value, timestamp: null, offsetReset: 'earliest',
+    kind: 'source',
+    topics: [topic],
+    internal: true,
+    carries,
+    key,
+    value,
+    timestamp: null,
+    offsetReset: 'earliest',
   }
   return addDraft(plan, name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
 }
 
-export function connect(plan: DraftPlan, topic: string, partitions: number | null, writer: DraftNode, reader: DraftNode): void {
-  const other = plan.topics.find(({ name }) => name === topic)
+/** Remembers an internal topic, refusing one that is there already. */
+export function connect(plan: DraftPlan, topic: DraftTopic): void {
+  const other = plan.topics.find(({ name }) => name === topic.name)
   if (other !== undefined) {
-    const both = `"${other.writer.name}" and "${writer.name}"`
-    throw new MillraceError('STREAM_TOPOLOGY', `${both} would both write the internal topic "${topic}"; give one of them another store or name`)
+    const both = `"${other.writer.name}" and "${topic.writer.name}"`
+    throw new MillraceError(
+      'STREAM_TOPOLOGY',
+      `${both} would both write the internal topic "${topic.name}"; give one of them another store or name`,
+    )
   }
-  plan.topics.push({ name: topic, partitions, reader, writer })
+  plan.topics.push(topic)
 }

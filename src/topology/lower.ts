@@ -1,10 +1,10 @@
 // Lowers the nodes of a topology to plan nodes: cuts it where records must change partitions and puts internal topics there.
 // What each cut looks like is in the head of plan-types.ts.
-import { bytes } from '../serde/bytes.ts'
 import { demandOf } from './demand.ts'
 import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type DraftPlan, internalTopicName } from './draft-plan.ts'
 import type { ForeignKeyJoinNode, Node, SourceNode, StoreSpec, TableAggregateNode, TableGroupNode, Topology } from './node.ts'
 import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, PlanSource, RepartitionSink } from './plan-types.ts'
+import { RAW } from './raw.ts'
 import { sameSource } from './validate.ts'
 
 export function lower(topology: Topology, applicationId: string): DraftPlan {
@@ -24,12 +24,20 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   function storesOf(node: Node): StoreSpec[] {
     const spec = storeOf(node)
     if (spec !== null) return [spec]
-    return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value)] : []
+    return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value, true)] : []
   }
 
-  function add(node: Exclude<Node, SourceNode | TableGroupNode | ForeignKeyJoinNode | { kind: 'repartition' }>, parents: DraftNode[]): DraftNode {
+  function add(
+    node: Exclude<Node, SourceNode | TableGroupNode | ForeignKeyJoinNode | { kind: 'repartition' }>,
+    parents: DraftNode[],
+  ): DraftNode {
     return addDraft(plan, node.name, {
-      operator: node, key: node.key, value: node.value, parents, sendsOld: sendsOld.has(node.id), stores: storesOf(node),
+      operator: node,
+      key: node.key,
+      value: node.value,
+      parents,
+      sendsOld: sendsOld.has(node.id),
+      stores: storesOf(node),
     })
   }
 
@@ -51,7 +59,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         made.set(node.id, addSource(node))
         break
       case 'repartition':
-        made.set(node.id, addRepartition(plan, node.topicName ?? node.name, first, node.partitions))
+        made.set(node.id, addRepartition(plan, node.topicName ?? node.name, node.topicName === null, first, node.partitions))
         break
       case 'tableGroup':
         // Its aggregates read it, each through a topic of its own.
@@ -68,8 +76,12 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'lastWriteWins':
       case 'streamTableJoin': {
         const changed = nodes[node.parents[0] as number]?.keyChanged === true
-        const name = storeOf(node)?.name ?? node.name
-        made.set(node.id, add(node, changed ? [addRepartition(plan, name, first, null), ...parents.slice(1)] : parents))
+        const spec = storeOf(node)
+        const name = spec?.name ?? node.name
+        made.set(
+          node.id,
+          add(node, changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null), ...parents.slice(1)] : parents),
+        )
         break
       }
       default:
@@ -84,15 +96,20 @@ function storeOf(node: Node): StoreSpec | null {
 }
 
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */
-function addRepartition(plan: DraftPlan, name: string, parent: DraftNode, partitions: number | null): DraftNode {
+function addRepartition(plan: DraftPlan, name: string, generated: boolean, parent: DraftNode, partitions: number | null): DraftNode {
   const topic = internalTopicName(plan, name, 'repartition')
   const { key, value } = parent
   const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value }
   const writer = addDraft(plan, `${name}-repartition-sink`, {
-    operator: Object.freeze(operator), key, value, parents: [parent], sendsOld: false, stores: [],
+    operator: Object.freeze(operator),
+    key,
+    value,
+    parents: [parent],
+    sendsOld: false,
+    stores: [],
   })
   const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'records', key, value)
-  connect(plan, topic, partitions, writer, reader)
+  connect(plan, { name: topic, partitions, generated, writer, reader })
   return reader
 }
 
@@ -102,10 +119,15 @@ function addTableGroup(plan: DraftPlan, group: TableGroupNode, aggregate: TableA
   const { key, value } = group
   const operator: ChangeSink = { kind: 'changeSink', topic, group }
   const writer = addDraft(plan, `${name}-repartition-sink`, {
-    operator: Object.freeze(operator), key, value, parents: [table], sendsOld: false, stores: [],
+    operator: Object.freeze(operator),
+    key,
+    value,
+    parents: [table],
+    sendsOld: false,
+    stores: [],
   })
   const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'changes', key, value)
-  connect(plan, topic, null, writer, reader)
+  connect(plan, { name: topic, partitions: null, generated: aggregate.store.generated, writer, reader })
   return reader
 }
 
@@ -121,29 +143,45 @@ function addForeignKeyJoin(
   const [left, right] = parents as [DraftNode, DraftNode]
   const [leftTable, rightTable] = join.parents.map((id) => nodes[id]) as [Node, Node]
   const name = join.store?.name ?? join.name
-  const raw = bytes()
+  const generated = join.store === null
   const subscriptionTopic = internalTopicName(plan, `${name}-subscription`, 'repartition')
   const responseTopic = internalTopicName(plan, `${name}-response`, 'repartition')
   const foreignKeySerde = rightTable.key
   const rightValue = rightTable.value
 
-  const subscriptions = addInternalSource(plan, `${name}-subscription-source`, subscriptionTopic, 'bytes', raw, raw)
-  const rightState = addedStore(plan, `${name}-subscriptions`, raw, raw)
+  const subscriptions = addInternalSource(plan, `${name}-subscription-source`, subscriptionTopic, 'bytes', RAW, RAW)
+  const rightState = addedStore(plan, `${name}-subscriptions`, RAW, RAW, generated)
   const rightHalf: ForeignKeyRight = { kind: 'foreignKeyRight', join, responseTopic, state: rightState, foreignKeySerde, rightValue }
   const rightNode = addDraft(plan, `${name}-right`, {
-    operator: Object.freeze(rightHalf), key: raw, value: raw, parents: [right, subscriptions], sendsOld: false, stores: [rightState],
+    operator: Object.freeze(rightHalf),
+    key: RAW,
+    value: RAW,
+    parents: [right, subscriptions],
+    sendsOld: false,
+    stores: [rightState],
   })
 
-  const responses = addInternalSource(plan, `${name}-response-source`, responseTopic, 'bytes', raw, raw)
-  const leftState = addedStore(plan, `${name}-foreign-keys`, leftTable.key, raw)
+  const responses = addInternalSource(plan, `${name}-response-source`, responseTopic, 'bytes', RAW, RAW)
+  const leftState = addedStore(plan, `${name}-foreign-keys`, leftTable.key, RAW, generated)
   const leftHalf: ForeignKeyLeft = {
-    kind: 'foreignKeyLeft', join, subscriptionTopic, state: leftState, foreignKeySerde,
-    leftKey: leftTable.key, leftValue: leftTable.value, rightValue,
+    kind: 'foreignKeyLeft',
+    join,
+    subscriptionTopic,
+    state: leftState,
+    foreignKeySerde,
+    leftKey: leftTable.key,
+    leftValue: leftTable.value,
+    rightValue,
   }
   const leftNode = addDraft(plan, join.name, {
-    operator: Object.freeze(leftHalf), key: join.key, value: join.value, parents: [left, responses], sendsOld, stores: [leftState, ...results],
+    operator: Object.freeze(leftHalf),
+    key: join.key,
+    value: join.value,
+    parents: [left, responses],
+    sendsOld,
+    stores: [leftState, ...results],
   })
-  connect(plan, subscriptionTopic, null, leftNode, subscriptions)
-  connect(plan, responseTopic, null, rightNode, responses)
+  connect(plan, { name: subscriptionTopic, partitions: null, generated, writer: leftNode, reader: subscriptions })
+  connect(plan, { name: responseTopic, partitions: null, generated, writer: rightNode, reader: responses })
   return leftNode
 }

@@ -11,8 +11,22 @@
 // - A sub-topology is a connected component of what is left. Its tasks are numbered by partition: its sources are co-partitioned.
 import type { AnySerde } from '../serde/serde.ts'
 import type {
-  AggregateNode, Fn, ForeignKeyJoinNode, LastWriteWinsNode, OffsetReset, PassNode, SinkNode, SplitNode, StatelessNode, StoreSpec,
-  StreamTableJoinNode, TableAggregateNode, TableGroupNode, TableJoinNode, TableStatelessNode, ToTableNode,
+  AggregateNode,
+  Fn,
+  ForeignKeyJoinNode,
+  LastWriteWinsNode,
+  OffsetReset,
+  PassNode,
+  SinkNode,
+  SplitNode,
+  StatelessNode,
+  StoreSpec,
+  StreamTableJoinNode,
+  TableAggregateNode,
+  TableGroupNode,
+  TableJoinNode,
+  TableStatelessNode,
+  ToTableNode,
 } from './node.ts'
 
 /** Reads one topic (or all that match a pattern). `carries`: records; Changes of a tableGroup; raw bytes of a foreign-key join. */
@@ -67,9 +81,22 @@ export interface ForeignKeyRight {
 }
 
 export type PlanOperator =
-  | PlanSource | RepartitionSink | ChangeSink | ForeignKeyLeft | ForeignKeyRight
-  | SinkNode | StatelessNode | PassNode | SplitNode | ToTableNode | TableStatelessNode | LastWriteWinsNode | AggregateNode
-  | TableAggregateNode | TableJoinNode | StreamTableJoinNode
+  | PlanSource
+  | RepartitionSink
+  | ChangeSink
+  | ForeignKeyLeft
+  | ForeignKeyRight
+  | SinkNode
+  | StatelessNode
+  | PassNode
+  | SplitNode
+  | ToTableNode
+  | TableStatelessNode
+  | LastWriteWinsNode
+  | AggregateNode
+  | TableAggregateNode
+  | TableJoinNode
+  | StreamTableJoinNode
 
 export interface PlanNode {
   /** Index in the sub-topology's `nodes`; parents come first. */
@@ -108,6 +135,8 @@ export interface InternalTopic {
   readonly store: string | null
   /** repartition: the sub-topology that writes it. */
   readonly writtenBy: number | null
+  /** True when the name follows from a generated one, so that it may change when the topology does. */
+  readonly generated?: boolean
 }
 
 /** Topics that must have equal partition counts, and which operator says so (for the error). */

@@ -20,7 +20,15 @@ export function plan(topology: Topology, applicationId: string): Plan {
       .filter((store) => store.changelog)
       .map((store): InternalTopic => {
         const name = internalTopicName(draft, store.name, 'changelog')
-        return Object.freeze({ name, kind: 'changelog', partitions: null, subTopology: id, store: store.name, writtenBy: null })
+        return Object.freeze({
+          name,
+          kind: 'changelog',
+          partitions: null,
+          subTopology: id,
+          store: store.name,
+          writtenBy: null,
+          generated: store.generated,
+        })
       }),
   )
   const made: Plan = {
@@ -31,17 +39,19 @@ export function plan(topology: Topology, applicationId: string): Plan {
     coPartitions: coPartitionsOf(draft),
     inputs: Object.freeze([...new Set(sources.flatMap((topics) => (topics instanceof RegExp ? [] : topics)))]),
     outputs: Object.freeze([...new Set(sinks.filter((topic) => typeof topic === 'string'))]),
-    patterns: Object.freeze([...new Map(sources.filter((topics) => topics instanceof RegExp).map((topics) => [String(topics), topics])).values()]),
+    patterns: Object.freeze([
+      ...new Map(sources.filter((topics) => topics instanceof RegExp).map((topics) => [String(topics), topics])).values(),
+    ]),
   }
   checkInternalAreOurs(made)
   return Object.freeze(made)
 }
 
 function repartitionsOf(draft: DraftPlan, idOf: readonly number[]): InternalTopic[] {
-  return draft.topics.map(({ name, partitions, reader, writer }) => {
+  return draft.topics.map(({ name, partitions, generated, reader, writer }) => {
     const subTopology = idOf[reader.order] as number
     const writtenBy = idOf[writer.order] as number
-    return Object.freeze({ name, kind: 'repartition', partitions, subTopology, store: null, writtenBy })
+    return Object.freeze({ name, kind: 'repartition', partitions, subTopology, store: null, writtenBy, generated })
   })
 }
 
@@ -50,6 +60,9 @@ function checkInternalAreOurs(made: Plan): void {
   for (const { name } of made.internalTopics) {
     const user = made.inputs.includes(name) ? 'read' : made.outputs.includes(name) ? 'written' : null
     if (user === null) continue
-    throw new MillraceError('STREAM_TOPOLOGY', `the topic "${name}" is ${user} by the topology, but it is one of its own internal topics; choose another name`)
+    throw new MillraceError(
+      'STREAM_TOPOLOGY',
+      `the topic "${name}" is ${user} by the topology, but it is one of its own internal topics; choose another name`,
+    )
   }
 }

@@ -30,7 +30,8 @@ export function sizePlan(plan: Plan, partitionsOf: ReadonlyMap<string, number>):
   const followers = new Set(carriers.flatMap(({ operator }) => resolve(operator.topics, [])))
   const counts = externalCounts(plan, partitionsOf)
   for (const topic of topicsOf.flat()) if (!internal.has(topic)) counts.set(topic, partitionsOf.get(topic) as number)
-  for (const { name, kind, partitions } of plan.internalTopics) if (kind === 'repartition' && partitions !== null) counts.set(name, partitions)
+  for (const { name, kind, partitions } of plan.internalTopics)
+    if (kind === 'repartition' && partitions !== null) counts.set(name, partitions)
 
   const sizing: Sizing = { plan, topicsOf, followers, counts }
   const classes = classesOf(plan, outside)
@@ -39,7 +40,10 @@ export function sizePlan(plan: Plan, partitionsOf: ReadonlyMap<string, number>):
 
   const tasks = topicsOf.map((topics) => Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0)))
   const partitions = new Map(
-    plan.internalTopics.map(({ name, kind, subTopology }) => [name, kind === 'changelog' ? (tasks[subTopology] ?? 0) : (counts.get(name) ?? 0)]),
+    plan.internalTopics.map(({ name, kind, subTopology }) => [
+      name,
+      kind === 'changelog' ? (tasks[subTopology] ?? 0) : (counts.get(name) ?? 0),
+    ]),
   )
   return Object.freeze({ plan, tasks: Object.freeze(tasks), partitions })
 }
@@ -63,16 +67,23 @@ function externalCounts(plan: Plan, partitionsOf: ReadonlyMap<string, number>): 
   }
   if (missing.length === 0) return counts
   const readers = missing.map((topic) => {
-    const reader = plan.subTopologies.flatMap(sourcesIn).find(({ operator }) => !(operator.topics instanceof RegExp) && operator.topics.includes(topic))
+    const reader = plan.subTopologies
+      .flatMap(sourcesIn)
+      .find(({ operator }) => !(operator.topics instanceof RegExp) && operator.topics.includes(topic))
     return `"${topic}" (read by "${reader?.name}")`
   })
   const what = missing.length === 1 ? 'the input topic' : 'the input topics'
-  throw new MillraceError('STREAM_TOPIC_MISSING', `${what} ${readers.join(', ')} can't be found; create ${missing.length === 1 ? 'it' : 'them'} first`)
+  throw new MillraceError(
+    'STREAM_TOPIC_MISSING',
+    `${what} ${readers.join(', ')} can't be found; create ${missing.length === 1 ? 'it' : 'them'} first`,
+  )
 }
 
 /** Groups that share a topic become one class; a repartition topic in no group is a class alone. */
 function classesOf(plan: Plan, outside: readonly string[]): Class[] {
-  let classes: Class[] = plan.internalTopics.filter(({ kind }) => kind === 'repartition').map(({ name }) => ({ topics: [name], groups: [] }))
+  let classes: Class[] = plan.internalTopics
+    .filter(({ kind }) => kind === 'repartition')
+    .map(({ name }) => ({ topics: [name], groups: [] }))
   for (const group of plan.coPartitions) {
     const topics = group.topics.flatMap((topic) => (typeof topic === 'string' ? [topic] : resolve(topic, outside)))
     const touched = classes.filter((each) => each.topics.some((topic) => topics.includes(topic)))
@@ -117,7 +128,9 @@ function widthOfWriter(sizing: Sizing, topic: InternalTopic, all: boolean): numb
 }
 
 function refuseCounts(sizing: Sizing, each: Class, first: string, other: string): never {
-  const both = each.groups.find((group) => [first, other].every((topic) => group.topics.some((t) => (typeof t === 'string' ? t === topic : t.test(topic)))))
+  const both = each.groups.find((group) =>
+    [first, other].every((topic) => group.topics.some((t) => (typeof t === 'string' ? t === topic : t.test(topic)))),
+  )
   const operator = (both ?? each.groups[0])?.operator
   const counts = `"${first}" has ${sizing.counts.get(first)} partitions and "${other}" has ${sizing.counts.get(other)}`
   const cure = 'create them with equal counts, or put repartition() before it'

@@ -50,7 +50,10 @@ function checkReadOnce(topology: Topology, sources: readonly SourceNode[]): void
       const shared = sharedTopic(a.topics, b.topics)
       if (shared === undefined || sameSource(a, b)) continue
       const names = `"${a.name}" and "${b.name}"`
-      refuse(topology, `the topic "${shared}" is read by ${names} with other topics, serdes or options; read it once and use that stream twice`)
+      refuse(
+        topology,
+        `the topic "${shared}" is read by ${names} with other topics, serdes or options; read it once and use that stream twice`,
+      )
     }
   }
 }
@@ -60,6 +63,9 @@ function checkNoLoop(topology: Topology, sink: SinkNode, sources: readonly Sourc
   if (typeof topic !== 'string') return
   for (const { topics, name } of sources) {
     if (topics instanceof RegExp ? !topics.test(topic) : !topics.includes(topic)) continue
-    refuse(topology, `"${sink.name}" writes the topic "${topic}" that "${name}" reads, an endless loop; if it is meant, to("${topic}", {loop: true})`)
+    refuse(
+      topology,
+      `"${sink.name}" writes the topic "${topic}" that "${name}" reads, an endless loop; if it is meant, to("${topic}", {loop: true})`,
+    )
   }
 }
