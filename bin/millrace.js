@@ -21,7 +21,7 @@ const upwards = (from) => {
 
 const handOver = (binary) => {
   const child = spawn(binary, process.execArgv.concat(fileURLToPath(import.meta.url), process.argv.slice(2)), {
-    stdio: 'inherit',
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'], // the channel tells the child when this process is gone
     env: Object.assign({}, process.env, { MILLRACE_HANDED_OVER: '1' }),
   })
   // A terminal sends its signals to both; a supervisor to this process only. Twice is once to a process that is closing: see run.

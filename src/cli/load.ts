@@ -1,0 +1,80 @@
+// Loads a topology file: the only code of the user's that the binary runs, and only where the user named the file.
+//
+// 1. `import 'millrace'` in it, or in anything it imports, is this very package, wherever the file lies: two copies would not
+//    know each other's topologies.
+// 2. What is wrong with a file is one line that names it and says what to do (STREAM_TOPOLOGY_FILE).
+import { statSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { explain, MillraceError } from '../base/errors.ts'
+import type { Topology } from '../topology/node.ts'
+
+const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+const OWN: Readonly<Record<string, string>> = {
+  millrace: new URL(`../index.${ending}`, import.meta.url).href,
+  'millrace/testing': new URL(`../testing/index.${ending}`, import.meta.url).href,
+}
+
+let hooked = false
+
+/** From here on `millrace` means this package in every module that is loaded. */
+export function resolveOwnPackage(): void {
+  if (hooked) return
+  hooked = true
+  registerHooks({
+    resolve(specifier, context, next) {
+      const own = Object.hasOwn(OWN, specifier) ? OWN[specifier] : undefined
+      if (own !== undefined) return { url: own, shortCircuit: true }
+      const found = next(specifier, context)
+      // A .ts file in a folder whose package.json says nothing is a module here, without Node's warning about guessing.
+      const guessed = found.format === undefined || found.format === null || found.format === 'typescript'
+      if (found.url.startsWith('file:') && /\.ts(\?|$)/.test(found.url) && guessed) return { ...found, format: 'module-typescript' }
+      return found
+    },
+  })
+}
+
+export async function loadTopology(file: string): Promise<Topology> {
+  const exported = await loadDefault(file, 'a topology file', "export default topology('name', (t) => { ... })")
+  if (isTopology(exported)) return exported
+  throw bad(file, `its default export is ${nameOf(exported)}, not a topology: export default topology('name', (t) => { ... })`)
+}
+
+/** The default export of a module that the user named: a topology, or a config file. */
+export async function loadDefault(file: string, what: string, cure: string): Promise<unknown> {
+  const path = resolve(file)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) throw bad(file, `there is no such file; give the path of ${what}`)
+  if (!found.isFile()) throw bad(file, `it is no file; give the path of ${what}`)
+  resolveOwnPackage()
+  let module: Record<string, unknown>
+  try {
+    module = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+  } catch (error) {
+    if (error instanceof MillraceError && error.disposition === 'usage') {
+      throw new MillraceError(error.code, `${file}: ${error.message}`, { cause: error })
+    }
+    throw bad(file, `it throws when it is loaded: ${explain(error)}`, error)
+  }
+  if (module.default === undefined) {
+    const names = Object.keys(module)
+    throw bad(file, `it exports ${names.length === 0 ? 'nothing' : `only ${names.join(', ')}`}; end it with: ${cure}`)
+  }
+  return module.default
+}
+
+function isTopology(value: unknown): value is Topology {
+  return typeof value === 'object' && value !== null && (value as { brand?: unknown }).brand === 'millrace/topology'
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (value instanceof Promise) return 'a promise'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+function bad(file: string, what: string, cause?: unknown): MillraceError {
+  return new MillraceError('STREAM_TOPOLOGY_FILE', `${file}: ${what}`, { cause })
+}

@@ -1,0 +1,127 @@
+// The commands: their words, flags and help. Each one's work is imported when it is called, so that `--version` loads nothing.
+import { readFileSync } from 'node:fs'
+import { Command, InvalidArgumentError, Option } from 'commander'
+
+export const FORMATS = ['text', 'mermaid', 'svg', 'json'] as const
+
+/** package.json lies two folders up, from src/cli as from dist/cli. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const n = Number(text)
+    if (!/^\d{1,15}$/.test(text) || n < min || n > max) throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+    return n
+  }
+}
+
+const example = (...lines: readonly string[]): string =>
+  `\nExample${lines.length > 1 ? 's' : ''}:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`
+
+const brokers = (): Option => new Option('--brokers <host:port,...>', 'Kafka to work on; without it the embedded log')
+const stateDir = (text = 'folder of the embedded log and the stores'): Option => new Option('--state-dir <folder>', text)
+const config = (): Option => new Option('--config <file>', 'options from a .json file, or the default export of a .ts file')
+const applicationId = (): Option =>
+  new Option('--application-id <id>', "consumer group and prefix of internal topics (default: the topology's name)")
+
+export function buildProgram(): Command {
+  const program = new Command('millrace')
+    .description('A stateful stream processor: topologies in TypeScript, on Kafka or on an embedded log.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this, or the help of a command')
+    .helpCommand('help [command]', 'print the help of a command')
+    .option('--verbose', 'stack traces with errors, debug messages in the log')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .showHelpAfterError(false)
+    .addHelpText('after', example('millrace describe topologies/catalog.ts', 'millrace dev topologies/catalog.ts'))
+
+  const command = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--verbose', 'stack traces with errors, debug messages in the log')
+      .allowExcessArguments(false)
+
+  const processing = (c: Command): Command =>
+    c
+      .argument('<file>', 'the topology file (default export: a topology)')
+      .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))
+      .addOption(applicationId())
+      .addOption(new Option('--commit-interval <duration>', 'time between two commits, such as 100ms'))
+      .addOption(new Option('--port <n>', 'HTTP: queries, metrics, health, live page'))
+      .addOption(new Option('--host <address>', 'address for HTTP; one that is not loopback needs a token (default: 127.0.0.1)'))
+      .addOption(new Option('--token-file <file>', 'file with the token for HTTP, 32 bytes or more (or MILLRACE_TOKEN)'))
+      .addOption(config())
+      .addOption(new Option('--json', 'log as JSON lines, also on a terminal'))
+
+  processing(command('run', 'Run a topology until SIGTERM or SIGINT: on Kafka with --brokers, else on the embedded log.'))
+    .addOption(brokers())
+    .addOption(new Option('--workers <n>', 'event loops in this process'))
+    .addOption(new Option('--guarantee <which>', 'exactly_once (default) or at_least_once'))
+    .addHelpText(
+      'after',
+      `\nOptions also come from MILLRACE_* (MILLRACE_BROKERS, MILLRACE_STATE_DIR, ...) and --config; a flag beats the\nenvironment, the environment beats the file.\n${example(
+        'millrace run topologies/catalog.ts --brokers localhost:9092',
+        'millrace run topologies/catalog.ts --state-dir state --port 8080',
+      )}`,
+    )
+    .action(async (file: string, flags) => (await import('./run.ts')).run(file, flags))
+
+  processing(command('dev', 'Run a topology on the embedded log with the live page, for developing it.'))
+    .addHelpText('after', example('millrace dev topologies/catalog.ts --port 8080'))
+    .action(async (file: string, flags) => (await import('./run.ts')).dev(file, flags))
+
+  command('try', 'Run a topology in process as a filter: records as NDJSON on stdin, its outputs as NDJSON on stdout.')
+    .argument('<file>', 'the topology file')
+    .addOption(new Option('--partitions <n>', 'partitions of every input topic').argParser(whole(1, 1024)).default(1))
+    .addOption(new Option('--seed <n>', 'seed of what is left to chance').argParser(whole(0, Number.MAX_SAFE_INTEGER)))
+    .addHelpText(
+      'after',
+      `
+Lines: {"topic":"orders","key":"a","value":{"n":1},"timestamp":0,"partition":0,"headers":{"h":"text"}}
+       {"advance":"30s"}  {"commit":true}  {"crash":true}  {"reset":true}
+${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try topologies/orders.ts`)}`,
+    )
+    .action(async (file: string, flags) => (await import('./try.ts')).tryFile(file, flags))
+
+  command('describe', 'Print what a topology is: sub-topologies, topics, stores. Does no I/O.')
+    .argument('<file>', 'the topology file')
+    .addOption(new Option('--format <format>', 'how').choices(FORMATS).default('text'))
+    .addOption(applicationId())
+    .addHelpText(
+      'after',
+      example('millrace describe topologies/catalog.ts', 'millrace describe topologies/catalog.ts --format svg > catalog.svg'),
+    )
+    .action(async (file: string, flags) => (await import('./describe.ts')).describeFile(file, flags))
+
+  const reaching = (c: Command): Command =>
+    c
+      .addOption(stateDir('state directory of a `run` or `dev`, running or not'))
+      .addOption(brokers())
+      .addOption(new Option('--topology <file>', 'the topology file, for its serdes; a state directory knows its own'))
+      .addOption(applicationId())
+      .addOption(config())
+
+  reaching(command('produce', 'Write records (the lines of `try`) from stdin to their topics. Status 0: all are durable.'))
+    .addOption(new Option('--partitions <n>', 'partitions of input topics that it creates').argParser(whole(1, 1024)).default(1))
+    .addHelpText('after', example('millrace produce --state-dir state < orders.ndjson'))
+    .action(async (flags) => (await import('./produce.ts')).produce(flags))
+
+  reaching(command('consume', 'Print all committed records of a topic up to its present end, as the lines of `try`.'))
+    .argument('<topic>', 'the topic')
+    .addOption(new Option('--follow', 'go on with what comes later'))
+    .addHelpText('after', example('millrace consume catalog --state-dir state', 'millrace consume catalog --state-dir state --follow'))
+    .action(async (topic: string, flags) => (await import('./consume.ts')).consume(topic, flags))
+
+  reaching(command('query', 'Print the committed value of a key in a store, as JSON.'))
+    .argument('<store>', 'the store')
+    .argument('<key>', 'the key: as text, or as JSON for a serde that takes no text')
+    .addHelpText('after', example('millrace query products p1 --state-dir state'))
+    .action(async (store: string, key: string, flags) => (await import('./query.ts')).query(store, key, flags))
+
+  return program
+}

@@ -1,0 +1,246 @@
+// The options of a processor: their names, defaults and bounds, checked in one place. `options` in, `Config` out, or STREAM_USAGE
+// that names the option. Reads no environment and no file (cli/options.ts does); opens nothing.
+//
+// 1. An option that is not known is refused by its name, at every level.
+// 2. Passwords and tokens are `Secret`s from here on; a Config may be logged.
+// 3. What this version cannot do (several workers, standbys) is refused, not ignored.
+import { join } from 'node:path'
+import { type Duration, durationMs } from './base/duration.ts'
+import { MillraceError } from './base/errors.ts'
+import { LIMITS } from './base/limits.ts'
+import { checkName } from './base/names.ts'
+import type { World } from './base/ports.ts'
+import { Secret } from './base/secret.ts'
+import { closest } from './base/suggest.ts'
+
+export type Policy = 'deadLetter' | 'skip' | 'fail'
+
+export interface TlsOptions {
+  /** PEM texts. */
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly servername?: string
+  /** Takes any certificate. For tests; warned of at each start. */
+  readonly insecure?: boolean
+}
+
+export interface SaslOptions {
+  readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER'
+  readonly username?: string
+  readonly password?: string | Secret
+  /** OAUTHBEARER. */
+  readonly token?: string | Secret
+  /** Sends PLAIN or a token over a connection without TLS. */
+  readonly insecure?: boolean
+}
+
+export interface ServerOptions {
+  readonly port: number
+  readonly host?: string
+  readonly token?: string | Secret
+}
+
+export interface ProcessorOptions {
+  /** Default: the topology's name. */
+  readonly applicationId?: string
+  /** `host:port`. None: the embedded log in `stateDir`. */
+  readonly brokers?: readonly string[]
+  /** Default: `.millrace/<applicationId>`. */
+  readonly stateDir?: string
+  readonly guarantee?: 'exactly_once' | 'at_least_once'
+  readonly commitInterval?: Duration
+  readonly workers?: number
+  readonly standbys?: number
+  readonly tls?: boolean | TlsOptions
+  readonly sasl?: SaslOptions
+  readonly server?: ServerOptions
+  readonly onError?: Policy | { readonly deserialization?: Policy; readonly callback?: Policy; readonly production?: Policy }
+  /** Where a group without committed offsets begins, for sources that do not say it themselves. */
+  readonly offsetReset?: 'earliest' | 'latest'
+  /** Time, timers, chance and the logger; for tests. */
+  readonly world?: World
+}
+
+export interface Config {
+  readonly applicationId: string
+  /** Empty: the embedded log. */
+  readonly brokers: readonly string[]
+  readonly stateDir: string
+  readonly guarantee: 'exactly_once' | 'at_least_once'
+  readonly commitIntervalMs: number
+  readonly workers: number
+  readonly standbys: number
+  readonly tls: TlsOptions | null
+  readonly sasl: (Omit<SaslOptions, 'password' | 'token'> & { readonly password: Secret | null; readonly token: Secret | null }) | null
+  readonly server: { readonly port: number; readonly host: string; readonly token: Secret | null } | null
+  readonly onError: { readonly deserialization: Policy; readonly callback: Policy; readonly production: Policy }
+  readonly offsetReset: 'earliest' | 'latest'
+}
+
+export const OPTION_NAMES = [
+  'applicationId',
+  'brokers',
+  'stateDir',
+  'guarantee',
+  'commitInterval',
+  'workers',
+  'standbys',
+  'tls',
+  'sasl',
+  'server',
+  'onError',
+  'offsetReset',
+  'world',
+] as const satisfies readonly (keyof ProcessorOptions)[]
+
+const POLICIES = ['deadLetter', 'skip', 'fail'] as const
+const GUARANTEES = ['exactly_once', 'at_least_once'] as const
+const RESETS = ['earliest', 'latest'] as const
+const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
+const COMMIT_INTERVAL_MS_MAX = 30_000
+const TOKEN_BYTES_MIN = 32
+
+export function resolveConfig(topologyName: string, given: ProcessorOptions = {}): Config {
+  const options = fields(given, 'options', OPTION_NAMES) as ProcessorOptions
+  const applicationId = checkName(options.applicationId ?? topologyName, 'application')
+  return Object.freeze({
+    applicationId,
+    brokers: Object.freeze(brokers(options.brokers)),
+    stateDir: text(options.stateDir, 'stateDir') ?? join('.millrace', applicationId),
+    guarantee: oneOf(options.guarantee ?? 'exactly_once', GUARANTEES, 'guarantee'),
+    commitIntervalMs: commitInterval(options.commitInterval),
+    workers: onlyOne(options.workers),
+    standbys: none(options.standbys),
+    tls: tls(options.tls),
+    sasl: sasl(options.sasl, options.tls),
+    server: server(options.server),
+    onError: policies(options.onError),
+    offsetReset: oneOf(options.offsetReset ?? 'earliest', RESETS, 'offsetReset'),
+  })
+}
+
+/** 127.0.0.0/8, ::1 and localhost. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function refuse(what: string): MillraceError {
+  return new MillraceError('STREAM_USAGE', what)
+}
+
+/** The object itself, all of its names known. */
+function fields(value: unknown, what: string, known: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(`${what} must be an object`)
+  const odd = Object.keys(value).find((name) => !known.includes(name))
+  if (odd !== undefined) throw refuse(`unknown option ${what === 'options' ? '' : `${what}.`}${odd}${closest(odd, known)}`)
+  return value as Record<string, unknown>
+}
+
+function text(value: unknown, what: string): string | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) throw refuse(`${what} must be text that is not empty`)
+  return value
+}
+
+function oneOf<T extends string>(value: unknown, known: readonly T[], what: string): T {
+  if (known.includes(value as T)) return value as T
+  throw refuse(`${what} must be one of ${known.join(', ')}, not ${JSON.stringify(value)}`)
+}
+
+function flag(value: unknown, what: string): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? false
+  throw refuse(`${what} must be true or false`)
+}
+
+function whole(value: unknown, what: string, min: number, max: number): number {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
+  throw refuse(`${what} must be a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`)
+}
+
+function brokers(value: unknown): readonly string[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw refuse("brokers must be a list of 'host:port'")
+  if (value.length === 0) throw refuse("brokers is an empty list: name at least one 'host:port', or leave it out for the embedded log")
+  return value.map((broker: unknown) => {
+    const match = typeof broker === 'string' ? /^(\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+)(?::(\d{1,5}))?$/.exec(broker.trim()) : null
+    if (match === null || Number(match[2] ?? 1) > 65_535 || Number(match[2] ?? 1) < 1)
+      throw refuse(`broker ${JSON.stringify(broker)} is no 'host:port'`)
+    return `${match[1]}:${match[2] ?? 9092}`
+  })
+}
+
+function commitInterval(value: Duration | undefined): number {
+  const ms = value === undefined ? LIMITS.commitIntervalMs : durationMs(value, 'commitInterval')
+  if (ms < 1 || ms > COMMIT_INTERVAL_MS_MAX)
+    throw refuse(`commitInterval must be from 1ms to ${COMMIT_INTERVAL_MS_MAX / 1000}s, not ${JSON.stringify(value)}`)
+  return ms
+}
+
+function onlyOne(value: unknown): number {
+  if (whole(value ?? 1, 'workers', 1, 256) === 1) return 1
+  throw refuse('workers: this version runs one worker in a process; start more processes with the same application id instead')
+}
+
+function none(value: unknown): number {
+  if (whole(value ?? 0, 'standbys', 0, 16) === 0) return 0
+  throw refuse('standbys: this version keeps no standby stores; leave it at 0')
+}
+
+function tls(value: unknown): TlsOptions | null {
+  if (value === undefined || value === false) return null
+  if (value === true) return {}
+  const given = fields(value, 'tls', ['ca', 'cert', 'key', 'servername', 'insecure'])
+  for (const name of ['ca', 'cert', 'key', 'servername']) text(given[name], `tls.${name}`)
+  flag(given.insecure, 'tls.insecure')
+  if ((given.cert === undefined) !== (given.key === undefined)) throw refuse('tls.cert and tls.key go together')
+  return given as TlsOptions
+}
+
+function secret(value: unknown, what: string): Secret | null {
+  if (value === undefined || value instanceof Secret) return value ?? null
+  return new Secret(text(value, what) as string)
+}
+
+function sasl(value: unknown, tlsGiven: unknown): Config['sasl'] {
+  if (value === undefined) return null
+  const given = fields(value, 'sasl', ['mechanism', 'username', 'password', 'token', 'insecure'])
+  const mechanism = oneOf(given.mechanism, MECHANISMS, 'sasl.mechanism')
+  const password = secret(given.password, 'sasl.password')
+  const token = secret(given.token, 'sasl.token')
+  const username = text(given.username, 'sasl.username')
+  if (mechanism === 'OAUTHBEARER') {
+    if (token === null) throw refuse('sasl.token is missing for OAUTHBEARER')
+  } else if (username === undefined || password === null) throw refuse(`sasl.username and sasl.password are needed for ${mechanism}`)
+  const insecure = flag(given.insecure, 'sasl.insecure')
+  const open = tlsGiven === undefined || tlsGiven === false
+  if (open && !insecure && !mechanism.startsWith('SCRAM'))
+    throw refuse(`sasl.mechanism ${mechanism} shows the password to the network: use tls, SCRAM-SHA-512, or sasl.insecure`)
+  return { mechanism, ...(username === undefined ? {} : { username }), password, token, insecure }
+}
+
+function server(value: unknown): Config['server'] {
+  if (value === undefined) return null
+  const given = fields(value, 'server', ['port', 'host', 'token'])
+  const port = whole(given.port, 'server.port', 0, 65_535)
+  const host = text(given.host, 'server.host') ?? '127.0.0.1'
+  const token = secret(given.token, 'server.token')
+  if (token !== null && Buffer.byteLength(token.reveal()) < TOKEN_BYTES_MIN)
+    throw refuse(`server.token must have ${TOKEN_BYTES_MIN} bytes or more`)
+  if (token === null && !isLoopback(host))
+    throw refuse(
+      `server.host ${host} can be reached from outside: give a token of ${TOKEN_BYTES_MIN} bytes or more (MILLRACE_TOKEN or --token-file), or use 127.0.0.1`,
+    )
+  return { port, host, token }
+}
+
+function policies(value: unknown): Config['onError'] {
+  if (value === undefined) return { deserialization: 'deadLetter', callback: 'deadLetter', production: 'deadLetter' }
+  if (typeof value === 'string') {
+    const policy = oneOf(value, POLICIES, 'onError')
+    return { deserialization: policy, callback: policy, production: policy }
+  }
+  const given = fields(value, 'onError', ['deserialization', 'callback', 'production'])
+  const of = (name: string): Policy => oneOf(given[name] ?? 'deadLetter', POLICIES, `onError.${name}`)
+  return { deserialization: of('deserialization'), callback: of('callback'), production: of('production') }
+}
