@@ -40,6 +40,8 @@ export const LIMITS = {
   sessionTimeoutMs: 45_000,
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 3_000,
+  // the embedded log: committed records kept in memory
+  logCacheBytesMax: 32 * 1024 * 1024,
   // tombstones, dead letters
   stacktraceBytesMax: 4_096,
 } as const

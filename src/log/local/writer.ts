@@ -107,6 +107,7 @@ class EpochWriter implements LocalWriter {
   async commit(identity: GroupIdentity | null, groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
     const sealed = this.#sealedEpoch()
     if (offsets.length > 0) {
+      if (groupId === '' || groupId.includes('\0')) throw new MillraceError('STREAM_USAGE', `group id ${JSON.stringify(groupId)} is not allowed`)
       const refused = checkIdentity(this.#state, identity, groupId)
       if (refused !== null) {
         this.#drop()
