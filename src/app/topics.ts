@@ -5,7 +5,7 @@ import type { Log } from '../log/log.ts'
 import { deadLetterTopic } from '../runtime/dead-letter.ts'
 import { Suspend } from '../runtime/suspend.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
-import { sizePlan } from '../topology/plan.ts'
+import { sizePlan } from '../topology/sizing.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 
 export interface PreparedTopics {

@@ -76,6 +76,11 @@ function foreignKeyPrefix(foreignKey: Buffer, tag: 0 | 1): Buffer {
   return bytes
 }
 
+/** How much of a key of the right side's store is such a prefix; the overlay indexes its rows by it. */
+export function foreignKeyPrefixLength(key: Buffer): number {
+  return key.length < 4 ? key.length : 5 + key.readUInt32BE(0)
+}
+
 export const counterKey = (foreignKey: Buffer): Buffer => foreignKeyPrefix(foreignKey, 0)
 export const subscriptionsPrefix = (foreignKey: Buffer): Buffer => foreignKeyPrefix(foreignKey, 1)
 export const subscriptionKey = (foreignKey: Buffer, leftKey: Buffer): Buffer => Buffer.concat([subscriptionsPrefix(foreignKey), leftKey])

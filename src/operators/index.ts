@@ -54,4 +54,5 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
 }
 
 export { type Change, decodeChange, encodeChange } from './change.ts'
+export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'

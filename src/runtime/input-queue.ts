@@ -4,8 +4,10 @@
 // Invariants
 // 1. `position` is the next offset to read once everything processed so far is committed: it passes control records and skipped ones.
 // 2. Records come out in offset order.
+import { EMPTY } from '../base/bytes.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
+import { decodeChange } from '../operators/index.ts'
 import type { SourceEntry } from './program.ts'
 
 /** A decoded record. `problem`: it could not be decoded or dated, and why. */
@@ -13,6 +15,8 @@ export interface Head {
   readonly record: LogRecord
   key: unknown
   value: unknown
+  /** Of a Change: what is to be subtracted; of any other record undefined. */
+  old: unknown
   timestamp: number
   problem: unknown
 }
@@ -113,7 +117,7 @@ export class InputQueue implements TopicPartition {
 }
 
 export function decode(record: LogRecord, entry: SourceEntry): Head {
-  const head: Head = { record, key: null, value: null, timestamp: record.timestamp, problem: null }
+  const head: Head = { record, key: null, value: null, old: undefined, timestamp: record.timestamp, problem: null }
   const { source } = entry
   try {
     if (source.carries === 'records') {
@@ -124,7 +128,9 @@ export function decode(record: LogRecord, entry: SourceEntry): Head {
       }
     } else if (source.carries === 'changes') {
       if (record.key !== null) head.key = source.key.decode(record.key)
-      head.value = record.value
+      const change = decodeChange(record.value ?? EMPTY)
+      head.value = change.value === null ? null : source.value.decode(change.value)
+      head.old = change.old === null ? null : source.value.decode(change.old)
     } else {
       head.key = record.key
       head.value = record.value

@@ -9,6 +9,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
+import { foreignKeyPrefixLength } from '../operators/index.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, restoreStore } from '../state/restore.ts'
 import type { OpenedStore, StateStore, StoreProvider } from '../state/store.ts'
@@ -91,10 +92,10 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
   }
 }
 
-/** The foreign-key subscriptions are read by prefix: int32 length of the foreign key, foreign key, ... */
+/** The foreign-key subscriptions are read by prefix. */
 function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key: Buffer) => number } {
   const byForeignKey = sub.nodes.some(({ operator }) => operator.kind === 'foreignKeyRight' && operator.state.name === spec.name)
-  return byForeignKey ? { prefixLength: (key) => (key.length < 4 ? key.length : 4 + key.readInt32BE(0)) } : {}
+  return byForeignKey ? { prefixLength: foreignKeyPrefixLength } : {}
 }
 
 async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec): Promise<StateStore> {

@@ -197,7 +197,7 @@ export class Task {
       context.keySerde = entry.source.carries === 'bytes' ? null : entry.source.key
       context.value = decoded.value
       context.valueSerde = entry.source.carries === 'records' ? entry.source.value : null
-      entry.push(decoded.key, decoded.value, timestamp, undefined)
+      entry.push(decoded.key, decoded.value, timestamp, decoded.old)
     }
   }
 

@@ -21,8 +21,9 @@ import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { memoryProvider } from '../state/memory.ts'
 import type { Topology } from '../topology/node.ts'
-import { plan as planOf, sizePlan } from '../topology/plan.ts'
+import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
+import { sizePlan } from '../topology/sizing.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
 export interface SessionOptions {

@@ -1,0 +1,43 @@
+// The state directory: who owns it, and the process id that it keeps, so that a restart settles its own predecessor's transaction (R4).
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { MillraceError } from '../base/errors.ts'
+import type { World } from '../base/ports.ts'
+
+export interface StateDir {
+  readonly path: string
+  /** The stores' directory of this application: `<path>/<applicationId>`. */
+  readonly stores: string
+  /** Kept for ever in this directory; part of the transactional id and of the static member id. */
+  readonly processId: string
+}
+
+export function openStateDir(path: string, applicationId: string, world: World): StateDir {
+  const stores = join(path, applicationId)
+  try {
+    mkdirSync(stores, { recursive: true, mode: 0o700 })
+    return { path, stores, processId: processIdOf(path, world) }
+  } catch (error) {
+    throw new MillraceError('STREAM_USAGE', `state directory ${path} can't be used`, { cause: error })
+  }
+}
+
+function processIdOf(path: string, world: World): string {
+  const file = join(path, 'process.id')
+  try {
+    const id = readFileSync(file, 'utf8').trim()
+    if (/^[0-9a-f]{16}$/.test(id)) return id
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const id = world.random.hex(8)
+  writeFileSync(file, `${id}\n`, { mode: 0o600 })
+  return id
+}
+
+/** Ids of the tasks that have stores here. */
+export function storedTasks(stores: string): string[] {
+  return readdirSync(stores, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /^\d+_\d+$/.test(entry.name))
+    .map((entry) => entry.name)
+}
