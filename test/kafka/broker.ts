@@ -48,7 +48,9 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   let child: ChildProcess | undefined
   let output = ''
   const start = async (): Promise<void> => {
-    const started = spawn('java', ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const started = spawn('java', ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     child = started
     const keep = (bytes: Buffer): void => {
       output = (output + bytes.toString()).slice(-20_000)
@@ -99,7 +101,10 @@ async function jars(): Promise<string> {
   const work = mkdtempSync(`${CACHE}-`)
   mkdirSync(join(work, 'lib'))
   copyFileSync(join(import.meta.dirname, 'pom.xml'), join(work, 'pom.xml'))
-  await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(work, 'lib')}`], { cwd: work, maxBuffer: 1 << 26 })
+  await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(work, 'lib')}`], {
+    cwd: work,
+    maxBuffer: 1 << 26,
+  })
   try {
     renameSync(work, CACHE)
   } catch (error) {

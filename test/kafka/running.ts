@@ -4,7 +4,10 @@ import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/index.ts
 import type { Log } from '../../src/log/log.ts'
 
 export const KAFKA = process.env.MILLRACE_KAFKA === '1'
-if (!KAFKA) console.warn('SKIPPED: tests against a real Kafka. Set MILLRACE_KAFKA=1 to run them (Java 17 and Maven are needed; the jars are fetched once)')
+if (!KAFKA)
+  console.warn(
+    'SKIPPED: tests against a real Kafka. Set MILLRACE_KAFKA=1 to run them (Java 17 and Maven are needed; the jars are fetched once)',
+  )
 
 export const world = systemWorld()
 

@@ -15,7 +15,11 @@ import { BrokerAnswer, judge, responseOf } from './errors.ts'
 
 const ADMIN_TIMEOUT_MS = 30_000
 const LONG_MAX = '9223372036854775807'
-const ANY_TIMESTAMP = { 'message.timestamp.type': 'CreateTime', 'message.timestamp.after.max.ms': LONG_MAX, 'message.timestamp.before.max.ms': LONG_MAX }
+const ANY_TIMESTAMP = {
+  'message.timestamp.type': 'CreateTime',
+  'message.timestamp.after.max.ms': LONG_MAX,
+  'message.timestamp.before.max.ms': LONG_MAX,
+}
 
 const CONFIGS: Readonly<Record<TopicKind, Readonly<Record<string, string>>>> = {
   plain: { 'message.timestamp.type': 'CreateTime' },
@@ -33,7 +37,10 @@ export async function topics(client: KafkaClient, names: readonly string[]): Pro
 /** Without those of the broker itself. */
 export async function topicNames(client: KafkaClient): Promise<readonly string[]> {
   const found = await client.ask('metadata', 'list of topics', ADMIN_TIMEOUT_MS, () => client.refresh(null))
-  return [...found.values()].filter((topic) => !topic.internal).map((topic) => topic.name).sort()
+  return [...found.values()]
+    .filter((topic) => !topic.internal)
+    .map((topic) => topic.name)
+    .sort()
 }
 
 export async function createTopics(client: KafkaClient, specs: readonly TopicSpec[]): Promise<void> {
@@ -41,7 +48,10 @@ export async function createTopics(client: KafkaClient, specs: readonly TopicSpe
   const names = specs.map((spec) => spec.name)
   const before = await topics(client, names)
   for (const spec of specs) checkPartitions(spec, before.get(spec.name))
-  await checkPolicies(client, specs.filter((spec) => before.has(spec.name)))
+  await checkPolicies(
+    client,
+    specs.filter((spec) => before.has(spec.name)),
+  )
   const missing = specs.filter((spec) => !before.has(spec.name))
   if (missing.length === 0) return
   await client.ask('admin', `creation of ${missing.map((spec) => spec.name).join(', ')}`, ADMIN_TIMEOUT_MS, async () => {
@@ -74,7 +84,13 @@ export async function deleteTopics(client: KafkaClient, names: readonly string[]
   if (names.length === 0) return
   await client.ask('admin', `deletion of ${names.join(', ')}`, ADMIN_TIMEOUT_MS, async () => {
     try {
-      await client.any((connection) => deleteTopicsV6.api.async(connection, names.map((name) => ({ name })), ADMIN_TIMEOUT_MS))
+      await client.any((connection) =>
+        deleteTopicsV6.api.async(
+          connection,
+          names.map((name) => ({ name })),
+          ADMIN_TIMEOUT_MS,
+        ),
+      )
     } catch (error) {
       if (judge('admin', error).outcome !== 'ok') throw error
     }
@@ -85,12 +101,18 @@ export async function deleteTopics(client: KafkaClient, names: readonly string[]
   })
 }
 
-export async function listOffsets(client: KafkaClient, partitions: readonly TopicPartition[], which: 'earliest' | 'latest'): Promise<readonly number[]> {
+export async function listOffsets(
+  client: KafkaClient,
+  partitions: readonly TopicPartition[],
+  which: 'earliest' | 'latest',
+): Promise<readonly number[]> {
   if (partitions.length === 0) return []
   const names = [...new Set(partitions.map((p) => p.topic))]
   const ask = (): Promise<Map<string, number>> => listOnce(client, partitions, which === 'earliest' ? -2n : -1n)
   if (names.some((name) => client.topic(name) === undefined)) await topics(client, names)
-  const found = await client.ask('listOffsets', `${which} offsets of ${names.join(', ')}`, ADMIN_TIMEOUT_MS, ask, () => client.refresh(names).catch(() => {}))
+  const found = await client.ask('listOffsets', `${which} offsets of ${names.join(', ')}`, ADMIN_TIMEOUT_MS, ask, () =>
+    client.refresh(names).catch(() => {}),
+  )
   return partitions.map((p) => found.get(partitionName(p.topic, p.partition)) as number)
 }
 
@@ -99,7 +121,11 @@ async function listOnce(client: KafkaClient, partitions: readonly TopicPartition
   for (const { topic, partition } of partitions) {
     const count = client.topic(topic)?.leaders.length
     if (count === undefined) throw new MillraceError('STREAM_TOPIC_MISSING', `topic ${topic} does not exist`)
-    if (partition >= count) throw new MillraceError('STREAM_TOPIC_MISSING', `topic ${topic} has ${count} partitions, there is no ${partitionName(topic, partition)}`)
+    if (partition >= count)
+      throw new MillraceError(
+        'STREAM_TOPIC_MISSING',
+        `topic ${topic} has ${count} partitions, there is no ${partitionName(topic, partition)}`,
+      )
     const node = client.leader(topic, partition)
     if (node === undefined) throw new BrokerAnswer(`leader of ${partitionName(topic, partition)}`, 5)
     const key = addressOf(node)
@@ -117,7 +143,8 @@ async function listOnce(client: KafkaClient, partitions: readonly TopicPartition
         partitions: list.map((partitionIndex) => ({ partitionIndex, currentLeaderEpoch: -1, timestamp })),
       }))
       const answer = await listOffsetsV9.api.async(await client.common(of.node), -1, 1, wanted)
-      for (const topic of answer.topics) for (const p of topic.partitions) found.set(partitionName(topic.name, p.partitionIndex), Number(p.offset))
+      for (const topic of answer.topics)
+        for (const p of topic.partitions) found.set(partitionName(topic.name, p.partitionIndex), Number(p.offset))
     }),
   )
   return found
@@ -135,7 +162,11 @@ function checkPartitions(spec: TopicSpec, found: TopicInfo | undefined): void {
 async function checkPolicies(client: KafkaClient, specs: readonly TopicSpec[]): Promise<void> {
   const changelogs = specs.filter((spec) => spec.kind === 'changelog')
   if (changelogs.length === 0) return
-  const resources = changelogs.map(({ name }) => ({ resourceType: ConfigResourceTypes.TOPIC, resourceName: name, configurationKeys: ['cleanup.policy'] }))
+  const resources = changelogs.map(({ name }) => ({
+    resourceType: ConfigResourceTypes.TOPIC,
+    resourceName: name,
+    configurationKeys: ['cleanup.policy'],
+  }))
   type Answer = Awaited<ReturnType<typeof describeConfigsV4.api.async>>
   let answer: Answer | undefined
   try {
@@ -147,7 +178,10 @@ async function checkPolicies(client: KafkaClient, specs: readonly TopicSpec[]): 
   for (const result of answer?.results ?? []) {
     const policy = result.configs.find((config) => config.name === 'cleanup.policy')?.value
     if (result.errorCode !== 0 || policy === undefined || policy === null || policy.split(',').includes('compact')) continue
-    throw new MillraceError('STREAM_TOPIC_MISMATCH', `changelog topic ${result.resourceName} has cleanup.policy=${policy}; it must be compact, or state is lost`)
+    throw new MillraceError(
+      'STREAM_TOPIC_MISMATCH',
+      `changelog topic ${result.resourceName} has cleanup.policy=${policy}; it must be compact, or state is lost`,
+    )
   }
 }
 
@@ -164,7 +198,8 @@ async function settle(client: KafkaClient, names: readonly string[], problem: ()
     await topics(client, names)
     const left = await problem()
     if (left === null) return
-    if (clock.monotonic() > deadline) throw new MillraceError('STREAM_BROKER', `${left} within ${LIMITS.connectTimeoutMs} ms`, { disposition: 'retry' })
+    if (clock.monotonic() > deadline)
+      throw new MillraceError('STREAM_BROKER', `${left} within ${LIMITS.connectTimeoutMs} ms`, { disposition: 'retry' })
     await timers.sleep(25)
   }
 }

@@ -36,13 +36,27 @@ export class EpochBatches {
   #freeBytes = 0
 
   /** True when a batch has become full. `partitions` is what the topic has. */
-  append(topic: string, partition: number, partitions: number, timestamp: number, key: Buffer | null, value: Buffer | null, headers: Headers): boolean {
+  append(
+    topic: string,
+    partition: number,
+    partitions: number,
+    timestamp: number,
+    key: Buffer | null,
+    value: Buffer | null,
+    headers: Headers,
+  ): boolean {
     const size = recordSize(key, value, headers)
     if (size > LIMITS.recordBytesMax + 32) {
-      throw new MillraceError('STREAM_RECORD_TOO_LARGE', `a record for ${partitionName(topic, partition)} has ${size - 32} bytes, ${LIMITS.recordBytesMax} are allowed`)
+      throw new MillraceError(
+        'STREAM_RECORD_TOO_LARGE',
+        `a record for ${partitionName(topic, partition)} has ${size - 32} bytes, ${LIMITS.recordBytesMax} are allowed`,
+      )
     }
     if (!Number.isInteger(timestamp) || timestamp > TIMESTAMP_MAX || timestamp < -TIMESTAMP_MAX) {
-      throw new MillraceError('STREAM_SERDE', `a record for ${partitionName(topic, partition)} has timestamp ${timestamp}, which is no epoch time in ms`)
+      throw new MillraceError(
+        'STREAM_SERDE',
+        `a record for ${partitionName(topic, partition)} has timestamp ${timestamp}, which is no epoch time in ms`,
+      )
     }
     const part = this.#topics.get(topic)?.[partition] ?? this.#part(topic, partition, partitions)
     const queue = part.open
@@ -50,10 +64,12 @@ export class EpochBatches {
     let full = false
     if (batch === undefined) {
       this.#openParts.push(part)
-      queue.push((batch = this.#take()))
+      batch = this.#take()
+      queue.push(batch)
     } else if (batch.size + size > LIMITS.batchBytesMax) {
       full = true
-      queue.push((batch = this.#take()))
+      batch = this.#take()
+      queue.push(batch)
     }
     const before = batch.count === 0 ? 0 : batch.size
     batch.append(timestamp, key, value, headers)
@@ -118,10 +134,12 @@ export class EpochBatches {
 
   #part(topic: string, partition: number, partitions: number): Part {
     let parts = this.#topics.get(topic)
-    if (parts === undefined) this.#topics.set(topic, (parts = new Array<Part | undefined>(partitions).fill(undefined)))
+    if (parts === undefined) {
+      parts = new Array<Part | undefined>(partitions).fill(undefined)
+      this.#topics.set(topic, parts)
+    }
     const part: Part = { topic, partition, name: partitionName(topic, partition), open: [], sealed: [], sequence: 0, sequenceOf: null }
     parts[partition] = part
     return part
   }
 }
-

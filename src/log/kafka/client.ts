@@ -41,10 +41,25 @@ export type CoordinatorOf = 'group' | 'transaction'
 
 /** The versions of the requests we speak, by api key; Kafka 3.9 is the first to have them all. */
 const NEEDED: readonly (readonly [key: number, version: number, name: string])[] = [
-  [0, 11, 'Produce'], [1, 17, 'Fetch'], [2, 9, 'ListOffsets'], [3, 12, 'Metadata'], [8, 9, 'OffsetCommit'], [9, 9, 'OffsetFetch'],
-  [10, 6, 'FindCoordinator'], [11, 9, 'JoinGroup'], [12, 4, 'Heartbeat'], [13, 5, 'LeaveGroup'], [14, 5, 'SyncGroup'], [19, 7, 'CreateTopics'],
-  [20, 6, 'DeleteTopics'], [22, 5, 'InitProducerId'], [24, 3, 'AddPartitionsToTxn'], [25, 4, 'AddOffsetsToTxn'], [26, 4, 'EndTxn'],
-  [28, 4, 'TxnOffsetCommit'], [32, 4, 'DescribeConfigs'],
+  [0, 11, 'Produce'],
+  [1, 17, 'Fetch'],
+  [2, 9, 'ListOffsets'],
+  [3, 12, 'Metadata'],
+  [8, 9, 'OffsetCommit'],
+  [9, 9, 'OffsetFetch'],
+  [10, 6, 'FindCoordinator'],
+  [11, 9, 'JoinGroup'],
+  [12, 4, 'Heartbeat'],
+  [13, 5, 'LeaveGroup'],
+  [14, 5, 'SyncGroup'],
+  [19, 7, 'CreateTopics'],
+  [20, 6, 'DeleteTopics'],
+  [22, 5, 'InitProducerId'],
+  [24, 3, 'AddPartitionsToTxn'],
+  [25, 4, 'AddOffsetsToTxn'],
+  [26, 4, 'EndTxn'],
+  [28, 4, 'TxnOffsetCommit'],
+  [32, 4, 'DescribeConfigs'],
 ]
 
 export class KafkaClient {
@@ -84,9 +99,20 @@ export class KafkaClient {
       }
     }
     for (;;) {
-      const answered = await Promise.race([Promise.any(this.#bootstrap.map(attempt)).then(() => 'yes', () => 'no'), late.then(() => 'late')])
+      const answered = await Promise.race([
+        Promise.any(this.#bootstrap.map(attempt)).then(
+          () => 'yes',
+          () => 'no',
+        ),
+        late.then(() => 'late'),
+      ])
       if (answered === 'yes') break
-      if (last instanceof MillraceError || (last !== undefined && judge('metadata', last).outcome === 'stop') || answered === 'late' || clock.monotonic() + 200 > deadline) {
+      if (
+        last instanceof MillraceError ||
+        (last !== undefined && judge('metadata', last).outcome === 'stop') ||
+        answered === 'late' ||
+        clock.monotonic() + 200 > deadline
+      ) {
         cancel()
         await this.close()
         if (last instanceof MillraceError) throw last
@@ -107,7 +133,11 @@ export class KafkaClient {
       const api = offered.get(key)
       if (api !== undefined && api.minVersion <= version && version <= api.maxVersion) continue
       const has = api === undefined ? 'has none' : `has ${api.minVersion} to ${api.maxVersion}`
-      throw new MillraceError('STREAM_BROKER', `the broker at ${this.options.brokers.join(', ')} ${has} of ${name}, version ${version} is needed; use Kafka 3.9 or newer`, { disposition: 'stop' })
+      throw new MillraceError(
+        'STREAM_BROKER',
+        `the broker at ${this.options.brokers.join(', ')} ${has} of ${name}, version ${version} is needed; use Kafka 3.9 or newer`,
+        { disposition: 'stop' },
+      )
     }
   }
 
@@ -156,7 +186,8 @@ export class KafkaClient {
         this.#topics.delete(name)
         continue
       }
-      if (topic.errorCode !== 0 && code !== 'LEADER_NOT_AVAILABLE') throw new MillraceError('STREAM_BROKER', `topic ${name}: ${code}`, { disposition: 'stop' })
+      if (topic.errorCode !== 0 && code !== 'LEADER_NOT_AVAILABLE')
+        throw new MillraceError('STREAM_BROKER', `topic ${name}: ${code}`, { disposition: 'stop' })
       const leaders: number[] = new Array(topic.partitions.length).fill(-1)
       for (const partition of topic.partitions) leaders[partition.partitionIndex] = partition.leaderId
       const meta = { name, id: topic.topicId, leaders, internal: topic.isInternal }
@@ -262,6 +293,7 @@ function address(text: string): Node {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.trim())
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
-  if (host === undefined || !(port > 0 && port < 65_536)) throw new MillraceError('STREAM_USAGE', `broker ${JSON.stringify(text)}: write host:port`)
+  if (host === undefined || !(port > 0 && port < 65_536))
+    throw new MillraceError('STREAM_USAGE', `broker ${JSON.stringify(text)}: write host:port`)
   return { host, port }
 }

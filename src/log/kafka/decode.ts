@@ -116,7 +116,11 @@ export class RecordCursor {
   #skip(at: number, attributes: number, count: number): boolean {
     const b = this.#response
     const producerId = b.readBigInt64BE(at + 43)
-    for (let next = this.#aborted[this.#abortedAt]; next !== undefined && next.firstOffset <= this.#lastOffset; next = this.#aborted[++this.#abortedAt]) {
+    for (
+      let next = this.#aborted[this.#abortedAt];
+      next !== undefined && next.firstOffset <= this.#lastOffset;
+      next = this.#aborted[++this.#abortedAt]
+    ) {
       this.#abortedIds.add(next.producerId)
     }
     if ((attributes & CONTROL) !== 0) {

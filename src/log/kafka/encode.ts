@@ -39,8 +39,14 @@ export class BatchBuilder {
     const keyLength = key === null ? -1 : key.length
     const valueLength = value === null ? -1 : value.length
     const body =
-      1 + varlongSize(delta) + varintSize(this.count) + varintSize(keyLength) + (keyLength > 0 ? keyLength : 0) + varintSize(valueLength) +
-      (valueLength > 0 ? valueLength : 0) + (headers.length === 0 ? 1 : headersSize(headers))
+      1 +
+      varlongSize(delta) +
+      varintSize(this.count) +
+      varintSize(keyLength) +
+      (keyLength > 0 ? keyLength : 0) +
+      varintSize(valueLength) +
+      (valueLength > 0 ? valueLength : 0) +
+      (headers.length === 0 ? 1 : headersSize(headers))
     if (this.size + body + 5 > this.#buffer.length) this.#grow(body + 5)
     const b = this.#buffer
     let at = writeVarint(b, this.size, body)

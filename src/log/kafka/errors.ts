@@ -60,7 +60,21 @@ export function responseOf<T>(error: unknown): T | undefined {
   return (error as { readonly response?: T } | null)?.response
 }
 
-const WORST: readonly Outcome[] = ['stop', 'fenced', 'tooLarge', 'missing', 'range', 'doubt', 'forgotten', 'lost', 'rejoin', 'named', 'refresh', 'again', 'ok']
+const WORST: readonly Outcome[] = [
+  'stop',
+  'fenced',
+  'tooLarge',
+  'missing',
+  'range',
+  'doubt',
+  'forgotten',
+  'lost',
+  'rejoin',
+  'named',
+  'refresh',
+  'again',
+  'ok',
+]
 
 /** Of several answers the gravest counts. */
 export function judge(kind: RequestKind, error: unknown): { readonly outcome: Outcome; readonly name: string; readonly reason: string } {
@@ -73,9 +87,19 @@ export function judge(kind: RequestKind, error: unknown): { readonly outcome: Ou
 }
 
 const CODES: Readonly<Record<Outcome, ErrorCode>> = {
-  ok: 'STREAM_INTERNAL', again: 'STREAM_BROKER_UNREACHABLE', refresh: 'STREAM_BROKER_UNREACHABLE', doubt: 'STREAM_DOUBT', fenced: 'STREAM_FENCED',
-  missing: 'STREAM_TOPIC_MISSING', range: 'STREAM_OFFSET_OUT_OF_RANGE', tooLarge: 'STREAM_RECORD_TOO_LARGE', lost: 'STREAM_FENCED', forgotten: 'STREAM_FENCED',
-  named: 'STREAM_INTERNAL', rejoin: 'STREAM_FENCED', stop: 'STREAM_BROKER',
+  ok: 'STREAM_INTERNAL',
+  again: 'STREAM_BROKER_UNREACHABLE',
+  refresh: 'STREAM_BROKER_UNREACHABLE',
+  doubt: 'STREAM_DOUBT',
+  fenced: 'STREAM_FENCED',
+  missing: 'STREAM_TOPIC_MISSING',
+  range: 'STREAM_OFFSET_OUT_OF_RANGE',
+  tooLarge: 'STREAM_RECORD_TOO_LARGE',
+  lost: 'STREAM_FENCED',
+  forgotten: 'STREAM_FENCED',
+  named: 'STREAM_INTERNAL',
+  rejoin: 'STREAM_FENCED',
+  stop: 'STREAM_BROKER',
 }
 
 /** The error for a request that will not be repeated. `what` names it: "Produce to orders-3". */
@@ -92,5 +116,12 @@ export function failure(kind: RequestKind, what: string, error: unknown): Millra
 }
 
 function inEpoch(kind: RequestKind): boolean {
-  return kind === 'produce' || kind === 'addPartitions' || kind === 'addOffsets' || kind === 'txnOffsets' || kind === 'end' || kind === 'offsetCommit'
+  return (
+    kind === 'produce' ||
+    kind === 'addPartitions' ||
+    kind === 'addOffsets' ||
+    kind === 'txnOffsets' ||
+    kind === 'end' ||
+    kind === 'offsetCommit'
+  )
 }

@@ -33,9 +33,18 @@ export interface FetchBounds {
 
 /** All wants must be led by this connection's broker. A paused partition is simply left out. */
 export function sendFetch(connection: Connection, wants: readonly Want[], bounds: FetchBounds): Promise<readonly FetchedRow[]> {
-  const topics = new Map<string, { partition: number; currentLeaderEpoch: number; fetchOffset: bigint; lastFetchedEpoch: number; partitionMaxBytes: number }[]>()
+  const topics = new Map<
+    string,
+    { partition: number; currentLeaderEpoch: number; fetchOffset: bigint; lastFetchedEpoch: number; partitionMaxBytes: number }[]
+  >()
   for (const want of wants) {
-    const row = { partition: want.partition, currentLeaderEpoch: -1, fetchOffset: BigInt(want.offset), lastFetchedEpoch: -1, partitionMaxBytes: bounds.partitionBytesMax }
+    const row = {
+      partition: want.partition,
+      currentLeaderEpoch: -1,
+      fetchOffset: BigInt(want.offset),
+      lastFetchedEpoch: -1,
+      partitionMaxBytes: bounds.partitionBytesMax,
+    }
     const list = topics.get(want.topicId)
     if (list === undefined) topics.set(want.topicId, [row])
     else list.push(row)
@@ -43,7 +52,9 @@ export function sendFetch(connection: Connection, wants: readonly Want[], bounds
   const list = [...topics].map(([topicId, partitions]) => ({ topicId, partitions }))
   const request = () => fetchV17.createRequest(bounds.waitMs, 1, bounds.bytesMax, bounds.committedOnly ? 1 : 0, 0, -1, list, [], '')
   return new Promise((resolve, reject) => {
-    connection.send<readonly FetchedRow[]>(1, 17, request, parse, true, true, (error, rows) => (error === null || error === undefined ? resolve(rows ?? []) : reject(error)))
+    connection.send<readonly FetchedRow[]>(1, 17, request, parse, true, true, (error, rows) =>
+      error === null || error === undefined ? resolve(rows ?? []) : reject(error),
+    )
   })
 }
 
@@ -107,7 +118,18 @@ function parse(_correlation: number, _key: number, _version: number, reader: Rea
       }
       at += 4 // preferred read replica
       const size = Math.max(0, uvarint() - 1)
-      rows.push({ topicId, partition, errorCode, highWatermark, lastStableOffset, logStartOffset, aborted: abortedCount > 0 ? aborted : null, buffer: b, start: at, end: at + size })
+      rows.push({
+        topicId,
+        partition,
+        errorCode,
+        highWatermark,
+        lastStableOffset,
+        logStartOffset,
+        aborted: abortedCount > 0 ? aborted : null,
+        buffer: b,
+        start: at,
+        end: at + size,
+      })
       at += size
       skipTags()
     }

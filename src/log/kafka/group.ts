@@ -7,8 +7,16 @@
 // 3. One loop a member: start, heartbeats and joins follow each other; only the barrier's heartbeats run beside it.
 // 4. A static member does not leave: that is what makes its restart invisible.
 import {
-  type Connection, type ConnectionPool, decodeConsumerProtocolAssignment, decodeConsumerProtocolSubscription, encodeConsumerProtocolAssignment,
-  encodeConsumerProtocolSubscription, heartbeatV4, joinGroupV9, leaveGroupV5, syncGroupV5,
+  type Connection,
+  type ConnectionPool,
+  decodeConsumerProtocolAssignment,
+  decodeConsumerProtocolSubscription,
+  encodeConsumerProtocolAssignment,
+  encodeConsumerProtocolSubscription,
+  heartbeatV4,
+  joinGroupV9,
+  leaveGroupV5,
+  syncGroupV5,
 } from '@platformatic/kafka'
 import { EMPTY } from '../../base/bytes.ts'
 import { MillraceError } from '../../base/errors.ts'
@@ -81,7 +89,10 @@ export class KafkaGroup implements Group {
       .coordinator('group', this.#options.groupId)
       .then((node) => this.#client.common(node))
       .then((connection) => leaveGroupV5.api.async(connection, this.#options.groupId, [member]))
-      .then(() => {}, () => {})
+      .then(
+        () => {},
+        () => {},
+      )
     await Promise.race([leaving, late])
     cancel()
   }
@@ -174,7 +185,15 @@ export class KafkaGroup implements Group {
     this.#rejoin = false // the user data is read now
     const metadata = encodeConsumerProtocolSubscription({ version: 0, topics: [...topics], userData: this.#options.userData() })
     const joined = await joinGroupV9.api.async(
-      connection, groupId, this.#sessionTimeoutMs, LIMITS.rebalanceTimeoutMs, this.#memberId, instanceId, PROTOCOL_TYPE, [{ name: PROTOCOL, metadata }], null,
+      connection,
+      groupId,
+      this.#sessionTimeoutMs,
+      LIMITS.rebalanceTimeoutMs,
+      this.#memberId,
+      instanceId,
+      PROTOCOL_TYPE,
+      [{ name: PROTOCOL, metadata }],
+      null,
     )
     this.#memberId = joined.memberId
     let plan: { memberId: string; assignment: Buffer }[] = []
@@ -184,7 +203,16 @@ export class KafkaGroup implements Group {
       plan = [...this.#options.assign(members)].map(([memberId, assignment]) => ({ memberId, assignment: encodeAssignment(assignment) }))
     }
     try {
-      const synced = await syncGroupV5.api.async(connection, groupId, joined.generationId, this.#memberId, instanceId, PROTOCOL_TYPE, PROTOCOL, plan)
+      const synced = await syncGroupV5.api.async(
+        connection,
+        groupId,
+        joined.generationId,
+        this.#memberId,
+        instanceId,
+        PROTOCOL_TYPE,
+        PROTOCOL,
+        plan,
+      )
       const assignment = decodeAssignment(synced.assignment)
       this.#generation = joined.generationId
       return assignment

@@ -11,7 +11,11 @@ import type { CommittedOffset, GroupIdentity } from '../log.ts'
 import type { KafkaClient } from './client.ts'
 import { judge, namesOf, failure } from './errors.ts'
 
-export async function committed(client: KafkaClient, groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (CommittedOffset | null)[]> {
+export async function committed(
+  client: KafkaClient,
+  groupId: string,
+  partitions: readonly TopicPartition[],
+): Promise<readonly (CommittedOffset | null)[]> {
   if (partitions.length === 0) return []
   const { clock, timers } = client.world
   const deadline = clock.monotonic() + LIMITS.stableOffsetsTimeoutMs
@@ -47,7 +51,12 @@ async function fetchOnce(client: KafkaClient, groupId: string, partitions: reado
   for (const topic of answer.groups[0]?.topics ?? []) {
     for (const p of topic.partitions) {
       if (p.committedOffset < 0n) continue
-      found.set(partitionName(topic.name, p.partitionIndex), { topic: topic.name, partition: p.partitionIndex, offset: Number(p.committedOffset), metadata: p.metadata ?? '' })
+      found.set(partitionName(topic.name, p.partitionIndex), {
+        topic: topic.name,
+        partition: p.partitionIndex,
+        offset: Number(p.committedOffset),
+        metadata: p.metadata ?? '',
+      })
     }
   }
   return partitions.map((p) => found.get(partitionName(p.topic, p.partition)) ?? null)
@@ -79,12 +88,19 @@ export function wireOffsets(offsets: readonly CommittedOffset[]) {
 }
 
 /** A plain commit, outside of any transaction. */
-export async function commitOffsets(client: KafkaClient, connect: () => Promise<Connection>, groupId: string, member: WireMember, offsets: readonly CommittedOffset[]): Promise<void> {
+export async function commitOffsets(
+  client: KafkaClient,
+  connect: () => Promise<Connection>,
+  groupId: string,
+  member: WireMember,
+  offsets: readonly CommittedOffset[],
+): Promise<void> {
   await client.ask(
     'offsetCommit',
     `offsets of group ${groupId}`,
     LIMITS.commitTimeoutMs,
-    async () => offsetCommitV9.api.async(await connect(), groupId, member.generation, member.memberId, member.instanceId, wireOffsets(offsets)),
+    async () =>
+      offsetCommitV9.api.async(await connect(), groupId, member.generation, member.memberId, member.instanceId, wireOffsets(offsets)),
     () => client.forget('group', groupId),
   )
 }

@@ -21,7 +21,12 @@ const REPLICAS_TIMEOUT_MS = 30_000
 
 /** At most one batch a partition (the broker's rule). 12 has the layout of 11; it tells the broker that we mean KIP-890. The batches
  *  are copied before this returns, and the connection keeps the order of calls. */
-export function sendProduce(connection: Connection, transactionalId: string | null, batches: readonly ReadyBatch[], version: 11 | 12): Promise<readonly ProducedRow[]> {
+export function sendProduce(
+  connection: Connection,
+  transactionalId: string | null,
+  batches: readonly ReadyBatch[],
+  version: 11 | 12,
+): Promise<readonly ProducedRow[]> {
   const topics = new Map<string, ReadyBatch[]>()
   for (const batch of batches) {
     const list = topics.get(batch.topic)
@@ -42,7 +47,9 @@ export function sendProduce(connection: Connection, transactionalId: string | nu
       })
       .appendTaggedFields()
   return new Promise((resolve, reject) => {
-    connection.send<readonly ProducedRow[]>(0, version, request, parse, true, true, (error, rows) => (error === null || error === undefined ? resolve(rows ?? []) : reject(error)))
+    connection.send<readonly ProducedRow[]>(0, version, request, parse, true, true, (error, rows) =>
+      error === null || error === undefined ? resolve(rows ?? []) : reject(error),
+    )
   })
 }
 

@@ -179,7 +179,14 @@ export class KafkaReader implements Reader {
     }
     if (cursor.position === slot.handed && records.length === 0) return null
     slot.handed = cursor.position
-    return { topic: slot.topic, partition: slot.partition, records, bytes: cursor.bytes - before, position: slot.handed, endOffset: Math.max(from.endOffset, slot.handed) }
+    return {
+      topic: slot.topic,
+      partition: slot.partition,
+      records,
+      bytes: cursor.bytes - before,
+      position: slot.handed,
+      endOffset: Math.max(from.endOffset, slot.handed),
+    }
   }
 
   #corrupt(slot: Slot, error: unknown): void {
@@ -188,7 +195,10 @@ export class KafkaReader implements Reader {
     slot.corrupt = times
     slot.retryAt = this.#client.world.clock.monotonic() + RETRY_MS
     if (error instanceof CorruptBatch && times < CORRUPT_MAX) return
-    slot.error = new MillraceError('STREAM_BROKER', `${slot.name} cannot be read at offset ${slot.handed}`, { cause: error, disposition: 'stop' })
+    slot.error = new MillraceError('STREAM_BROKER', `${slot.name} cannot be read at offset ${slot.handed}`, {
+      cause: error,
+      disposition: 'stop',
+    })
   }
 
   #pump(): void {
@@ -243,7 +253,12 @@ export class KafkaReader implements Reader {
     }
     this.#busy[lane].add(key)
     const wants = slots.map((slot) => ({ topicId: slot.topicId, partition: slot.partition, offset: slot.position }))
-    const bounds = { waitMs, bytesMax: LIMITS.fetchBytesMax, partitionBytesMax: LIMITS.fetchPartitionBytesMax, committedOnly: this.#committedOnly }
+    const bounds = {
+      waitMs,
+      bytesMax: LIMITS.fetchBytesMax,
+      partitionBytesMax: LIMITS.fetchPartitionBytesMax,
+      committedOnly: this.#committedOnly,
+    }
     try {
       const rows = await sendFetch(await this.#pools[lane].get(node), wants, bounds)
       for (const row of rows) {
@@ -287,7 +302,8 @@ export class KafkaReader implements Reader {
       if (slot.missingSince < 0) slot.missingSince = now
       this.#learn([slot.topic])
     } else if (found.outcome === 'refresh') this.#learn([slot.topic])
-    else if (found.outcome !== 'again') this.#stop(slot, new MillraceError('STREAM_BROKER', `Fetch of ${slot.name}: ${name} (${found.reason})`, { disposition: 'stop' }))
+    else if (found.outcome !== 'again')
+      this.#stop(slot, new MillraceError('STREAM_BROKER', `Fetch of ${slot.name}: ${name} (${found.reason})`, { disposition: 'stop' }))
   }
 
   #outOfRange(slot: Slot): void {
@@ -296,7 +312,10 @@ export class KafkaReader implements Reader {
     Promise.all([listOffsets(this.#client, [slot], 'earliest'), listOffsets(this.#client, [slot], 'latest')]).then(
       ([[first], [end]]) => {
         if (slot.version !== version) return
-        this.#stop(slot, new MillraceError('STREAM_OFFSET_OUT_OF_RANGE', `${slot.name} has no offset ${position}: it holds ${first} to ${end}`))
+        this.#stop(
+          slot,
+          new MillraceError('STREAM_OFFSET_OUT_OF_RANGE', `${slot.name} has no offset ${position}: it holds ${first} to ${end}`),
+        )
       },
       () => {
         if (slot.version !== version) return
@@ -330,9 +349,12 @@ export class KafkaReader implements Reader {
       this.#refreshing = null
       this.#pumpLater(RETRY_MS)
     }
-    this.#refreshing = this.#client.refresh(topics).then(() => {
-      for (const topic of topics) this.#compare(topic)
-    }).then(done, done)
+    this.#refreshing = this.#client
+      .refresh(topics)
+      .then(() => {
+        for (const topic of topics) this.#compare(topic)
+      })
+      .then(done, done)
   }
 
   #compare(topic: string): void {
@@ -350,7 +372,13 @@ export class KafkaReader implements Reader {
       }
       if (slot.missingSince < 0) slot.missingSince = now
       else if (now - slot.missingSince >= MISSING_MS) {
-        this.#stop(slot, new MillraceError('STREAM_TOPIC_MISSING', meta === undefined ? `topic ${topic} does not exist` : `topic ${topic} has no partition ${slot.partition}`))
+        this.#stop(
+          slot,
+          new MillraceError(
+            'STREAM_TOPIC_MISSING',
+            meta === undefined ? `topic ${topic} does not exist` : `topic ${topic} has no partition ${slot.partition}`,
+          ),
+        )
       }
     }
   }
@@ -358,8 +386,21 @@ export class KafkaReader implements Reader {
 
 function newSlot(from: ReadFrom, name: string): Slot {
   return {
-    topic: from.topic, partition: from.partition, name, version: 0, handed: from.offset, position: from.offset, topicId: '', paused: false, fetching: false,
-    ahead: 0, arrived: [], error: null, retryAt: 0, missingSince: -1, corrupt: 0,
+    topic: from.topic,
+    partition: from.partition,
+    name,
+    version: 0,
+    handed: from.offset,
+    position: from.offset,
+    topicId: '',
+    paused: false,
+    fetching: false,
+    ahead: 0,
+    arrived: [],
+    error: null,
+    retryAt: 0,
+    missingSince: -1,
+    corrupt: 0,
   }
 }
 

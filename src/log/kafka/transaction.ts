@@ -6,7 +6,16 @@
 // 3. With KIP-890 (version 2) there are no Add requests, and every end gives the next epoch, now and then another id: both are taken.
 //    Version 2 only where the cluster has finalized it, as the Java client does.
 import {
-  addOffsetsToTxnV4, addPartitionsToTxnV3, apiVersionsV4, type Connection, type ConnectionPool, createAPI, endTxnV4, initProducerIdV5, type Reader, txnOffsetCommitV4,
+  addOffsetsToTxnV4,
+  addPartitionsToTxnV3,
+  apiVersionsV4,
+  type Connection,
+  type ConnectionPool,
+  createAPI,
+  endTxnV4,
+  initProducerIdV5,
+  type Reader,
+  txnOffsetCommitV4,
 } from '@platformatic/kafka'
 import { LIMITS } from '../../base/limits.ts'
 import type { TopicPartition } from '../../base/record.ts'
@@ -24,15 +33,23 @@ interface EndAnswer {
 
 // Bodies as one version before; the package stops there.
 const txnOffsetCommitV5 = createAPI<Parameters<typeof txnOffsetCommitV4.api.async> extends [Connection, ...infer A] ? A : never, unknown>(
-  28, 5, txnOffsetCommitV4.createRequest, txnOffsetCommitV4.parseResponse,
+  28,
+  5,
+  txnOffsetCommitV4.createRequest,
+  txnOffsetCommitV4.parseResponse,
 )
-const endTxnV5 = createAPI<[string, bigint, number, boolean], EndAnswer>(26, 5, endTxnV4.createRequest, (_correlation: number, _key: number, _version: number, r: Reader) => {
-  r.readInt32() // throttle time
-  const errorCode = r.readInt16()
-  const answer = { producerId: r.readInt64(), producerEpoch: r.readInt16() }
-  if (errorCode !== 0) throw new BrokerAnswer('EndTxn', errorCode)
-  return answer
-})
+const endTxnV5 = createAPI<[string, bigint, number, boolean], EndAnswer>(
+  26,
+  5,
+  endTxnV4.createRequest,
+  (_correlation: number, _key: number, _version: number, r: Reader) => {
+    r.readInt32() // throttle time
+    const errorCode = r.readInt16()
+    const answer = { producerId: r.readInt64(), producerEpoch: r.readInt16() }
+    if (errorCode !== 0) throw new BrokerAnswer('EndTxn', errorCode)
+    return answer
+  },
+)
 
 export class Transaction {
   readonly id: string
@@ -76,11 +93,16 @@ export class Transaction {
     }
     this.open = true
     const transaction = {
-      transactionalId: this.id, producerId: this.producerId, producerEpoch: this.epoch, verifyOnly: false,
+      transactionalId: this.id,
+      producerId: this.producerId,
+      producerEpoch: this.epoch,
+      verifyOnly: false,
       topics: [...topics].map(([name, list]) => ({ name, partitions: list })),
     }
     // version 4 and up is for brokers; with ACLs a client may not send it
-    await this.#ask('addPartitions', `AddPartitionsToTxn of ${this.id}`, async () => addPartitionsToTxnV3.api.async(await this.#coordinator(), [transaction]))
+    await this.#ask('addPartitions', `AddPartitionsToTxn of ${this.id}`, async () =>
+      addPartitionsToTxnV3.api.async(await this.#coordinator(), [transaction]),
+    )
     for (const { topic, partition } of partitions) this.#added.add(partitionName(topic, partition))
   }
 
@@ -88,19 +110,38 @@ export class Transaction {
   async addOffsets(groupId: string, member: WireMember, offsets: readonly CommittedOffset[]): Promise<void> {
     this.open = true
     if (this.version === 1) {
-      await this.#ask('addOffsets', `AddOffsetsToTxn of ${this.id}`, async () => addOffsetsToTxnV4.api.async(await this.#coordinator(), this.id, this.producerId, this.epoch, groupId))
+      await this.#ask('addOffsets', `AddOffsetsToTxn of ${this.id}`, async () =>
+        addOffsetsToTxnV4.api.async(await this.#coordinator(), this.id, this.producerId, this.epoch, groupId),
+      )
     }
     const api = this.version === 1 ? txnOffsetCommitV4.api : txnOffsetCommitV5
     const forget = (): void => this.#client.forget('group', groupId)
-    await this.#ask('txnOffsets', `offsets of group ${groupId} in the epoch of ${this.id}`, async () => {
-      const connection = await this.#pool.get(await this.#client.coordinator('group', groupId))
-      return api.async(connection, this.id, groupId, this.producerId, this.epoch, member.generation, member.memberId, member.instanceId, wireOffsets(offsets))
-    }, forget)
+    await this.#ask(
+      'txnOffsets',
+      `offsets of group ${groupId} in the epoch of ${this.id}`,
+      async () => {
+        const connection = await this.#pool.get(await this.#client.coordinator('group', groupId))
+        return api.async(
+          connection,
+          this.id,
+          groupId,
+          this.producerId,
+          this.epoch,
+          member.generation,
+          member.memberId,
+          member.instanceId,
+          wireOffsets(offsets),
+        )
+      },
+      forget,
+    )
   }
 
   async end(commit: boolean): Promise<void> {
     const api = this.version === 1 ? endTxnV4.api : endTxnV5
-    const answer: object = await this.#ask('end', `EndTxn of ${this.id}`, async () => api.async(await this.#coordinator(), this.id, this.producerId, this.epoch, commit))
+    const answer: object = await this.#ask('end', `EndTxn of ${this.id}`, async () =>
+      api.async(await this.#coordinator(), this.id, this.producerId, this.epoch, commit),
+    )
     this.#clear()
     if ('producerEpoch' in answer) this.#adopt(answer as EndAnswer)
   }
@@ -120,7 +161,12 @@ export class Transaction {
     return this.#pool.get(await this.#client.coordinator('transaction', this.id))
   }
 
-  #ask<T>(kind: RequestKind, what: string, attempt: () => Promise<T>, refresh = (): void => this.#client.forget('transaction', this.id)): Promise<T> {
+  #ask<T>(
+    kind: RequestKind,
+    what: string,
+    attempt: () => Promise<T>,
+    refresh = (): void => this.#client.forget('transaction', this.id),
+  ): Promise<T> {
     return this.#client.ask(kind, what, LIMITS.commitTimeoutMs, attempt, refresh)
   }
 

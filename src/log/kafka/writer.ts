@@ -135,7 +135,12 @@ export class KafkaWriter implements Writer {
     this.#pump(run)
   }
 
-  async #end(transaction: Transaction, identity: GroupIdentity | null, groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
+  async #end(
+    transaction: Transaction,
+    identity: GroupIdentity | null,
+    groupId: string,
+    offsets: readonly CommittedOffset[],
+  ): Promise<void> {
     if (offsets.length > 0) await transaction.addOffsets(groupId, wireMember(identity), offsets)
     if (transaction.open) await transaction.end(true) // else the epoch is empty: a broker would answer INVALID_TXN_STATE
   }
@@ -288,7 +293,8 @@ export class KafkaWriter implements Writer {
       for (const { part, count, size } of sent) {
         const row = byName.get(part.name)
         if (row === undefined || row.errorCode !== 0) {
-          const error = row === undefined ? new Error('no answer for this partition') : new BrokerAnswer('Produce', row.errorCode, row.message)
+          const error =
+            row === undefined ? new Error('no answer for this partition') : new BrokerAnswer('Produce', row.errorCode, row.message)
           fail(run, failure('produce', `Produce to ${part.name}`, error))
           return
         }
@@ -299,7 +305,9 @@ export class KafkaWriter implements Writer {
       settle(run)
     }
     const what = `Produce to ${sent.length === 1 ? sent[0]?.part.name : `${sent.length} partitions at ${addressOf(lane.node)}`}`
-    sendProduce(connection, transaction?.id ?? null, ready, transaction?.version === 2 ? 12 : 11).then(answered, (error: unknown) => fail(run, failure('produce', what, error)))
+    sendProduce(connection, transaction?.id ?? null, ready, transaction?.version === 2 ? 12 : 11).then(answered, (error: unknown) =>
+      fail(run, failure('produce', what, error)),
+    )
     for (const batch of used) run.batches.recycle(batch)
     return true
   }
@@ -307,8 +315,18 @@ export class KafkaWriter implements Writer {
 
 function newRun(pool: ConnectionPool): Run {
   return {
-    batches: new EpochBatches(), pool, lanes: new Map(), topics: new Set(), ready: false, failed: null, inFlight: 0, adding: false, searching: false,
-    draining: false, ends: new Map(), waiters: [],
+    batches: new EpochBatches(),
+    pool,
+    lanes: new Map(),
+    topics: new Set(),
+    ready: false,
+    failed: null,
+    inFlight: 0,
+    adding: false,
+    searching: false,
+    draining: false,
+    ends: new Map(),
+    waiters: [],
   }
 }
 
