@@ -9,7 +9,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Level } from 'level'
-import type { MillraceError } from '../base/errors.ts'
+import { explain, type MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { closedError, DAMAGED_MARK, damagedError } from './damage.ts'
@@ -95,7 +95,7 @@ export function levelStore(options: LevelStoreOptions): StateStore {
       batch.put(CHECKPOINT_KEY, writeCheckpoint({ changelogOffset: next.changelogOffset, clean: isClean, bootId }))
       await batch.write({ sync: isClean })
     } catch (error) {
-      throw poison('a write failed', error)
+      throw poison(`a write failed: ${explain(error)}`, error)
     }
     checkpoint = next
     clean = isClean
@@ -136,7 +136,7 @@ export function levelStore(options: LevelStoreOptions): StateStore {
       try {
         frame = db.getSync(storedKey(key))
       } catch (error) {
-        throw poison('a read failed', error)
+        throw poison(`a read failed: ${explain(error)}`, error)
       }
       return frame === undefined ? undefined : unframe(key, frame)
     },
@@ -152,13 +152,13 @@ export function levelStore(options: LevelStoreOptions): StateStore {
           frames = lanes[0].concat(lanes[1])
         }
       } catch (error) {
-        throw poison('a read failed', error)
+        throw poison(`a read failed: ${explain(error)}`, error)
       }
       return frames.map((frame, i) => (frame === undefined ? undefined : unframe(keys[i] as Buffer, frame)))
     },
     scan(range) {
       assertUsable()
-      return scanOf(db, range, unframe, (error) => poison('a scan failed', error), assertUsable)
+      return scanOf(db, range, unframe, (error) => poison(`a scan failed: ${explain(error)}`, error), assertUsable)
     },
     async apply(writes, next) {
       assertUsable()

@@ -22,7 +22,7 @@ export interface RestoreChunk {
 export interface RestoreProgress {
   /** Changelog records taken since the start. */
   readonly records: number
-  /** The checkpoint the store has now. */
+  /** The position that is applied; -1: nothing was ever. */
   readonly offset: number
   /** Offsets still to go; null when the caller named no end. */
   readonly remaining: number | null
@@ -54,8 +54,8 @@ export async function restoreStore(
   let batch = new Map<string, Write>()
   let bytes = 0
   let records = 0
-  let offset = store.checkpoint()?.changelogOffset ?? 0
   let applied = store.checkpoint()?.changelogOffset ?? -1
+  let offset = applied
   /** The batch before: it is written while the next one is gathered. */
   let pending: Promise<unknown> = Promise.resolve()
 
@@ -64,7 +64,7 @@ export async function restoreStore(
     return {
       records,
       offset,
-      remaining: options.endOffset === undefined ? null : Math.max(0, options.endOffset - offset),
+      remaining: options.endOffset === undefined ? null : Math.max(0, options.endOffset - Math.max(0, offset)),
       recordsPerSecond: elapsedMs > 0 ? Math.round((records / elapsedMs) * 1000) : 0,
     }
   }

@@ -15,13 +15,10 @@ export interface Child {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>
 }
 
-/** `before` is a shell line that runs in the same process first, such as a limit. */
-export function child(words: readonly string[], before?: string): Child {
-  const command = [process.execPath, CHILD, ...words]
-  const started =
-    before === undefined
-      ? spawn(command[0] as string, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
-      : spawn('sh', ['-c', `${before}; exec "$@"`, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** `under`: a command that runs the process, such as one that sets a limit first. */
+export function child(words: readonly string[], under: readonly string[] = []): Child {
+  const [command, ...args] = [...under, process.execPath, CHILD, ...words] as [string, ...string[]]
+  const started = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []
   let stderr = ''
   started.stderr.on('data', (bytes: Buffer) => {
@@ -47,9 +44,9 @@ export function child(words: readonly string[], before?: string): Child {
 /** Runs it to its end; throws when it did not say anything. */
 export async function run(
   words: readonly string[],
-  before?: string,
+  under: readonly string[] = [],
 ): Promise<{ lines: string[]; code: number | null; signal: NodeJS.Signals | null }> {
-  const started = child(words, before)
+  const started = child(words, under)
   const { code, signal, stderr } = await started.ended
   if (started.lines.length === 0) throw new Error(`${words[0]} said nothing, ended with ${code ?? signal}: ${stderr}`)
   return { lines: started.lines, code, signal }
