@@ -1,0 +1,153 @@
+// A plan as plain data for showing: no functions, no serde objects. What `describe --format json` prints; text, mermaid and svg draw it.
+import type { AnySerde } from '../../serde/serde.ts'
+import type { Plan, PlanNode, PlanOperator, SubTopology } from '../plan-types.ts'
+
+export interface GraphStore {
+  readonly name: string
+  readonly key: string
+  readonly value: string
+  /** The user gave no name. */
+  readonly generated: boolean
+  readonly persistent: boolean
+  readonly changelog: string | null
+}
+
+export interface GraphTopic {
+  readonly name: string
+  readonly kind: 'external' | 'pattern' | 'dynamic' | 'internal'
+  readonly generated: boolean
+}
+
+export interface GraphNode {
+  readonly name: string
+  /** What it does, as the user wrote it: `count`, `leftJoin`, `source`, `sink`, ... */
+  readonly operator: string
+  readonly key: string
+  readonly value: string
+  readonly reads: readonly GraphTopic[]
+  readonly writes: readonly GraphTopic[]
+  readonly stores: readonly GraphStore[]
+  /** Names of nodes of the same sub-topology. */
+  readonly parents: readonly string[]
+  readonly children: readonly string[]
+}
+
+export interface GraphSubTopology {
+  readonly id: number
+  readonly nodes: readonly GraphNode[]
+}
+
+export interface Graph {
+  readonly topology: string
+  readonly applicationId: string
+  readonly subTopologies: readonly GraphSubTopology[]
+  readonly internalTopics: readonly {
+    readonly name: string
+    readonly kind: 'repartition' | 'changelog'
+    readonly partitions: number | null
+    readonly generated: boolean
+  }[]
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+}
+
+export function graphOf(plan: Plan): Graph {
+  return {
+    topology: plan.topology,
+    applicationId: plan.applicationId,
+    subTopologies: plan.subTopologies.map((sub) => ({ id: sub.id, nodes: sub.nodes.map((node) => graphNode(plan, sub, node)) })),
+    internalTopics: plan.internalTopics.map(({ name, kind, partitions, generated }) => ({
+      name,
+      kind,
+      partitions,
+      generated: generated === true,
+    })),
+    inputs: [...plan.inputs, ...plan.patterns.map(String)],
+    outputs: plan.outputs,
+  }
+}
+
+function graphNode(plan: Plan, sub: SubTopology, node: PlanNode): GraphNode {
+  const nameAt = (index: number) => sub.nodes[index]?.name ?? ''
+  const changelogs = plan.internalTopics.filter((topic) => topic.kind === 'changelog')
+  return {
+    name: node.name,
+    operator: operatorLabel(node.operator),
+    key: serdeName(node.key),
+    value: serdeName(node.value),
+    reads: readsOf(plan, node.operator),
+    writes: writesOf(plan, node.operator),
+    stores: node.stores.map(({ name, key, value, generated, persistent }) => ({
+      name,
+      key: serdeName(key),
+      value: serdeName(value),
+      generated,
+      persistent,
+      changelog: changelogs.find((topic) => topic.store === name)?.name ?? null,
+    })),
+    parents: node.parents.map(nameAt),
+    children: node.children.map(({ index }) => nameAt(index)),
+  }
+}
+
+function serdeName(serde: AnySerde): string {
+  return serde.name ?? 'custom'
+}
+
+function topicNamed(plan: Plan, name: string): GraphTopic {
+  const internal = plan.internalTopics.find((topic) => topic.name === name)
+  return { name, kind: internal === undefined ? 'external' : 'internal', generated: internal?.generated === true }
+}
+
+function readsOf(plan: Plan, operator: PlanOperator): GraphTopic[] {
+  if (operator.kind !== 'source') return []
+  const { topics } = operator
+  return topics instanceof RegExp
+    ? [{ name: String(topics), kind: 'pattern', generated: false }]
+    : topics.map((name) => topicNamed(plan, name))
+}
+
+function writesOf(plan: Plan, operator: PlanOperator): GraphTopic[] {
+  switch (operator.kind) {
+    case 'sink':
+      if (typeof operator.topic === 'string') return [topicNamed(plan, operator.topic)]
+      return [{ name: '(chosen per record)', kind: 'dynamic', generated: false }]
+    case 'repartitionSink':
+    case 'changeSink':
+      return [topicNamed(plan, operator.topic)]
+    case 'foreignKeyLeft':
+      return [topicNamed(plan, operator.subscriptionTopic)]
+    case 'foreignKeyRight':
+      return [topicNamed(plan, operator.responseTopic)]
+    default:
+      return []
+  }
+}
+
+const JOIN = { inner: 'join', left: 'leftJoin', outer: 'outerJoin' } as const
+
+function operatorLabel(operator: PlanOperator): string {
+  switch (operator.kind) {
+    case 'aggregate':
+    case 'tableAggregate':
+      return operator.form
+    case 'tableFilter':
+      return 'filter'
+    case 'tableFilterNot':
+      return 'filterNot'
+    case 'tableMapValues':
+      return 'mapValues'
+    case 'tableJoin':
+    case 'streamTableJoin':
+      return JOIN[operator.type]
+    case 'foreignKeyLeft':
+      return `${JOIN[operator.join.type]} by foreign key`
+    case 'foreignKeyRight':
+      return `${JOIN[operator.join.type]} by foreign key, right side`
+    case 'repartitionSink':
+    case 'changeSink':
+      return 'repartition'
+    default:
+      return operator.kind
+  }
+}

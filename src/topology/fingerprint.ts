@@ -1,0 +1,72 @@
+// A stable text of what state on disk and in internal topics depends on, and its hash: stores with their serdes, stateful operators,
+// internal topics, and which topics feed which sub-topology. Stateless operators, sinks and users' functions are left out: they may
+// change without the state losing its meaning.
+//
+// Invariants
+// 1. Equal plans give equal texts; the order of declaration of what is not connected counts only by sub-topology number, since task
+//    directories carry that number.
+// 2. The text has one line a fact, so that a difference of two texts says what has changed.
+import type { Plan, PlanNode, PlanOperator, SubTopology } from './plan-types.ts'
+
+export interface Fingerprint {
+  readonly text: string
+  /** 16 hex digits of the text. */
+  readonly hash: string
+}
+
+export function fingerprint(plan: Plan): Fingerprint {
+  const lines = [
+    ...plan.subTopologies.flatMap((sub) => factsOf(sub).map((fact) => `${sub.id} ${fact}`)),
+    ...plan.internalTopics.map(({ name, kind, partitions }) => `topic ${name} ${kind} ${partitions ?? 'auto'}`).sort(),
+  ]
+  const text = `${lines.join('\n')}\n`
+  return Object.freeze({ text, hash: hash64(text) })
+}
+
+function factsOf(sub: SubTopology): string[] {
+  return sub.nodes.flatMap((node) => [...operatorFacts(node), ...storeFacts(node)]).sort()
+}
+
+function storeFacts(node: PlanNode): string[] {
+  return node.stores.map(({ name, key, value, persistent, changelog }) => {
+    const where = `${persistent ? 'disk' : 'memory'} ${changelog ? 'changelog' : 'no-changelog'}`
+    return `store ${name} ${key.name ?? 'custom'} ${value.name ?? 'custom'} ${where} by ${formOf(node.operator)}`
+  })
+}
+
+function operatorFacts({ operator, key, value }: PlanNode): string[] {
+  switch (operator.kind) {
+    case 'source': {
+      const topics = operator.topics instanceof RegExp ? [String(operator.topics)] : operator.topics
+      return topics.map((topic) => `reads ${topic} ${key.name ?? 'custom'} ${value.name ?? 'custom'} ${operator.carries}`)
+    }
+    case 'repartitionSink':
+    case 'changeSink':
+      return [`writes ${operator.topic} ${key.name ?? 'custom'} ${value.name ?? 'custom'} by ${operator.kind}`]
+    case 'foreignKeyLeft':
+      return [`writes ${operator.subscriptionTopic} by ${operator.kind} ${operator.join.type}`]
+    case 'foreignKeyRight':
+      return [`writes ${operator.responseTopic} by ${operator.kind} ${operator.join.type}`]
+    default:
+      return []
+  }
+}
+
+function formOf(operator: PlanOperator): string {
+  switch (operator.kind) {
+    case 'aggregate':
+    case 'tableAggregate':
+      return `${operator.kind}/${operator.form}`
+    case 'tableJoin':
+      return `${operator.kind}/${operator.type}`
+    default:
+      return operator.kind
+  }
+}
+
+/** FNV-1a, 64 bits. Tells versions of one program apart; no defence against anybody. */
+function hash64(text: string): string {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of Buffer.from(text, 'utf8')) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  return hash.toString(16).padStart(16, '0')
+}
