@@ -109,7 +109,10 @@ function compile(schema: Canonical, named: Map<string, Shape>): Shape {
     case 'error': {
       const fields: Shape[] = []
       // A record that holds itself does so in a union, an array or a map, which take bytes.
-      const shape = { mayBeEmpty: true, skip: (cursor: Cursor) => fields.forEach((field) => field.skip(cursor)) }
+      const skip = (cursor: Cursor): void => {
+        for (const field of fields) field.skip(cursor)
+      }
+      const shape = { skip, mayBeEmpty: true }
       named.set(type.name, shape)
       for (const field of type.fields) fields.push(compile(field.type, named))
       shape.mayBeEmpty = fields.every((field) => field.mayBeEmpty)

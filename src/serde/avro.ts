@@ -5,7 +5,7 @@
 // 2. `avro(schema, {writer})` reads plain binary of the writer's schema, and what it wrote itself. It cannot write the writer's
 //    schema (a field may have no place there), and plain binary of its own would be read wrong: so it writes Avro's single-object
 //    encoding, whose header names the schema. It reads that header for both schemas.
-// 3. A long beyond avsc's exact range (2^53 - 2) is refused on both ways: nothing is rounded.
+// 3. A long that is not within 2^53 - 2 of 0 is refused on both ways; within, it is exact (avro-exact.ts).
 // 4. Counts are checked before avsc believes them (avro-bounds.ts), and a map's key `__proto__` is refused: avsc builds maps by assignment.
 // 5. avsc's messages quote values; they never leave this file.
 import { createRequire } from 'node:module'
@@ -13,6 +13,7 @@ import type { Type } from 'avsc'
 import { asBuffer } from '../base/bytes.ts'
 import { MillraceError } from '../base/errors.ts'
 import { avroBounds } from './avro-bounds.ts'
+import { exactTypes } from './avro-exact.ts'
 import { singleObjectHeader } from './avro-fingerprint.ts'
 import { kindOf, refuseBytes } from './refuse.ts'
 import type { Serde } from './serde.ts'
@@ -38,7 +39,10 @@ function load(): Avsc {
 export function avroType(schema: AvroSchema): Type {
   try {
     const parsed = typeof schema === 'string' && /^\s*[[{"]/.test(schema) ? (JSON.parse(schema) as AvroSchema) : schema
-    return load().Type.forSchema(parsed as Parameters<Avsc['Type']['forSchema']>[0], { omitRecordMethods: true })
+    const exact = exactTypes(load())
+    // A primitive comes as 'long' and as {type: 'long', logicalType: ...}.
+    const typeHook = (part: unknown): Type | undefined => exact.get(typeof part === 'string' ? part : (part as { type?: unknown }).type)
+    return load().Type.forSchema(parsed as Parameters<Avsc['Type']['forSchema']>[0], { omitRecordMethods: true, typeHook })
   } catch (error) {
     throw new MillraceError('STREAM_USAGE', 'avro(): the schema is not valid', { cause: error })
   }
@@ -126,13 +130,15 @@ function build(schema: AvroSchema, options: AvroOptions): Serde<any> {
   const write = avroWriter(type, name)
   const read = avroReader(type, type, name)
   const json = avroJson<unknown>(type, name)
-  if (options.writer === undefined) return Object.freeze({ name, encode: write, decode: (bytes: Uint8Array) => read(asBuffer(bytes)), ...json })
+  if (options.writer === undefined)
+    return Object.freeze({ name, encode: write, decode: (bytes: Uint8Array) => read(asBuffer(bytes)), ...json })
 
   const writer = avroType(options.writer)
   const readWritten = avroReader(type, writer, name)
   const header = singleObjectHeader(JSON.stringify(type.schema()))
   const writerHeader = singleObjectHeader(JSON.stringify(writer.schema()))
-  const begins = (bytes: Buffer, with_: Buffer): boolean => bytes.length >= with_.length && bytes.compare(with_, 0, with_.length, 0, with_.length) === 0
+  const begins = (bytes: Buffer, with_: Buffer): boolean =>
+    bytes.length >= with_.length && bytes.compare(with_, 0, with_.length, 0, with_.length) === 0
   return Object.freeze({
     name,
     encode: (value: unknown) => Buffer.concat([header, write(value)]),

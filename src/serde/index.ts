@@ -1,5 +1,5 @@
 // The door of the room: the serdes, and what registries and operators build on. Explicit re-exports only.
-export { avro, type AvroOptions, avroJson, avroReader, type AvroSchema, avroType, avroWriter } from './avro.ts'
+export { type AvroOptions, type AvroSchema, avro, avroJson, avroReader, avroType, avroWriter } from './avro.ts'
 export { bytes } from './bytes.ts'
 export { type Guard, json } from './json.ts'
 export { boolean, float64, int32, int64 } from './numbers.ts'

@@ -40,7 +40,8 @@ const INT32: Serde<number> = Object.freeze({
 function checkInt64(value: unknown): number | bigint {
   if (typeof value === 'number') {
     if (Number.isSafeInteger(value)) return value
-    if (Number.isInteger(value)) throw refuseBytes('int64()', 'the number is beyond 2^53 - 1 and may be rounded: give a bigint (as JSON: digits as text)')
+    if (Number.isInteger(value))
+      throw refuseBytes('int64()', 'the number is beyond 2^53 - 1 and may be rounded: give a bigint (as JSON: digits as text)')
   } else if (typeof value === 'bigint') {
     if (value >= INT64_MIN && value <= INT64_MAX) return value
     throw refuseBytes('int64()', 'the bigint is outside -2^63 .. 2^63 - 1')

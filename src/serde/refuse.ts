@@ -4,7 +4,8 @@ import { MillraceError } from '../base/errors.ts'
 /** What a value is, for messages: 'null', 'array', 'Buffer', 'string', ... Never its content. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null'
-  if (typeof value === 'number') return Number.isInteger(value) ? 'number' : Number.isFinite(value) ? 'number with a fraction' : String(value)
+  if (typeof value === 'number')
+    return Number.isInteger(value) ? 'number' : Number.isFinite(value) ? 'number with a fraction' : String(value)
   if (typeof value !== 'object') return typeof value
   if (Array.isArray(value)) return 'array'
   if (Buffer.isBuffer(value)) return 'Buffer'

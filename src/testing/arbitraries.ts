@@ -40,7 +40,8 @@ const scaled = (fraction: number, count: number): number => Math.floor((fraction
 
 const listOf = <T>(item: Arbitrary<T>, itemsMax: number): Arbitrary<T[]> => fc.array(item, { maxLength: itemsMax, size: 'max' })
 
-const arbitraryOf = <T>(events: Events<T>): Arbitrary<readonly T[]> => (Array.isArray(events) ? fc.constant(events) : (events as Arbitrary<readonly T[]>))
+const arbitraryOf = <T>(events: Events<T>): Arbitrary<readonly T[]> =>
+  Array.isArray(events) ? fc.constant(events) : (events as Arbitrary<readonly T[]>)
 
 function bound(value: number | undefined, otherwise: number, name: string): number {
   if (value === undefined) return otherwise

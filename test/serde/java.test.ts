@@ -41,9 +41,12 @@ const CASES: readonly (readonly [AnySerde, unknown, string])[] = [
   [string(), '\ufeffx', 'efbbbf78'],
 ]
 
-test.each(CASES.map(([serde, value, hex]) => [serde.name, value, hex, serde] as const))('%s writes and reads %s as %s', (_, value, hex, serde) => {
-  expect(Buffer.from(serde.encode(value)).toString('hex')).toBe(hex)
-  expect(Object.is(serde.decode(Buffer.from(hex, 'hex')), value)).toBe(true)
-  // Users hand in plain arrays too, and views that do not begin at 0 of their memory.
-  expect(Object.is(serde.decode(new Uint8Array(Buffer.from(`aa${hex}`, 'hex')).subarray(1)), value)).toBe(true)
-})
+test.each(CASES.map(([serde, value, hex]) => [serde.name, value, hex, serde] as const))(
+  '%s writes and reads %s as %s',
+  (_, value, hex, serde) => {
+    expect(Buffer.from(serde.encode(value)).toString('hex')).toBe(hex)
+    expect(Object.is(serde.decode(Buffer.from(hex, 'hex')), value)).toBe(true)
+    // Users hand in plain arrays too, and views that do not begin at 0 of their memory.
+    expect(Object.is(serde.decode(new Uint8Array(Buffer.from(`aa${hex}`, 'hex')).subarray(1)), value)).toBe(true)
+  },
+)

@@ -58,7 +58,9 @@ describe('bounds', () => {
     const levels = Math.floor(LIMITS.jsonDepthMax / (open.match(/[[{]/g) as string[]).length)
     expect(decode(text(levels))).toBeTypeOf('object')
     expect(refusal(() => decode(text(levels + 1))).message).toBe(`json(): nested deeper than the limit of ${LIMITS.jsonDepthMax}`)
-    expect(refusal(() => json().encode(JSON.parse(text(levels + 1)))).message).toBe(`json(): nested deeper than the limit of ${LIMITS.jsonDepthMax}`)
+    expect(refusal(() => json().encode(JSON.parse(text(levels + 1)))).message).toBe(
+      `json(): nested deeper than the limit of ${LIMITS.jsonDepthMax}`,
+    )
     expect(json().encode(JSON.parse(text(levels)))).toHaveLength(text(levels).length)
   })
 
@@ -68,13 +70,23 @@ describe('bounds', () => {
   })
 
   test('brackets in strings and beside each other are no depth', () => {
-    for (const value of ['['.repeat(500), { '{{{{': '\\"[['.repeat(300) }, Array.from({ length: 500 }, () => [{}]), ['\\', '[['.repeat(99)]])
+    for (const value of [
+      '['.repeat(500),
+      { '{{{{': '\\"[['.repeat(300) },
+      Array.from({ length: 500 }, () => [{}]),
+      ['\\', '[['.repeat(99)],
+    ])
       expect(json().decode(json().encode(value))).toEqual(value)
   })
 
   test('the depth that is refused is the depth that is there', () => {
     const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
-      tree: fc.oneof({ maxDepth: 90, depthSize: 'max' }, fc.constantFrom('[', ']', '"', '\\', 1), fc.tuple(tie('tree')), fc.record({ '}': tie('tree') })),
+      tree: fc.oneof(
+        { maxDepth: 90, depthSize: 'max' },
+        fc.constantFrom('[', ']', '"', '\\', 1),
+        fc.tuple(tie('tree')),
+        fc.record({ '}': tie('tree') }),
+      ),
     }))
     const depth = (value: unknown): number =>
       typeof value !== 'object' || value === null ? 0 : 1 + Math.max(0, ...Object.values(value).map((inner) => depth(inner)))
@@ -101,7 +113,9 @@ describe('bounds', () => {
   test('bytes', () => {
     const value = 'x'.repeat(LIMITS.jsonBytesMax - 2)
     expect(json().decode(json().encode(value))).toBe(value)
-    expect(refusal(() => json().encode(`${value}x`)).message).toBe(`json(): ${LIMITS.jsonBytesMax + 1} bytes are beyond the limit of ${LIMITS.jsonBytesMax}`)
+    expect(refusal(() => json().encode(`${value}x`)).message).toBe(
+      `json(): ${LIMITS.jsonBytesMax + 1} bytes are beyond the limit of ${LIMITS.jsonBytesMax}`,
+    )
     expect(refusal(() => json().decode(Buffer.alloc(LIMITS.jsonBytesMax + 1, 0x20))).message).toContain('beyond the limit')
   })
 })
@@ -142,8 +156,16 @@ describe('prototypes', () => {
 
   test('any spelling of the key at any place', () => {
     const spelled = (word: string) =>
-      fc.tuple(...[...word].map((letter) => fc.constantFrom(letter, `\\u00${letter.charCodeAt(0).toString(16)}`, `\\u00${letter.charCodeAt(0).toString(16).toUpperCase()}`))).map((letters) => letters.join(''))
-    const around = fc.array(fc.constantFrom<[string, string]>(['[', ']'], ['{"a":', '}'], ['[1,"proto",', ']'], ['{"constructor":', '}']), { maxLength: 6 })
+      fc
+        .tuple(
+          ...[...word].map((letter) =>
+            fc.constantFrom(letter, `\\u00${letter.charCodeAt(0).toString(16)}`, `\\u00${letter.charCodeAt(0).toString(16).toUpperCase()}`),
+          ),
+        )
+        .map((letters) => letters.join(''))
+    const around = fc.array(fc.constantFrom<[string, string]>(['[', ']'], ['{"a":', '}'], ['[1,"proto",', ']'], ['{"constructor":', '}']), {
+      maxLength: 6,
+    })
     fc.assert(
       fc.property(spelled('__proto__'), around, (key, frames) => {
         const text = frames.reduce((inner, [open, close]) => `${open}${inner}${close}`, `{"${key}":{"polluted":1}}`)
@@ -155,8 +177,11 @@ describe('prototypes', () => {
 })
 
 describe('guards', () => {
-  interface Product { readonly id: string }
-  const isProduct = (value: unknown): value is Product => typeof value === 'object' && value !== null && typeof (value as Product).id === 'string'
+  interface Product {
+    readonly id: string
+  }
+  const isProduct = (value: unknown): value is Product =>
+    typeof value === 'object' && value !== null && typeof (value as Product).id === 'string'
   function assertProduct(value: unknown): asserts value is Product {
     if (!isProduct(value)) throw new Error('expected a product')
   }
@@ -167,7 +192,13 @@ describe('guards', () => {
     ['a type guard', isProduct],
     ['an assertion', assertProduct],
     ['a slip that gives the falsy value itself', (value: any) => value && isProduct(value)],
-    ['a parser that throws', (value: unknown) => { assertProduct(value); return value }],
+    [
+      'a parser that throws',
+      (value: unknown) => {
+        assertProduct(value)
+        return value
+      },
+    ],
   ])('%s', (_, guard) => {
     const serde = json<Product>(guard as (value: unknown) => unknown)
     expect(serde.decode(good)).toEqual({ id: 'p1' })
@@ -187,7 +218,9 @@ describe('guards', () => {
   test('a guard gives its type, and what it throws is the cause', () => {
     const id: string = json(isProduct).decode(good).id
     expect(id).toBe('p1')
-    expect(refusal(() => json(assertProduct as (value: unknown) => unknown).decode(bad[0] as Buffer)).explained).toBe('json(): the guard refuses the value: expected a product')
+    expect(refusal(() => json(assertProduct as (value: unknown) => unknown).decode(bad[0] as Buffer)).explained).toBe(
+      'json(): the guard refuses the value: expected a product',
+    )
   })
 })
 

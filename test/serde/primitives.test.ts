@@ -3,12 +3,19 @@ import { describe, expect, test } from 'vitest'
 import { type AnySerde, boolean, bytes, float64, int32, int64, json, type Serde, string } from '../../src/serde/index.ts'
 import { refusal } from './refusal.ts'
 
-const throughJson = <T>(serde: Serde<T>, value: T): T => (serde.fromJson as (json: unknown) => T)(JSON.parse(JSON.stringify(serde.toJson?.(value))))
+const throughJson = <T>(serde: Serde<T>, value: T): T =>
+  (serde.fromJson as (json: unknown) => T)(JSON.parse(JSON.stringify(serde.toJson?.(value))))
 
 test('serdes without options are one object each', () => {
   for (const make of [string, bytes, int32, int64, float64, boolean, json]) expect(make()).toBe(make())
   expect([string, bytes, int32, int64, float64, boolean, json].map((make) => make().name)).toEqual([
-    'string', 'bytes', 'int32', 'int64', 'float64', 'boolean', 'json',
+    'string',
+    'bytes',
+    'int32',
+    'int64',
+    'float64',
+    'boolean',
+    'json',
   ])
 })
 
@@ -24,17 +31,31 @@ describe('round trips, as bytes and as JSON', () => {
       )
     })
   roundTrips('string', string(), fc.string({ unit: 'binary', maxLength: 40 }))
-  roundTrips('bytes', bytes(), fc.uint8Array().map((array) => Buffer.from(array)))
+  roundTrips(
+    'bytes',
+    bytes(),
+    fc.uint8Array().map((array) => Buffer.from(array)),
+  )
   roundTrips('int32', int32(), fc.integer())
-  roundTrips('int64, safe', int64(), fc.maxSafeInteger().map((n) => n + 0))
+  roundTrips(
+    'int64, safe',
+    int64(),
+    fc.maxSafeInteger().map((n) => n + 0),
+  )
   roundTrips('int64, beyond', int64<bigint>(), fc.bigInt({ min: 2n ** 53n, max: 2n ** 63n - 1n }))
   roundTrips('int64, below', int64<bigint>(), fc.bigInt({ min: -(2n ** 63n), max: -(2n ** 53n) }))
-  roundTrips('float64', float64(), fc.double().map((n) => n + 0)) // JSON has no -0
+  roundTrips(
+    'float64',
+    float64(),
+    fc.double().map((n) => n + 0),
+  ) // JSON has no -0
   roundTrips('boolean', boolean(), fc.boolean())
 })
 
 test('int64 reads whatever 8 bytes hold, exactly: a number when that is safe, else a bigint', () => {
-  const nearTheEdge = fc.integer({ min: -40, max: 40 }).chain((by) => fc.constantFrom(2n ** 53n + BigInt(by), -(2n ** 53n) + BigInt(by), BigInt(by)))
+  const nearTheEdge = fc
+    .integer({ min: -40, max: 40 })
+    .chain((by) => fc.constantFrom(2n ** 53n + BigInt(by), -(2n ** 53n) + BigInt(by), BigInt(by)))
   fc.assert(
     fc.property(fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), nearTheEdge), (value) => {
       const raw = Buffer.alloc(8)
@@ -58,7 +79,19 @@ test('int64 as JSON: numbers while they are exact, then digits', () => {
   expect(refusal(() => serde.fromJson?.(JSON.parse('9007199254740993'))).message).toBe(
     'int64(): the number is beyond 2^53 - 1 and may be rounded: give a bigint (as JSON: digits as text)',
   )
-  for (const text of ['', ' 1', '1.0', '0x10', '1e3', '01', '-', '+1', '9223372036854775808', '-9223372036854775809', '99999999999999999999999999'])
+  for (const text of [
+    '',
+    ' 1',
+    '1.0',
+    '0x10',
+    '1e3',
+    '01',
+    '-',
+    '+1',
+    '9223372036854775808',
+    '-9223372036854775809',
+    '99999999999999999999999999',
+  ])
     expect(refusal(() => serde.fromJson?.(text)).code).toBe('STREAM_SERDE')
 })
 
@@ -94,15 +127,34 @@ describe('a value of the wrong kind is refused, by name and kind', () => {
 
 test('text for JSON of the wrong kind is refused', () => {
   const cases: readonly (readonly [AnySerde, unknown])[] = [
-    [string(), 5], [string(), null], [int32(), '5'], [int32(), 0.5], [float64(), '1.5'], [float64(), 'nan'], [float64(), null],
-    [boolean(), 'true'], [boolean(), 0], [int64(), 1n], [int64(), true], [bytes(), 5], [bytes(), 'QQ'], [bytes(), 'Q Q='], [bytes(), 'QR=='],
-    [bytes(), 'Q_Q='], [bytes(), 'QUI=QUI='],
+    [string(), 5],
+    [string(), null],
+    [int32(), '5'],
+    [int32(), 0.5],
+    [float64(), '1.5'],
+    [float64(), 'nan'],
+    [float64(), null],
+    [boolean(), 'true'],
+    [boolean(), 0],
+    [int64(), 1n],
+    [int64(), true],
+    [bytes(), 5],
+    [bytes(), 'QQ'],
+    [bytes(), 'Q Q='],
+    [bytes(), 'QR=='],
+    [bytes(), 'Q_Q='],
+    [bytes(), 'QUI=QUI='],
   ]
   for (const [serde, value] of cases) expect(refusal(() => serde.fromJson?.(value)).code).toBe('STREAM_SERDE')
 })
 
 test('bytes of another length are refused', () => {
-  for (const [serde, length] of [[int32(), 4], [int64(), 8], [float64(), 8], [boolean(), 1]] as readonly (readonly [AnySerde, number])[])
+  for (const [serde, length] of [
+    [int32(), 4],
+    [int64(), 8],
+    [float64(), 8],
+    [boolean(), 1],
+  ] as readonly (readonly [AnySerde, number])[])
     for (let given = 0; given <= 12; given++)
       if (given !== length)
         expect(refusal(() => serde.decode(Buffer.alloc(given))).message).toBe(

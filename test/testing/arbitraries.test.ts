@@ -5,7 +5,9 @@ import * as arbitraries from '../../src/testing/arbitraries.ts'
 
 const { delayed, duplicated, interleavings, replayed } = arbitraries
 
-interface Event { readonly id: number }
+interface Event {
+  readonly id: number
+}
 const events = (count: number, from = 0): readonly Event[] => Array.from({ length: count }, (_, i) => ({ id: from + i }))
 const ids = (list: readonly Event[]): number[] => list.map((event) => event.id)
 const sorted = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b)
@@ -13,15 +15,23 @@ const unique = (list: readonly number[]): number[] => [...new Set(list)]
 const lengths = fc.nat(20)
 
 /** Checks a law on what the arbitrary of `count` events gives, for many counts; the source is an array or an arbitrary in turn. */
-function law(make: (source: arbitraries.Events<Event>) => Arbitrary<Event[]>, check: (arrived: readonly Event[], original: readonly Event[]) => void): void {
+function law(
+  make: (source: arbitraries.Events<Event>) => Arbitrary<Event[]>,
+  check: (arrived: readonly Event[], original: readonly Event[]) => void,
+): void {
   for (const count of [0, 1, 2, 3, 7, 20]) {
     const original = events(count)
-    for (const source of [original, fc.constant(original)]) fc.assert(fc.property(make(source), (arrived) => check(arrived, original)), { numRuns: 100 })
+    for (const source of [original, fc.constant(original)])
+      fc.assert(
+        fc.property(make(source), (arrived) => check(arrived, original)),
+        { numRuns: 100 },
+      )
   }
 }
 
 /** Every distinct result in many draws, as text. */
-const seen = (arbitrary: Arbitrary<readonly Event[]>, numRuns: number): Set<string> => new Set(fc.sample(arbitrary, { numRuns, seed: 7 }).map((list) => ids(list).join(' ')))
+const seen = (arbitrary: Arbitrary<readonly Event[]>, numRuns: number): Set<string> =>
+  new Set(fc.sample(arbitrary, { numRuns, seed: 7 }).map((list) => ids(list).join(' ')))
 
 /** The smallest result that fails the test. */
 function shrunk<T>(arbitrary: Arbitrary<T>, holds: (value: T) => boolean, seed: number): T {
@@ -39,7 +49,7 @@ describe('interleavings', () => {
           return fc.tuple(fc.constant(sequences), fc.oneof(interleavings(sequences), interleavings(fc.constant(sequences))))
         }),
         ([sequences, merged]) => {
-          sequences.forEach((sequence, i) => expect(merged.filter(({ id }) => Math.floor(id / 100) === i)).toEqual(sequence))
+          for (const [i, sequence] of sequences.entries()) expect(merged.filter(({ id }) => Math.floor(id / 100) === i)).toEqual(sequence)
           expect(merged).toHaveLength(sequences.flat().length)
         },
       ),
@@ -80,22 +90,28 @@ describe('interleavings', () => {
 
 describe('duplicated', () => {
   test('gives the original, and each copy behind what it copies', () => {
-    law((source) => duplicated(source), (arrived, original) => {
-      const first = arrived.filter((event, i) => arrived.indexOf(event) === i)
-      expect(first).toEqual(original)
-      expect(arrived.every((event) => original.includes(event))).toBe(true)
-      expect(arrived.length).toBeLessThanOrEqual(original.length + (original.length > 0 ? 16 : 0))
-    })
+    law(
+      (source) => duplicated(source),
+      (arrived, original) => {
+        const first = arrived.filter((event, i) => arrived.indexOf(event) === i)
+        expect(first).toEqual(original)
+        expect(arrived.every((event) => original.includes(event))).toBe(true)
+        expect(arrived.length).toBeLessThanOrEqual(original.length + (original.length > 0 ? 16 : 0))
+      },
+    )
   })
 
   test('distanceMax and copiesMax hold', () => {
-    law((source) => duplicated(source, { copiesMax: 3, distanceMax: 2 }), (arrived, original) => {
-      expect(arrived.length - original.length).toBeLessThanOrEqual(3)
-      arrived.forEach((event, i) => {
-        const newSince = new Set(ids(arrived.slice(0, i))).size - 1 - event.id
-        if (arrived.indexOf(event) < i) expect(newSince).toBeLessThanOrEqual(2)
-      })
-    })
+    law(
+      (source) => duplicated(source, { copiesMax: 3, distanceMax: 2 }),
+      (arrived, original) => {
+        expect(arrived.length - original.length).toBeLessThanOrEqual(3)
+        arrived.forEach((event, i) => {
+          const newSince = new Set(ids(arrived.slice(0, i))).size - 1 - event.id
+          if (arrived.indexOf(event) < i) expect(newSince).toBeLessThanOrEqual(2)
+        })
+      },
+    )
     expect(seen(duplicated(events(2), { copiesMax: 1, distanceMax: 0 }), 500)).toEqual(new Set(['0 1', '0 0 1', '0 1 1']))
   })
 
@@ -107,28 +123,37 @@ describe('duplicated', () => {
 
   test('shrinks to the one copy that matters', () => {
     for (let seed = 0; seed < 10; seed++)
-      expect(ids(shrunk(duplicated(events(10)), (list) => list.filter(({ id }) => id === 4).length < 2, seed))).toEqual([0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9])
+      expect(ids(shrunk(duplicated(events(10)), (list) => list.filter(({ id }) => id === 4).length < 2, seed))).toEqual([
+        0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9,
+      ])
   })
 })
 
 describe('delayed', () => {
   test('is a permutation in which events far apart keep their order', () => {
     for (const distanceMax of [0, 1, 3, 50])
-      law((source) => delayed(source, { distanceMax }), (arrived, original) => {
-        expect(sorted(ids(arrived))).toEqual(ids(original))
-        const order = ids(arrived)
-        const overtakenBy = order.map((id, i) => Math.max(0, ...order.slice(i + 1).map((later) => id - later)))
-        expect(Math.max(0, ...overtakenBy)).toBeLessThanOrEqual(distanceMax)
-      })
+      law(
+        (source) => delayed(source, { distanceMax }),
+        (arrived, original) => {
+          expect(sorted(ids(arrived))).toEqual(ids(original))
+          const order = ids(arrived)
+          const overtakenBy = order.map((id, i) => Math.max(0, ...order.slice(i + 1).map((later) => id - later)))
+          expect(Math.max(0, ...overtakenBy)).toBeLessThanOrEqual(distanceMax)
+        },
+      )
   })
 
   test('what is not delayed keeps its order: without delaysMax events it is sorted', () => {
-    law((source) => delayed(source, { delaysMax: 2 }), (arrived) => {
-      const order = ids(arrived)
-      const without = (left: number[], out: number): boolean =>
-        left.every((id, i) => i === 0 || id > (left[i - 1] as number)) || (out > 0 && left.some((_, i) => without(left.toSpliced(i, 1), out - 1)))
-      expect(without(order, 2)).toBe(true)
-    })
+    law(
+      (source) => delayed(source, { delaysMax: 2 }),
+      (arrived) => {
+        const order = ids(arrived)
+        const without = (left: number[], out: number): boolean =>
+          left.every((id, i) => i === 0 || id > (left[i - 1] as number)) ||
+          (out > 0 && left.some((_, i) => without(left.toSpliced(i, 1), out - 1)))
+        expect(without(order, 2)).toBe(true)
+      },
+    )
   })
 
   test('all permutations of a few are given, and a delay of one is one place', () => {
@@ -146,24 +171,30 @@ describe('delayed', () => {
 
 describe('replayed', () => {
   test('is what a reader sees that is set back: forward one by one, or back', () => {
-    law((source) => replayed(source), (arrived, original) => {
-      const order = ids(arrived)
-      expect(unique(order)).toEqual(ids(original))
-      let back = 0
-      order.forEach((id, i) => {
-        const before = i === 0 ? -1 : (order[i - 1] as number)
-        expect(id).toBeLessThanOrEqual(before + 1)
-        if (id <= before) back++
-      })
-      expect(back).toBeLessThanOrEqual(3)
-      expect(order.at(-1)).toBe(ids(original).at(-1))
-    })
+    law(
+      (source) => replayed(source),
+      (arrived, original) => {
+        const order = ids(arrived)
+        expect(unique(order)).toEqual(ids(original))
+        let back = 0
+        order.forEach((id, i) => {
+          const before = i === 0 ? -1 : (order[i - 1] as number)
+          expect(id).toBeLessThanOrEqual(before + 1)
+          if (id <= before) back++
+        })
+        expect(back).toBeLessThanOrEqual(3)
+        expect(order.at(-1)).toBe(ids(original).at(-1))
+      },
+    )
   })
 
   test('distanceMax holds', () => {
-    law((source) => replayed(source, { distanceMax: 2 }), (arrived) => {
-      ids(arrived).forEach((id, i, order) => expect((order[i - 1] ?? -1) - id).toBeLessThan(2))
-    })
+    law(
+      (source) => replayed(source, { distanceMax: 2 }),
+      (arrived) => {
+        for (const [i, { id }] of arrived.entries()) expect((arrived[i - 1]?.id ?? -1) - id).toBeLessThan(2)
+      },
+    )
   })
 
   test('prefixes, suffixes and middle parts come again', () => {
@@ -174,7 +205,9 @@ describe('replayed', () => {
 
   test('shrinks to one replay', () => {
     for (let seed = 0; seed < 10; seed++)
-      expect(ids(shrunk(replayed(events(6)), (list) => list.filter(({ id }) => id === 3).length < 2, seed)).filter((id) => id === 3)).toHaveLength(2)
+      expect(
+        ids(shrunk(replayed(events(6)), (list) => list.filter(({ id }) => id === 3).length < 2, seed)).filter((id) => id === 3),
+      ).toHaveLength(2)
   })
 })
 
