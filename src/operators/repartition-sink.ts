@@ -1,15 +1,21 @@
-// Writes records to an internal topic by their new key. A record without a key could meet nothing behind it: dropped, counted.
+// Writes records to an internal topic by their new key. A record without a key meets nothing behind it: dropped, counted. Where
+// it would be emitted all the same (a left join behind the topic), it goes to the task's own partition number.
 import type { RepartitionSink } from '../topology/plan-types.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import type { Operator } from './operator.ts'
 
+interface NullKeys {
+  /** Set where a left join reads the topic. */
+  readonly keepsNullKeys?: boolean
+}
+
 export const repartitionSink: Operator = (site) => {
-  const { topic, key: keySerde, value: valueSerde } = site.node.operator as RepartitionSink
+  const { topic, key: keySerde, value: valueSerde, keepsNullKeys = false } = site.node.operator as RepartitionSink & NullKeys
   const dropped = site.counter('dropped')
   return {
     inputs: [
       (key, value, timestamp) => {
-        if (key === null) dropped.n++
+        if (key === null && !keepsNullKeys) dropped.n++
         else site.send(topic, null, keyToBytes(site, keySerde, key), valueToBytes(site, valueSerde, value), timestamp)
       },
     ],
