@@ -1,6 +1,6 @@
-import { logContract } from '../contract/log.contract.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { memoryLog } from '../../src/log/memory.ts'
+import { logContract } from '../contract/log.contract.ts'
 
 logContract(
   'memory',

@@ -44,7 +44,14 @@ function recordBytes(record: LogRecord): number {
 }
 
 /** Writes the records [from, until) into `into` at `at`; answers where they end. */
-export function encodeBatch(into: Buffer, at: number, previousEnd: number, records: readonly LogRecord[], from: number, until: number): number {
+export function encodeBatch(
+  into: Buffer,
+  at: number,
+  previousEnd: number,
+  records: readonly LogRecord[],
+  from: number,
+  until: number,
+): number {
   into[at] = VERSION
   into.writeDoubleLE(previousEnd, at + 1)
   into.writeUInt32LE(until - from, at + 9)

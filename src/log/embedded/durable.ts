@@ -10,7 +10,7 @@ import { emptyPartition, moveOut, type Partition, type Run } from '../local/part
 import type { Commit, Durability, Topic } from '../local/state.ts'
 import type { TopicSpec } from '../log.ts'
 import { closeDatabase, type Database } from './database.ts'
-import { batchKey, type Catalog, CATALOG_KEY, COMMITS_KEY, endKey, endValue, jsonValue } from './entries.ts'
+import { batchKey, CATALOG_KEY, type Catalog, COMMITS_KEY, endKey, endValue, jsonValue } from './entries.ts'
 import { load } from './load.ts'
 import type { Mark } from './mark.ts'
 import type { Recovered } from './recover.ts'
@@ -206,4 +206,3 @@ export class DurableCommits implements Durability {
     }
   }
 }
-

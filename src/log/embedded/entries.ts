@@ -34,7 +34,11 @@ export interface Commits {
 }
 
 export function damaged(dir: string, what: string, cause?: unknown): MillraceError {
-  return new MillraceError('STREAM_LOG_DAMAGED', `the log in ${dir} is damaged: ${what}; restore it from a backup, or move it away to begin anew`, { cause })
+  return new MillraceError(
+    'STREAM_LOG_DAMAGED',
+    `the log in ${dir} is damaged: ${what}; restore it from a backup, or move it away to begin anew`,
+    { cause },
+  )
 }
 
 /** Sets the CRC of a value that has its content behind the first 4 bytes. */

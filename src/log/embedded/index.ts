@@ -11,8 +11,8 @@ import type { World } from '../../base/ports.ts'
 import { type LocalLog, localLog } from '../local/log.ts'
 import { emptyState, setOffsets } from '../local/state.ts'
 import { closeDatabase, openDatabase } from './database.ts'
-import { damaged } from './entries.ts'
 import { DurableCommits } from './durable.ts'
+import { damaged } from './entries.ts'
 import { openMark } from './mark.ts'
 import { thisProcess } from './owner.ts'
 import { recover } from './recover.ts'
@@ -33,7 +33,8 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Loca
   try {
     const mark = openMark(dir)
     const recovered = await recover(database, dir, mark.commit)
-    if (mark.commit < 0 && recovered.commits.commit > 0) world.logger.warn({ dir }, 'the mark of the embedded log was lost; it is written anew')
+    if (mark.commit < 0 && recovered.commits.commit > 0)
+      world.logger.warn({ dir }, 'the mark of the embedded log was lost; it is written anew')
     mark.write(recovered.commits.commit)
     const durability = new DurableCommits(database, dir, mark, recovered, options.cacheBytesMax ?? LIMITS.logCacheBytesMax)
     const state = emptyState(world, durability)

@@ -3,6 +3,7 @@
 // Invariants
 // 1. What is answered was committed, byte for byte: CRC of each batch, each chained to the end of the one before it, the last
 //    reaching as far as was asked. Anything else is STREAM_LOG_DAMAGED.
+import { MillraceError } from '../../base/errors.ts'
 import type { LogRecord } from '../../base/record.ts'
 import type { Partition, Slice } from '../local/partition.ts'
 import { type Batch, decodeBatch } from './batch.ts'
@@ -21,6 +22,16 @@ export interface Place {
 
 /** Committed records from an offset below `residentFrom` on. */
 export async function load(place: Place, from: number, bytesMax: number): Promise<Slice> {
+  try {
+    return await read(place, from, bytesMax)
+  } catch (error) {
+    throw error instanceof MillraceError
+      ? error
+      : damaged(place.dir, `${place.partition.name} cannot be read from offset ${from} on`, error)
+  }
+}
+
+async function read(place: Place, from: number, bytesMax: number): Promise<Slice> {
   const { database, partition, topicId } = place
   const limit = partition.residentFrom
   const first = batchKey(topicId, partition.index, 0)
@@ -54,7 +65,11 @@ export async function load(place: Place, from: number, bytesMax: number): Promis
   } finally {
     await iterator.close()
   }
-  return { records: parts.length === 1 ? (parts[0] as readonly LogRecord[]) : ([] as LogRecord[]).concat(...parts), bytes, position: chained }
+  return {
+    records: parts.length === 1 ? (parts[0] as readonly LogRecord[]) : ([] as LogRecord[]).concat(...parts),
+    bytes,
+    position: chained,
+  }
 }
 
 function checked(place: Place, key: Buffer, value: Buffer): Batch {
@@ -62,6 +77,7 @@ function checked(place: Place, key: Buffer, value: Buffer): Batch {
   const bytes = content(key, value)
   if (bytes === null) throw damaged(place.dir, `the batch of ${place.partition.name} at offset ${base} does not match its checksum`)
   const batch = decodeBatch(bytes, base)
-  if (batch === null) throw damaged(place.dir, `the batch of ${place.partition.name} at offset ${base} has a form this version does not know`)
+  if (batch === null)
+    throw damaged(place.dir, `the batch of ${place.partition.name} at offset ${base} has a form this version does not know`)
   return batch
 }

@@ -27,7 +27,9 @@ export function thisProcess(bootId?: string): ProcessIdentity {
 /** Throws STREAM_STATE_LOCKED when the directory certainly belongs to a live process. */
 export function refuseWhenOwned(dir: string, self: ProcessIdentity): void {
   const owner = readOwner(dir)
-  if (owner === null || owner.bootId === null || owner.bootId !== self.bootId || owner.startTime === null) return
+  // of itself LevelDB knows best: a file that a failed close left behind must not keep this process out
+  if (owner === null || owner.pid === self.pid) return
+  if (owner.bootId === null || owner.bootId !== self.bootId || owner.startTime === null) return
   if (startTimeOf(owner.pid) === owner.startTime) throw locked(dir)
 }
 

@@ -6,7 +6,7 @@
 import { keyText } from '../../base/bytes.ts'
 import type { CommittedOffset } from '../log.ts'
 import type { Database } from './database.ts'
-import { type Catalog, CATALOG_KEY, COMMITS_KEY, type Commits, content, damaged, endKey, jsonValue, offsetOf } from './entries.ts'
+import { CATALOG_KEY, type Catalog, COMMITS_KEY, type Commits, content, damaged, endKey, jsonValue, offsetOf } from './entries.ts'
 
 export interface Recovered {
   readonly catalog: Catalog
@@ -20,7 +20,9 @@ export async function recover(database: Database, dir: string, mark: number): Pr
   try {
     return await read(database, dir, mark)
   } catch (error) {
-    throw error instanceof Error && (error as { code?: unknown }).code === 'STREAM_LOG_DAMAGED' ? error : damaged(dir, 'it cannot be read', error)
+    throw error instanceof Error && (error as { code?: unknown }).code === 'STREAM_LOG_DAMAGED'
+      ? error
+      : damaged(dir, 'it cannot be read', error)
   }
 }
 

@@ -57,8 +57,12 @@ export function localGroup(state: State, options: GroupOptions, gone: () => void
 export function checkIdentity(state: State, identity: GroupIdentity | null, groupId: string): MillraceError | null {
   const group = state.groups.get(groupId)
   const refuse = (why: string): MillraceError =>
-    new MillraceError('STREAM_FENCED', `group ${groupId} refuses the offsets: ${why}; the epoch is dropped, its records are read again by their owner`)
-  if (identity === null) return group === undefined || group.members.length === 0 ? null : refuse('it has members, and only they may commit')
+    new MillraceError(
+      'STREAM_FENCED',
+      `group ${groupId} refuses the offsets: ${why}; the epoch is dropped, its records are read again by their owner`,
+    )
+  if (identity === null)
+    return group === undefined || group.members.length === 0 ? null : refuse('it has members, and only they may commit')
   if (identity.groupId !== groupId) return refuse(`the committer belongs to group ${identity.groupId}`)
   const member = group?.members.find((of) => of.memberId === identity.memberId)
   if (group === undefined || member === undefined) return refuse(`${identity.memberId} is no member any more`)
@@ -97,7 +101,12 @@ class GroupSession implements LocalGroup {
     if (this.#member === null || this.#generation < 0) {
       throw new MillraceError('STREAM_INTERNAL', `group ${this.#group.groupId}: there is no identity before the first assignment`)
     }
-    return { groupId: this.#group.groupId, generation: this.#generation, memberId: this.#member.memberId, instanceId: this.options.instanceId }
+    return {
+      groupId: this.#group.groupId,
+      generation: this.#generation,
+      memberId: this.#member.memberId,
+      instanceId: this.options.instanceId,
+    }
   }
 
   rejoin(): void {
@@ -279,7 +288,9 @@ function endRound(group: GroupState): void {
   if (leader === undefined) return
   let shares: ReadonlyMap<string, GroupAssignment>
   try {
-    shares = leader.session?.options.assign(group.members.map(({ memberId, instanceId, userData }) => ({ memberId, instanceId, userData }))) ?? new Map()
+    shares =
+      leader.session?.options.assign(group.members.map(({ memberId, instanceId, userData }) => ({ memberId, instanceId, userData }))) ??
+      new Map()
   } catch (error) {
     leader.session?.fail(error)
     return

@@ -4,7 +4,18 @@ import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { checkName } from '../../base/names.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
-import type { CommittedOffset, Group, GroupOptions, Log, Reader, ReaderOptions, TopicInfo, TopicSpec, Writer, WriterOptions } from '../log.ts'
+import type {
+  CommittedOffset,
+  Group,
+  GroupOptions,
+  Log,
+  Reader,
+  ReaderOptions,
+  TopicInfo,
+  TopicSpec,
+  Writer,
+  WriterOptions,
+} from '../log.ts'
 import { closeGroups, type LocalGroup, localGroup } from './groups.ts'
 import { emptyPartition, stableEnd } from './partition.ts'
 import { type LocalReader, localReader } from './reader.ts'
@@ -163,7 +174,10 @@ class Client implements LocalLog {
     const late = new Promise<never>((_, reject) => {
       cancel = this.#state.world.timers.after(LIMITS.stableOffsetsTimeoutMs, () =>
         reject(
-          new MillraceError('STREAM_UNSTABLE', `a commit of group ${groupId} did not end within ${LIMITS.stableOffsetsTimeoutMs} ms; is the disk stuck?`),
+          new MillraceError(
+            'STREAM_UNSTABLE',
+            `a commit of group ${groupId} did not end within ${LIMITS.stableOffsetsTimeoutMs} ms; is the disk stuck?`,
+          ),
         ),
       )
     })

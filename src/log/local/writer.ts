@@ -11,7 +11,7 @@ import type { Headers } from '../../base/record.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Writer, WriterOptions } from '../log.ts'
 import { checkIdentity } from './groups.ts'
 import { abort, appendTo, type Epoch, openEpoch, type Run } from './partition.ts'
-import { findPartition, news, setOffsets, type State, type Topic } from './state.ts'
+import { findPartition, news, type State, setOffsets, type Topic } from './state.ts'
 
 export interface LocalWriter extends Writer {
   /** As if its process had died: what is open is aborted, no call works any more. */
@@ -91,7 +91,8 @@ class EpochWriter implements LocalWriter {
 
   seal(): void {
     if (this.#condition !== 'ready' && this.#condition !== 'fenced') throw this.#refusal()
-    if (this.#sealed !== null) throw new MillraceError('STREAM_INTERNAL', `writer ${this.#id}: an epoch is sealed already; commit it before the next`)
+    if (this.#sealed !== null)
+      throw new MillraceError('STREAM_INTERNAL', `writer ${this.#id}: an epoch is sealed already; commit it before the next`)
     this.#sealed = this.#open
     this.#open = openEpoch()
   }
@@ -107,7 +108,8 @@ class EpochWriter implements LocalWriter {
   async commit(identity: GroupIdentity | null, groupId: string, offsets: readonly CommittedOffset[]): Promise<void> {
     const sealed = this.#sealedEpoch()
     if (offsets.length > 0) {
-      if (groupId === '' || groupId.includes('\0')) throw new MillraceError('STREAM_USAGE', `group id ${JSON.stringify(groupId)} is not allowed`)
+      if (groupId === '' || groupId.includes('\0'))
+        throw new MillraceError('STREAM_USAGE', `group id ${JSON.stringify(groupId)} is not allowed`)
       const refused = checkIdentity(this.#state, identity, groupId)
       if (refused !== null) {
         this.#drop()

@@ -2,7 +2,20 @@
 import { describe, expect, it } from 'vitest'
 import { partitionName, type TopicPartition } from '../../../src/base/record.ts'
 import type { Group, GroupAssignment, GroupMember, Log } from '../../../src/log/log.ts'
-import { append, commit, committedValues, fresh, freshTopic, freshWriter, position, refusal, type SuiteOf, values, waitFor, readerAt } from './steps.ts'
+import {
+  append,
+  commit,
+  committedValues,
+  fresh,
+  freshTopic,
+  freshWriter,
+  position,
+  readerAt,
+  refusal,
+  type SuiteOf,
+  values,
+  waitFor,
+} from './steps.ts'
 
 interface TestMember {
   readonly group: Group
@@ -23,14 +36,23 @@ function share(topic: string, partitions: number, members: readonly GroupMember[
     sorted.map((member, i) => [
       member.memberId,
       {
-        partitions: Array.from({ length: partitions }, (_, partition) => ({ topic, partition })).filter((p) => p.partition % sorted.length === i),
+        partitions: Array.from({ length: partitions }, (_, partition) => ({ topic, partition })).filter(
+          (p) => p.partition % sorted.length === i,
+        ),
         userData: Buffer.from(`for ${member.userData.toString()}`),
       },
     ]),
   )
 }
 
-function join(log: Log, groupId: string, topic: string, partitions: number, userData: string, instanceId: string | null = null): TestMember {
+function join(
+  log: Log,
+  groupId: string,
+  topic: string,
+  partitions: number,
+  userData: string,
+  instanceId: string | null = null,
+): TestMember {
   const member: { -readonly [K in keyof TestMember]: TestMember[K] } = {
     group: undefined as unknown as Group,
     events: [],

@@ -10,7 +10,15 @@ type Step =
   | { readonly kind: 'commit' | 'drop' | 'dropFlushed'; readonly writer: number }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('append' as const), writer: fc.nat(1), partition: fc.nat(1), count: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('append' as const),
+      writer: fc.nat(1),
+      partition: fc.nat(1),
+      count: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const), writer: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('drop' as const, 'dropFlushed' as const), writer: fc.nat(1) }) },
 )
@@ -64,7 +72,9 @@ export function propertyContract(suite: SuiteOf): void {
             { partition: 0, value: 'end' },
             { partition: 1, value: 'end' },
           ])
-          const records = await readUntil(log, topic, (of) => of.every((p) => p.length > 0 && textOf(p.at(-1) as never) === 'end'), { partitions: 2 })
+          const records = await readUntil(log, topic, (of) => of.every((p) => p.length > 0 && textOf(p.at(-1) as never) === 'end'), {
+            partitions: 2,
+          })
           for (const partition of [0, 1]) {
             const seen = records[partition]?.map(textOf).slice(0, -1) ?? []
             for (const writer of [0, 1]) {

@@ -4,7 +4,17 @@ import { expect } from 'vitest'
 import { type ErrorCode, MillraceError } from '../../../src/base/errors.ts'
 import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../../../src/base/record.ts'
 import { systemWorld } from '../../../src/base/system.ts'
-import type { CommittedOffset, EndOffsets, Guarantee, GroupIdentity, Log, ReadFrom, Reader, TopicKind, Writer } from '../../../src/log/log.ts'
+import type {
+  CommittedOffset,
+  EndOffsets,
+  GroupIdentity,
+  Guarantee,
+  Log,
+  Reader,
+  ReadFrom,
+  TopicKind,
+  Writer,
+} from '../../../src/log/log.ts'
 
 export const world = systemWorld()
 
@@ -145,7 +155,12 @@ async function gather(reader: Reader, records: LogRecord[][], positions: number[
 }
 
 /** The values of partition 0 up to and with `last`. */
-export async function valuesUpTo(log: Log, topic: string, last: string, isolation: 'committed' | 'uncommitted' = 'committed'): Promise<string[]> {
+export async function valuesUpTo(
+  log: Log,
+  topic: string,
+  last: string,
+  isolation: 'committed' | 'uncommitted' = 'committed',
+): Promise<string[]> {
   const records = await readUntil(log, topic, ([first]) => first?.some((record) => textOf(record) === last) ?? false, { isolation })
   return records[0]?.map(textOf) ?? []
 }

@@ -5,8 +5,8 @@ import { NO_HEADERS, partitionName } from '../../../src/base/record.ts'
 import {
   append,
   commit,
-  committedValues,
   commitOnce,
+  committedValues,
   fresh,
   freshTopic,
   freshWriter,
@@ -41,7 +41,9 @@ export function writerContract(suite: SuiteOf): void {
       await commit(writer)
       await writer.close()
       const records = await readUntil(log, topic, (of) => of[0]?.length === 3 && of[1]?.length === 2, { partitions: 2 })
-      expect(records.map((of) => of.map(({ timestamp, key, value, headers: found }) => ({ timestamp, key, value, headers: found })))).toEqual([
+      expect(
+        records.map((of) => of.map(({ timestamp, key, value, headers: found }) => ({ timestamp, key, value, headers: found }))),
+      ).toEqual([
         [
           { timestamp: 1_700_000_000_000, key: Buffer.from('k'), value: Buffer.from('v'), headers },
           { timestamp: 5, key: binary, value: null, headers: [] },
@@ -60,7 +62,8 @@ export function writerContract(suite: SuiteOf): void {
       const writer = await freshWriter(log)
       let ends: ReadonlyMap<string, number> = new Map()
       for (let epoch = 0; epoch < 3; epoch++) {
-        for (let i = 0; i < 4_000; i++) append(writer, topic, [{ partition: i % 2, key: `k${i}`, value: `${epoch}-${i}-${'x'.repeat(100)}` }])
+        for (let i = 0; i < 4_000; i++)
+          append(writer, topic, [{ partition: i % 2, key: `k${i}`, value: `${epoch}-${i}-${'x'.repeat(100)}` }])
         await writer.drain()
         ends = await commit(writer)
       }
