@@ -4,13 +4,8 @@ import type { RepartitionSink } from '../topology/plan-types.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import type { Operator } from './operator.ts'
 
-interface NullKeys {
-  /** Set where a left join reads the topic. */
-  readonly keepsNullKeys?: boolean
-}
-
 export const repartitionSink: Operator = (site) => {
-  const { topic, key: keySerde, value: valueSerde, keepsNullKeys = false } = site.node.operator as RepartitionSink & NullKeys
+  const { topic, key: keySerde, value: valueSerde, keepsNullKeys } = site.node.operator as RepartitionSink
   const dropped = site.counter('dropped')
   return {
     inputs: [

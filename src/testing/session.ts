@@ -17,6 +17,7 @@ import { InputQueue } from '../runtime/input-queue.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
 import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
+import { Suspend } from '../runtime/suspend.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { memoryProvider } from '../state/memory.ts'
@@ -135,13 +136,24 @@ export class Session {
       sized: this.#sized,
       policies: this.#options.policies ?? DEFAULT_POLICIES,
       deadLetterTopic: deadLetterTopic(this.plan.applicationId),
-      partitionsOf: (topic) => this.#sized.partitions.get(topic) ?? this.partitions,
+      partitionsOf: (topic) => this.#partitionsOf(topic),
       inputTopics: (source) => inputTopicsOf(source, this.#topics),
       changelogTopic: (store) => this.#changelog(store),
       world: this.#world,
       onProgress: () => {},
       stopping: () => false,
     }
+  }
+
+  /** A topic that only a callback names is made when it is first written. */
+  #partitionsOf(topic: string): number {
+    const internal = this.#sized.partitions.get(topic)
+    if (internal !== undefined) return internal
+    if (this.#topics.has(topic) || topic === deadLetterTopic(this.plan.applicationId)) return this.partitions
+    throw new Suspend(async () => {
+      await this.#log.createTopics([{ name: topic, partitions: this.partitions, kind: 'plain' }])
+      this.#topics.add(topic)
+    })
   }
 
   #changelog(store: string): string {

@@ -78,9 +78,11 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         const changed = nodes[node.parents[0] as number]?.keyChanged === true
         const spec = storeOf(node)
         const name = spec?.name ?? node.name
+        // A left join puts a record without a key out with no row (KIP-962), so it must get through.
+        const keepsNullKeys = node.kind === 'streamTableJoin' && node.type === 'left'
         made.set(
           node.id,
-          add(node, changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null), ...parents.slice(1)] : parents),
+          add(node, changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys), ...parents.slice(1)] : parents),
         )
         break
       }
@@ -96,10 +98,10 @@ function storeOf(node: Node): StoreSpec | null {
 }
 
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */
-function addRepartition(plan: DraftPlan, name: string, generated: boolean, parent: DraftNode, partitions: number | null): DraftNode {
+function addRepartition(plan: DraftPlan, name: string, generated: boolean, parent: DraftNode, partitions: number | null, keepsNullKeys = false): DraftNode {
   const topic = internalTopicName(plan, name, 'repartition')
   const { key, value } = parent
-  const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value }
+  const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value, keepsNullKeys }
   const writer = addDraft(plan, `${name}-repartition-sink`, {
     operator: Object.freeze(operator),
     key,

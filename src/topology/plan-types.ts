@@ -41,10 +41,11 @@ export interface PlanSource {
   readonly offsetReset: OffsetReset
 }
 
-/** Writes records to an internal topic. Null keys are dropped and counted. */
+/** Writes records to an internal topic. Null keys are dropped and counted, unless a left join reads it. */
 export interface RepartitionSink {
   readonly kind: 'repartitionSink'
   readonly topic: string
+  readonly keepsNullKeys: boolean
   readonly key: AnySerde
   readonly value: AnySerde
 }
