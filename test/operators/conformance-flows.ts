@@ -163,7 +163,7 @@ export const conformanceFlows: Record<string, readonly NodeSpec[]> = {
     source('in'),
     node('parts', 'in', {
       kind: 'split',
-      predicates: [(value: Maybe) => value != null && value.startsWith('ant'), (_: Maybe, key: Maybe) => key === 'a' || key === 'b'],
+      predicates: [(value: Maybe) => value?.startsWith('ant'), (_: Maybe, key: Maybe) => key === 'a' || key === 'b'],
       hasDefault: true,
     }),
     node('ants', 'parts', { kind: 'branch' }),

@@ -59,19 +59,21 @@ function play(nodes: readonly NodeSpec[], input: readonly Line[]): Line[] {
   return out
 }
 
+/** Per topic what was written, in order; of a final table the rows that are left. */
 function shown(lines: readonly Line[], compare: Case['compare']): Record<string, unknown[]> {
-  const topics: Record<string, unknown[]> = {}
-  const last = new Map<string, Line>()
-  for (const line of lines) {
-    if (compare === 'final-table') last.set(`${line.topic}/${line.key}`, line)
-    else (topics[line.topic] ??= []).push([line.key ?? null, line.value, line.timestamp])
+  const shownLine = ({ key, value, timestamp }: Line): unknown => [key ?? null, value, timestamp]
+  if (compare === 'sequence') {
+    const topics = [...new Set(lines.map((line) => line.topic))]
+    return Object.fromEntries(topics.map((topic) => [topic, lines.filter((line) => line.topic === topic).map(shownLine)]))
   }
-  for (const [at, line] of [...last].sort(([a], [b]) => (a < b ? -1 : 1)))
-    if (line.value !== null) (topics[at] ??= []).push([line.value, line.timestamp])
-  return topics
+  const last = new Map(lines.map((line) => [`${line.topic}/${line.key}`, line]))
+  return Object.fromEntries([...last].filter(([, line]) => line.value !== null).map(([at, line]) => [at, [shownLine(line)]]))
 }
 
 describe.skipIf(!here)('as Kafka Streams', () => {
+  test('there are cases for every flow', () => {
+    for (const name of Object.keys(conformanceFlows)) expect(cases(name).length, name).toBeGreaterThan(4)
+  })
   describe.each(Object.entries(conformanceFlows))('%s', (name, nodes) => {
     test.each(here ? cases(name).map((each) => [each.case, each] as const) : [])('%s', (_name, each) => {
       expect(each.input.length).toBeGreaterThan(0)

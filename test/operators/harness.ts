@@ -227,8 +227,8 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     guard: (fn) => fn,
     counter(name) {
       const id = `${node.name}.${name}`
-      let counter = counters.get(id)
-      if (counter === undefined) counters.set(id, (counter = { n: 0 }))
+      const counter = counters.get(id) ?? { n: 0 }
+      counters.set(id, counter)
       return counter
     },
   }

@@ -61,7 +61,11 @@ export class KafkaStreamsWorld {
 
   #deliver(which: number): void {
     const message = this.#inFlight.splice(which, 1)[0]!
-    if (message.to === 'left') return this.#resolve(message.key, message.hash, message.value)
+    if (message.to === 'left') this.#resolve(message.key, message.hash, message.value)
+    else this.#apply(message)
+  }
+
+  #apply(message: Message & { readonly to: 'right' }): void {
     const { instruction, foreignKey, key, hash } = message
     const subscribers = this.#subscriptions.get(foreignKey) ?? new Map<string, number | null>()
     this.#subscriptions.set(foreignKey, subscribers)
