@@ -2,7 +2,7 @@
 import type { Fn } from '../topology/node.ts'
 import { checkFunction, checkOptions, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
-import { addPlain, serdesOf } from './place.ts'
+import { addNamed, addPlain, serdesOf } from './place.ts'
 import type { Stream } from './stream.ts'
 
 export type Predicates<K, V> = Readonly<Record<string, (value: V, key: K) => boolean>>
@@ -32,6 +32,6 @@ export function addSplit<S>(
   const split = addPlain([parent], 'split', { kind: 'split', predicates: Object.freeze(fns), hasDefault: rest !== undefined, ...base })
   // A null prototype: a branch may have any name.
   const branches = Object.create(null) as Record<string, S>
-  for (const name of names) branches[name] = wrap(addPlain([split], 'branch', { kind: 'branch', ...base }))
+  for (const name of names) branches[name] = wrap(addNamed(split, 'branch', `${split.node.name}-${name}`, { kind: 'branch', ...base }))
   return Object.freeze(branches)
 }

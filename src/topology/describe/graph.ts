@@ -15,6 +15,8 @@ export interface GraphStore {
 export interface GraphTopic {
   readonly name: string
   readonly kind: 'external' | 'pattern' | 'dynamic' | 'internal'
+  readonly key: string
+  readonly value: string
   readonly generated: boolean
 }
 
@@ -75,8 +77,8 @@ function graphNode(plan: Plan, sub: SubTopology, node: PlanNode): GraphNode {
     operator: operatorLabel(node.operator),
     key: serdeName(node.key),
     value: serdeName(node.value),
-    reads: readsOf(plan, node.operator),
-    writes: writesOf(plan, node.operator),
+    reads: readsOf(plan, node),
+    writes: writesOf(plan, node),
     stores: node.stores.map(({ name, key, value, generated, persistent }) => ({
       name,
       key: serdeName(key),
@@ -94,31 +96,41 @@ function serdeName(serde: AnySerde): string {
   return serde.name ?? 'custom'
 }
 
-function topicNamed(plan: Plan, name: string): GraphTopic {
+type Serdes = { readonly key: string; readonly value: string }
+
+/** The messages of a foreign-key join have a format of their own. */
+const RAW: Serdes = { key: 'bytes', value: 'bytes' }
+
+function topicNamed(plan: Plan, name: string, { key, value }: Serdes): GraphTopic {
   const internal = plan.internalTopics.find((topic) => topic.name === name)
-  return { name, kind: internal === undefined ? 'external' : 'internal', generated: internal?.generated === true }
+  return { name, kind: internal === undefined ? 'external' : 'internal', key, value, generated: internal?.generated === true }
 }
 
-function readsOf(plan: Plan, operator: PlanOperator): GraphTopic[] {
-  if (operator.kind !== 'source') return []
-  const { topics } = operator
-  return topics instanceof RegExp
-    ? [{ name: String(topics), kind: 'pattern', generated: false }]
-    : topics.map((name) => topicNamed(plan, name))
+function serdesOf({ key, value }: PlanNode): Serdes {
+  return { key: serdeName(key), value: serdeName(value) }
 }
 
-function writesOf(plan: Plan, operator: PlanOperator): GraphTopic[] {
+function readsOf(plan: Plan, node: PlanNode): GraphTopic[] {
+  if (node.operator.kind !== 'source') return []
+  const { topics } = node.operator
+  const serdes = serdesOf(node)
+  if (topics instanceof RegExp) return [{ name: String(topics), kind: 'pattern', ...serdes, generated: false }]
+  return topics.map((name) => topicNamed(plan, name, serdes))
+}
+
+function writesOf(plan: Plan, node: PlanNode): GraphTopic[] {
+  const { operator } = node
   switch (operator.kind) {
     case 'sink':
-      if (typeof operator.topic === 'string') return [topicNamed(plan, operator.topic)]
-      return [{ name: '(chosen per record)', kind: 'dynamic', generated: false }]
+      if (typeof operator.topic === 'string') return [topicNamed(plan, operator.topic, serdesOf(node))]
+      return [{ name: '(chosen per record)', kind: 'dynamic', ...serdesOf(node), generated: false }]
     case 'repartitionSink':
     case 'changeSink':
-      return [topicNamed(plan, operator.topic)]
+      return [topicNamed(plan, operator.topic, serdesOf(node))]
     case 'foreignKeyLeft':
-      return [topicNamed(plan, operator.subscriptionTopic)]
+      return [topicNamed(plan, operator.subscriptionTopic, RAW)]
     case 'foreignKeyRight':
-      return [topicNamed(plan, operator.responseTopic)]
+      return [topicNamed(plan, operator.responseTopic, RAW)]
     default:
       return []
   }

@@ -26,16 +26,16 @@ export function textOf(graph: Graph): string {
 function blockOf(node: GraphNode): string[] {
   const title = node.operator === node.name.replace(/-\d+$/, '') ? node.name : `${node.name} (${node.operator})`
   const lines = [`  ${title}`]
-  for (const topic of node.reads) lines.push(`      reads   ${topicText(topic)}  [${node.key}, ${node.value}]`)
+  for (const topic of node.reads) lines.push(`      reads   ${topicText(topic)}`)
   for (const store of node.stores) lines.push(`      store   ${storeText(store)}`)
-  for (const topic of node.writes) lines.push(`      writes  ${topicText(topic)}  [${node.key}, ${node.value}]`)
+  for (const topic of node.writes) lines.push(`      writes  ${topicText(topic)}`)
   if (node.parents.length > 0) lines.push(`      <--     ${node.parents.join(', ')}`)
   if (node.children.length > 0) lines.push(`      -->     ${node.children.join(', ')}`)
   return lines
 }
 
-function topicText({ name, generated }: GraphTopic): string {
-  return `${name}${mark(generated)}`
+function topicText({ name, key, value, generated }: GraphTopic): string {
+  return `${name}${mark(generated)}  [${key}, ${value}]`
 }
 
 function storeText({ name, key, value, generated, persistent, changelog }: GraphStore): string {

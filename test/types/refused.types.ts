@@ -1,0 +1,118 @@
+// Compile only: what must not compile. Each directive names the mistake; one that becomes legal is an error (types.test.ts).
+import { int32, json, string, topology } from 'millrace'
+
+interface Order {
+  id: string
+  product: string
+  amount: number
+}
+
+topology('refused', (t) => {
+  const lines = t.stream('lines', { key: string(), value: string() })
+  const orders = t.stream('orders', { key: string(), value: json<Order>() })
+  const numbers = t.table('numbers', { key: int32(), value: json<Order>(), store: 'numbers' })
+  const products = t.table('products', { key: string(), value: json<{ name: string }>(), store: 'products' })
+  const names = t.table('names', { key: string(), value: string(), store: 'names' })
+
+  // @ts-expect-error a field that the value does not have
+  orders.filter((order) => order.prize > 3)
+  // @ts-expect-error a predicate gives true or false, not text
+  orders.filter((order) => order.id)
+  // @ts-expect-error the key is text, not a number
+  lines.mapValues((_value, key) => key.toFixed())
+  // @ts-expect-error map gives [key, value], not a value alone
+  lines.map((value) => value)
+  // @ts-expect-error the serde writes text, the mapper gives a number
+  lines.mapValues((value) => value.length, { value: string() })
+  // @ts-expect-error the serde wants an amount that the mapper does not give
+  lines.mapValues((value) => ({ id: value }), { value: json<Order>() })
+  // @ts-expect-error a key serde of another type than the mapper's key
+  lines.selectKey((value) => value.length, { key: string() })
+  // @ts-expect-error mapValues keeps the key, so it takes no key serde
+  lines.mapValues((value) => value, { key: string() })
+  // @ts-expect-error streams of different values can't be merged
+  lines.merge(orders)
+  // @ts-expect-error the sink's serde writes numbers, the values are texts
+  lines.to('out', { value: int32() })
+  // @ts-expect-error the sink's serde wants fields that the values lack
+  products.toStream().to('out', { value: json<{ name: string; price: number }>() })
+  // @ts-expect-error the sink's key serde writes numbers, the keys are texts
+  lines.to('out', { key: int32() })
+  // @ts-expect-error a topic is a name or a function that gives one
+  lines.to(3)
+  // @ts-expect-error a branch that was not declared
+  lines.split({ ants: (value) => value === 'ant' }).bees.to('bees')
+  // @ts-expect-error a name is text
+  lines.toTable({ store: 3 })
+  // @ts-expect-error an option that toTable does not know
+  lines.toTable({ stroe: 'lines' })
+  // @ts-expect-error the table's serde is for another value
+  lines.toTable({ value: json<Order>() })
+
+  // @ts-expect-error a reducer gives what it reduces
+  orders.groupByKey().reduce((a) => a.amount)
+  orders.groupByKey().aggregate(
+    () => 0,
+    // @ts-expect-error the adder gives another state than the initial one
+    (sum, order) => `${sum}${order.amount}`,
+  )
+  orders.groupByKey().aggregate(
+    () => 0,
+    (sum, order) => sum + order.amount,
+    // @ts-expect-error the store's serde is for another state
+    { value: string() },
+  )
+  // @ts-expect-error a count has no initial value
+  orders.groupByKey().count(() => 0)
+  // @ts-expect-error a table's aggregation needs a subtractor
+  products.groupBy((product, key) => [product.name, key]).reduce((a) => a)
+  // @ts-expect-error a group of a table is [key, value]
+  products.groupBy((product) => product.name)
+
+  // @ts-expect-error a version is a number, a bigint or text
+  orders.lastWriteWins({ store: 'w1', version: (order) => order })
+  // @ts-expect-error lastWriteWins needs a version
+  orders.lastWriteWins({ store: 'w2' })
+  // @ts-expect-error lastWriteWins is for streams only
+  products.lastWriteWins({ store: 'w3', version: () => 1 })
+  // @ts-expect-error a duration has a unit
+  orders.lastWriteWins({ store: 'w4', version: () => 1, tombstoneRetention: '5 days' })
+
+  // @ts-expect-error the tables' keys differ: text and number
+  products.join(numbers, (product, order) => [product, order])
+  // @ts-expect-error the stream's key is text, the table's a number
+  orders.join(numbers, (order, other) => [order, other])
+  numbers.join(
+    // @ts-expect-error a foreign key of another type than the right table's key
+    products,
+    (order) => order.amount,
+    (order, product) => [order, product],
+  )
+  // @ts-expect-error the missing side of a left join may be undefined
+  names.leftJoin(products, (name, product) => name + product.name)
+  // @ts-expect-error either side of an outer join may be undefined
+  names.outerJoin(products, (name, product) => name.length + (product?.name.length ?? 0))
+  numbers.leftJoin(
+    products,
+    (order) => order.product,
+    // @ts-expect-error the missing row of a left join by foreign key may be undefined
+    (order, product) => order.id + product.name,
+  )
+  // @ts-expect-error the missing row of a stream's left join may be undefined
+  orders.leftJoin(products, (order, product) => order.id + product.name)
+  // @ts-expect-error an outer join of a stream and a table does not exist
+  orders.outerJoin(products, (order, product) => [order, product])
+  // @ts-expect-error a stream is no table
+  products.join(orders, (product, order) => [product, order])
+  // @ts-expect-error the joiner's result is a number, the serde's value text
+  names.join(products, (name) => name.length, { value: string() })
+  // @ts-expect-error a table has no peek; go on with toStream
+  products.peek(() => {})
+})
+
+// @ts-expect-error a topology has a name
+topology((t) => t.stream('in'))
+// @ts-expect-error a source's timestamp is a number
+topology('late', (t) => t.stream('in', { key: string(), value: string(), timestamp: (value) => value }))
+// @ts-expect-error an offset reset that does not exist
+topology('reset', (t) => t.stream('in', { offsetReset: 'middle' }))
