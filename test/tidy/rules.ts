@@ -39,6 +39,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   operators: ['base', 'serde', 'topology', 'state/store', 'state/overlay'],
   barrier: ['base', 'log/log', 'state/store'],
   assignment: ['base', 'topology/plan', 'topology/plan-types', 'log/log'],
+  control: ['base', 'serde', 'topology', 'log/log', 'runtime/query'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
 

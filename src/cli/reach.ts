@@ -1,0 +1,79 @@
+// How `produce`, `consume` and `query` get at their records: the process that owns the state directory, by its socket; the embedded
+// log in it when none runs; Kafka with --brokers.
+//
+// 1. A directory that does not exist is refused and not made, but by `produce --topology`.
+// 2. A process that is just starting holds the lock before it listens: it is waited for, shortly.
+import { MillraceError } from '../base/errors.ts'
+import { systemWorld } from '../base/system.ts'
+import type { World } from '../base/ports.ts'
+import { type ProcessorOptions, resolveConfig } from '../config.ts'
+import { connectControl } from '../control/client.ts'
+import { recordsControl } from '../control/records.ts'
+import type { ControlHandler } from '../control/wire.ts'
+import { plan as planOf } from '../topology/plan.ts'
+import type { Plan } from '../topology/plan-types.ts'
+import { loadTopology } from './load.ts'
+import { type Flags, gatherOptions } from './options.ts'
+import { isDirectory, recall, remember } from './state-dir.ts'
+
+export interface ReachFlags extends Flags {
+  readonly topology?: string
+  readonly partitions?: number
+}
+
+export interface Reached {
+  readonly control: ControlHandler
+  close(): Promise<void>
+}
+
+const OWNER_WAIT_MS = 5_000
+const OWNER_RETRY_MS = 100
+
+export async function reach(flags: ReachFlags, mayCreate: boolean): Promise<Reached> {
+  const options = await gatherOptions(flags, process.env)
+  const world = systemWorld()
+  if (options.brokers !== undefined && flags.stateDir === undefined) return await open(options, flags.topology ?? null, flags, world)
+  const stateDir = options.stateDir
+  if (stateDir === undefined)
+    throw new MillraceError('STREAM_USAGE', 'where are the records? give --state-dir <folder>, or --brokers <host:port>')
+  const embedded = { ...options, stateDir, brokers: undefined }
+  if (!isDirectory(stateDir)) {
+    if (!mayCreate || flags.topology === undefined) {
+      const cure = mayCreate ? '; to begin one, name a topology with --topology <file>' : ''
+      throw new MillraceError('STREAM_STATE_MISSING', `state directory ${stateDir} does not exist${cure}`)
+    }
+    await loadTopology(flags.topology) // a bad file makes no directory
+  }
+  return await ownerOrLog(embedded, stateDir, flags, world)
+}
+
+async function ownerOrLog(options: Layered, stateDir: string, flags: ReachFlags, world: World): Promise<Reached> {
+  const giveUp = world.clock.monotonic() + OWNER_WAIT_MS
+  for (;;) {
+    const client = await connectControl(stateDir)
+    if (client !== null) return { control: client, close: async () => client.close() }
+    try {
+      return await open(options, flags.topology ?? recall(stateDir)?.file ?? null, flags, world)
+    } catch (error) {
+      const locked = error instanceof MillraceError && error.code === 'STREAM_STATE_LOCKED'
+      if (!locked || world.clock.monotonic() >= giveUp) throw error
+      await world.timers.sleep(OWNER_RETRY_MS)
+    }
+  }
+}
+
+type Layered = Omit<ProcessorOptions, 'brokers'> & { readonly brokers?: readonly string[] | undefined }
+
+async function open(layered: Layered, file: string | null, flags: ReachFlags, world: World): Promise<Reached> {
+  const { brokers, ...rest } = layered
+  const options: ProcessorOptions = brokers === undefined ? rest : { ...rest, brokers }
+  const topology = file === null ? null : await loadTopology(file)
+  const config = resolveConfig(topology?.name ?? 'millrace', options)
+  const plan: Plan | null = topology === null ? null : planOf(topology, config.applicationId)
+  const { openLog } = await import('../app.ts')
+  const log = await openLog(config, world)
+  // The lock is ours by now: nobody else's topology is overwritten.
+  if (file !== null && brokers === undefined) remember(config.stateDir, file, config.applicationId)
+  const createPartitions = brokers === undefined ? (flags.partitions ?? 1) : null
+  return { control: recordsControl({ log, plan, world, createPartitions }), close: () => log.close() }
+}

@@ -1,0 +1,245 @@
+// What the control socket offers, done on a log: the owner of the log plugs this in, and a command that has opened the log itself
+// calls it directly.
+//
+// 1. `produce` writes the lines before a refused one; it resolves when they are durable. Requests are taken one after the other.
+// 2. `consume` shows what was committed when it was called, whatever comes meanwhile; one chunk is in memory.
+// 3. `query` is of committed rows: the given reader's, or the store's changelog when nothing runs.
+import { asBuffer } from '../base/bytes.ts'
+import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { partitionOf } from '../base/murmur2.ts'
+import type { World } from '../base/ports.ts'
+import { closest } from '../base/suggest.ts'
+import type { Log, Writer } from '../log/log.ts'
+import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import type { Plan } from '../topology/plan-types.ts'
+import { badLine, type Line } from './lines.ts'
+import { parseLine, type RecordLine } from './ndjson.ts'
+import { encodeRecord, showRecord } from './serdes.ts'
+import { inputNames, inputSerdes, shownSerdes } from './topic-serdes.ts'
+import type { ControlHandler } from './wire.ts'
+
+export interface RecordsOptions {
+  readonly log: Log
+  /** Null: records can be shown as text, nothing else. */
+  readonly plan: Plan | null
+  readonly world: World
+  /** Partitions of input topics that are missing and made; null: they are refused. */
+  readonly createPartitions: number | null
+  /** The committed row of a running store; absent: read from the changelog. */
+  readonly row?: (store: string, key: unknown) => unknown
+}
+
+export function recordsControl(options: RecordsOptions): ControlHandler {
+  let last: Promise<void> = Promise.resolve()
+  const writer = new LineWriter(options)
+  return {
+    produce(lines) {
+      const mine = last.then(() => writer.write(lines))
+      last = mine.catch(() => {}) // told to whoever asked
+      return mine
+    },
+    consume: (topic, follow, signal) => consume(options, topic, follow, signal),
+    query: (store, key) => query(options, store, key),
+  }
+}
+
+function planOf(options: RecordsOptions): Plan {
+  if (options.plan !== null) return options.plan
+  throw new MillraceError('STREAM_USAGE', 'which topology is this of? name its file with --topology')
+}
+
+class LineWriter {
+  readonly #options: RecordsOptions
+  readonly #partitions = new Map<string, number>()
+  #writer: Writer | null = null
+  #keyless = 0
+
+  constructor(options: RecordsOptions) {
+    this.#options = options
+  }
+
+  async write(lines: readonly Line[]): Promise<void> {
+    const records: RecordLine[] = []
+    let refused: unknown = null
+    for (const line of lines) {
+      try {
+        const parsed = parseLine(line)
+        if (parsed === null) continue
+        if (parsed.kind !== 'record') throw badLine(line.number, `the command "${parsed.kind}" is of try, not of produce`)
+        records.push(parsed)
+      } catch (error) {
+        refused = error
+        break
+      }
+    }
+    for (const topic of new Set(records.map((record) => record.topic))) await this.#know(topic)
+    const writer = await this.#ready()
+    let appended = 0
+    try {
+      for (const record of records) {
+        this.#append(writer, record)
+        if (++appended % LIMITS.taskBatchRecords === 0) await writer.drain()
+      }
+    } catch (error) {
+      refused = error // what stands before a refused line is written
+    }
+    try {
+      writer.seal()
+      await writer.flush()
+      await writer.commit(null, '', [])
+    } catch (error) {
+      this.#writer = null
+      await writer.close().catch(() => {})
+      throw error
+    }
+    if (refused !== null) throw refused
+  }
+
+  async #ready(): Promise<Writer> {
+    if (this.#writer === null) {
+      const name = `${this.#options.plan?.applicationId ?? 'millrace'}-produce-${this.#options.world.random.hex(8)}`
+      const writer = this.#options.log.writer({ transactionalId: name, guarantee: 'at_least_once' })
+      await writer.init()
+      this.#writer = writer
+    }
+    return this.#writer
+  }
+
+  async #know(topic: string): Promise<void> {
+    const { log, createPartitions } = this.#options
+    if (this.#partitions.has(topic) || inputSerdes(planOf(this.#options), topic) === null) return
+    let info = (await log.topics([topic])).get(topic)
+    if (info === undefined && createPartitions !== null) {
+      await log.createTopics([{ name: topic, partitions: createPartitions, kind: 'plain' }])
+      info = (await log.topics([topic])).get(topic)
+    }
+    if (info === undefined) throw new MillraceError('STREAM_TOPIC_MISSING', `missing topic ${topic}: create it first`)
+    this.#partitions.set(topic, info.partitions)
+  }
+
+  #append(writer: Writer, line: RecordLine): void {
+    const plan = planOf(this.#options)
+    const serdes = inputSerdes(plan, line.topic)
+    const partitions = this.#partitions.get(line.topic)
+    if (serdes === null || partitions === undefined) {
+      const names = inputNames(plan)
+      const near = closest(line.topic, names)
+      throw badLine(
+        line.number,
+        `the topology reads no topic ${JSON.stringify(line.topic)}${near === '' ? `; it reads ${names.join(', ')}` : near}`,
+      )
+    }
+    const { key, value } = encodeRecord(line, serdes)
+    if (line.partition !== null && line.partition >= partitions)
+      throw badLine(line.number, `partition ${line.partition} is out of range: ${line.topic} has ${partitions}`)
+    const partition = line.partition ?? (key === null ? this.#keyless++ % partitions : partitionOf(key, partitions))
+    writer.append(line.topic, partition, line.timestamp ?? this.#options.world.clock.now(), key, value, line.headers)
+  }
+}
+
+async function* consume(options: RecordsOptions, topic: string, follow: boolean, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+  const { log, plan } = options
+  const info = (await log.topics([topic])).get(topic)
+  if (info === undefined) {
+    const names = await log.topicNames()
+    const near = closest(topic, names)
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `there is no topic ${topic}${near === '' ? `; there are: ${names.join(', ') || 'none'}` : near}`,
+    )
+  }
+  const partitions = Array.from({ length: info.partitions }, (_, partition) => ({ topic, partition }))
+  const from = await log.offsets(partitions, 'earliest')
+  const ends = await log.offsets(partitions, 'latest')
+  const open = new Set(
+    partitions.filter(({ partition }) => (from[partition] as number) < (ends[partition] as number)).map((p) => p.partition),
+  )
+  const serdes = plan === null ? null : shownSerdes(plan, topic)
+  const reader = log.reader()
+  const stop = (): void => reader.wake()
+  signal.addEventListener('abort', stop)
+  try {
+    reader.assign(partitions.filter((p) => follow || open.has(p.partition)).map((p) => ({ ...p, offset: from[p.partition] as number })))
+    while (!signal.aborted && (follow || open.size > 0)) {
+      for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
+        const end = follow ? Number.MAX_SAFE_INTEGER : (ends[chunk.partition] as number)
+        const records = chunk.records.filter((record) => record.offset < end)
+        if (chunk.position >= end) open.delete(chunk.partition)
+        if (records.length > 0) yield records.map((record) => showRecord({ ...record, topic }, serdes))
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await reader.close()
+  }
+}
+
+async function query(options: RecordsOptions, name: string, text: string): Promise<{ readonly value: unknown } | null> {
+  const plan = planOf(options)
+  const store = queryableStore(plan, name)
+  if (store === null) {
+    const names = queryableNames(plan)
+    const near = closest(name, names)
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `there is no store ${name} in ${plan.topology}${near === '' ? `; there are: ${names.join(', ') || 'none'}` : near}`,
+    )
+  }
+  const key = parseKey(text, store.spec.key)
+  const row = options.row === undefined ? await changelogRow(options, plan, store, key) : await options.row(name, key)
+  if (row === null || row === undefined) return null
+  const { value } = store.spec
+  return { value: value.toJson === undefined ? row : value.toJson(row) }
+}
+
+/** A key as typed: text for a serde that writes text; else JSON where it is JSON that the serde takes, else text. */
+export function parseKey(text: string, serde: AnySerde): unknown {
+  const take = (json: unknown): unknown => {
+    const key = serde.fromJson === undefined ? json : serde.fromJson(json)
+    serde.encode(key)
+    return key
+  }
+  if (serde.name !== 'string') {
+    try {
+      return take(JSON.parse(text))
+    } catch {
+      // then as text
+    }
+  }
+  try {
+    return take(text)
+  } catch (error) {
+    throw new MillraceError('STREAM_USAGE', `the key is refused: ${explain(error)}`, { cause: error })
+  }
+}
+
+/** The last write of the key in the store's changelog: reads the whole partition. */
+async function changelogRow(options: RecordsOptions, plan: Plan, store: QueryableStore, key: unknown): Promise<unknown> {
+  const { log } = options
+  const topic = plan.internalTopics.find((internal) => internal.kind === 'changelog' && internal.store === store.name)?.name
+  const info = topic === undefined ? undefined : (await log.topics([topic])).get(topic)
+  if (topic === undefined || info === undefined) return null
+  const bytes = asBuffer(store.spec.key.encode(key))
+  const at = { topic, partition: partitionOf(bytes, info.partitions) }
+  const [from] = await log.offsets([at], 'earliest')
+  const [end] = await log.offsets([at], 'latest')
+  const reader = log.reader()
+  let row: unknown = null
+  try {
+    let position = from as number
+    reader.assign([{ ...at, offset: position }])
+    while (position < (end as number)) {
+      for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
+        for (const { key: name, value, timestamp } of chunk.records) {
+          if (name?.equals(bytes) === true) row = value === null ? null : store.rowOf({ value, timestamp })
+        }
+        position = chunk.position
+      }
+    }
+  } finally {
+    await reader.close()
+  }
+  return row
+}
