@@ -14,7 +14,7 @@ export type RequestKind =
   | 'addOffsets'
   | 'produce'
   | 'txnOffsets'
-  | 'end' // prettier: one epoch's requests
+  | 'end'
   | 'offsetCommit'
   | 'offsetFetch'
   | 'fetch'
@@ -129,7 +129,14 @@ export const ROWS: readonly Row[] = [
   },
   { kinds: COORDINATED, names: COORDINATOR, outcome: 'refresh', reason: 'not the coordinator, or still loading: it did nothing' },
 
-  // produce: a failed batch is never sent again in the same epoch, others of its partition may be in flight behind it
+  {
+    kinds: ['produce'],
+    names: ['CONCURRENT_TRANSACTIONS'],
+    outcome: 'again',
+    reason: "the last transaction's markers are being written: the partition was not added, nothing was appended",
+  },
+
+  // produce: any other batch that failed is never sent again in the same epoch, others of its partition may be in flight behind it
   {
     kinds: ['produce'],
     names: ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'],
@@ -168,14 +175,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     kinds: ['produce'],
-    names: [
-      'NOT_ENOUGH_REPLICAS',
-      'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
-      'REQUEST_TIMED_OUT',
-      'INVALID_TXN_STATE',
-      'CONCURRENT_TRANSACTIONS',
-      'TRANSACTION_ABORTABLE',
-    ],
+    names: ['NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'REQUEST_TIMED_OUT', 'INVALID_TXN_STATE', 'TRANSACTION_ABORTABLE'],
     outcome: 'doubt',
     reason: 'too few replicas, or a transaction not in the state we think it is',
   },

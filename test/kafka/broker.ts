@@ -1,5 +1,5 @@
-// A real Kafka for tests and for people: one KRaft node from its Maven jars, in a process of its own, on free ports, with a
-// fresh data directory. Run as a program (`node test/kafka/broker.ts [partitions]`) it prints its address and lives until
+// A real Kafka for tests and for people: one KRaft node or several, from Maven jars, in processes of their own, on free ports,
+// with fresh data directories. Run as a program (`node test/kafka/broker.ts [partitions]`) it prints its address and lives until
 // SIGTERM or SIGINT.
 //
 // Invariants
@@ -19,78 +19,99 @@ const START_TIMEOUT_MS = 60_000
 
 export interface KafkaOptions {
   readonly partitionsDefault?: number
+  /** How many nodes; the first is the controller, too. Topics get a replica on each. */
+  readonly nodes?: number
   /** Lines of server.properties that come last, so they win. */
   readonly config?: Readonly<Record<string, string | number>>
 }
 
 export interface RunningKafka {
+  /** host:port of each node, with commas. */
   readonly brokers: string
-  readonly port: number
-  /** What the broker wrote so far: for the message of a test that failed. */
+  /** What the nodes wrote so far: for the message of a test that failed. */
   output(): string
   stop(): Promise<void>
-  kill(): Promise<void>
-  restart(): Promise<void>
+  /** Of one node, counted from 1. */
+  kill(node?: number): Promise<void>
+  restart(node?: number): Promise<void>
+}
+
+interface Node {
+  readonly port: number
+  start(): Promise<void>
+  end(): Promise<void>
+  kill(): void
 }
 
 export async function startKafka(options: KafkaOptions = {}): Promise<RunningKafka> {
   const lib = await jars()
   const home = mkdtempSync(join(tmpdir(), 'millrace-kafka-run-'))
-  const [port, controllerPort] = await freePorts(2)
-  if (port === undefined || controllerPort === undefined) throw new Error('no free ports for Kafka')
-  const properties = join(home, 'server.properties')
-  writeFileSync(properties, serverProperties(port, controllerPort, join(home, 'data'), options))
-  writeFileSync(join(home, 'log4j2.properties'), LOG4J)
-  const java = (...args: string[]) => ['-cp', join(lib, '*'), `-Dlog4j2.configurationFile=${join(home, 'log4j2.properties')}`, ...args]
+  const log4j = join(home, 'log4j2.properties')
+  writeFileSync(log4j, LOG4J)
+  const java = (...args: string[]): string[] => ['-cp', join(lib, '*'), `-Dlog4j2.configurationFile=${log4j}`, ...args]
+  const count = options.nodes ?? 1
+  const [controllerPort = 0, ...ports] = await freePorts(count + 1)
   const clusterId = (await run('java', java('kafka.tools.StorageTool', 'random-uuid'))).stdout.trim().split('\n').at(-1) ?? ''
-  await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties))
-
-  let child: ChildProcess | undefined
   let output = ''
-  const start = async (): Promise<void> => {
-    const started = spawn('java', ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    child = started
-    const keep = (bytes: Buffer): void => {
-      output = (output + bytes.toString()).slice(-20_000)
+  const keep = (bytes: Buffer): void => {
+    output = (output + bytes.toString()).slice(-20_000)
+  }
+  const makeNode = async (port: number, id: number): Promise<Node> => {
+    const properties = join(home, `server-${id}.properties`)
+    writeFileSync(properties, serverProperties({ id, port, controllerPort, count, data: join(home, `data-${id}`) }, options))
+    await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties))
+    const command = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)]
+    let child: ChildProcess | undefined
+    return {
+      port,
+      async start() {
+        const started = spawn('java', command, { stdio: ['ignore', 'pipe', 'pipe'] })
+        child = started
+        started.stdout.on('data', keep)
+        started.stderr.on('data', keep)
+        await answering(port, started, () => output)
+      },
+      async end() {
+        const ending = child
+        child = undefined
+        if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
+        const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
+        ending.kill('SIGKILL') // at the stop, too: the data goes anyway, a clean end would only take seconds
+        await gone
+      },
+      kill: () => void child?.kill('SIGKILL'),
     }
-    started.stdout.on('data', keep)
-    started.stderr.on('data', keep)
-    await answering(port, started, () => output)
   }
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    const ending = child
-    child = undefined
-    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
-    const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
-    ending.kill(signal)
-    const late = setTimeout(() => ending.kill('SIGKILL'), 15_000)
-    await gone
-    clearTimeout(late)
+  const nodes: Node[] = []
+  const last = (): void => {
+    for (const node of nodes) node.kill() // a test run that dies must not leave a broker behind
   }
-  const last = (): void => void child?.kill('SIGKILL') // a test run that dies must not leave a broker behind
   process.once('exit', last)
-  try {
-    await start()
-  } catch (error) {
-    await end('SIGKILL')
+  const stop = async (): Promise<void> => {
+    process.removeListener('exit', last)
+    await Promise.all(nodes.map((node) => node.end()))
     rmSync(home, { recursive: true, force: true })
+  }
+  try {
+    for (const [i, port] of ports.entries()) nodes.push(await makeNode(port, i + 1))
+    await Promise.all(nodes.map((node) => node.start()))
+  } catch (error) {
+    await stop()
     throw error
   }
+  const node = (number: number): Node => {
+    const found = nodes[number - 1]
+    if (found === undefined) throw new Error(`there is no node ${number}, only 1 to ${count}`)
+    return found
+  }
   return {
-    brokers: `127.0.0.1:${port}`,
-    port,
+    brokers: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
     output: () => output,
-    kill: () => end('SIGKILL'),
-    restart: async () => {
-      await end('SIGKILL')
-      await start()
-    },
-    stop: async () => {
-      process.removeListener('exit', last)
-      await end('SIGKILL') // the data goes anyway: a clean shutdown would only take seconds
-      rmSync(home, { recursive: true, force: true })
+    stop,
+    kill: (number = 1) => node(number).end(),
+    async restart(number = 1) {
+      await node(number).end()
+      await node(number).start()
     },
   }
 }
@@ -145,20 +166,31 @@ async function answering(port: number, child: ChildProcess, output: () => string
   }
 }
 
-function serverProperties(port: number, controllerPort: number, data: string, options: KafkaOptions): string {
+interface Place {
+  readonly id: number
+  readonly port: number
+  readonly controllerPort: number
+  readonly count: number
+  readonly data: string
+}
+
+function serverProperties(place: Place, options: KafkaOptions): string {
+  const { id, port, controllerPort, count, data } = place
+  const broker = `PLAINTEXT://127.0.0.1:${port}`
   const lines: Record<string, string | number> = {
-    'process.roles': 'broker,controller',
-    'node.id': 1,
+    'process.roles': id === 1 ? 'broker,controller' : 'broker',
+    'node.id': id,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: id === 1 ? `${broker},CONTROLLER://127.0.0.1:${controllerPort}` : broker,
+    'advertised.listeners': broker,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
     'log.dirs': data,
     'num.partitions': options.partitionsDefault ?? 1,
-    'offsets.topic.replication.factor': 1,
+    'default.replication.factor': count,
+    'offsets.topic.replication.factor': count,
     'offsets.topic.num.partitions': 4,
-    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.replication.factor': count,
     'transaction.state.log.min.isr': 1,
     'transaction.state.log.num.partitions': 4,
     'group.initial.rebalance.delay.ms': 0,

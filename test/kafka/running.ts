@@ -13,5 +13,5 @@ export const world = systemWorld()
 
 /** Heartbeats often, so that a rebalance takes tenths of a second. */
 export function open(brokers: string, options: Partial<KafkaLogOptions> = {}): Promise<Log> {
-  return openKafkaLog({ brokers: [brokers], clientId: 'test', world, heartbeatMs: 200, ...options })
+  return openKafkaLog({ brokers: brokers.split(','), clientId: 'test', world, heartbeatMs: 200, ...options })
 }

@@ -23,6 +23,9 @@ export interface Part {
   /** The next sequence number, and the producer epoch that it counts in. */
   sequence: number
   sequenceOf: object | null
+  /** The producer epoch in which a broker has taken a batch of it; until then only one is in flight. */
+  joined: object | null
+  joining: boolean
 }
 
 export class EpochBatches {
@@ -111,6 +114,14 @@ export class EpochBatches {
     return batch
   }
 
+  /** A batch that a broker has plainly not taken leaves first again. */
+  putBack(part: Part, batch: BatchBuilder): void {
+    const queue = this.sealed ? part.sealed : part.open
+    queue.unshift(batch)
+    const parts = this.sealed ? this.#sealedParts : this.#openParts
+    if (!parts.includes(part)) parts.push(part)
+  }
+
   /** Nothing of the epoch that leaves is left here. */
   get sent(): boolean {
     for (const part of this.leaving()) if (this.has(part, true)) return false
@@ -138,7 +149,17 @@ export class EpochBatches {
       parts = new Array<Part | undefined>(partitions).fill(undefined)
       this.#topics.set(topic, parts)
     }
-    const part: Part = { topic, partition, name: partitionName(topic, partition), open: [], sealed: [], sequence: 0, sequenceOf: null }
+    const part: Part = {
+      topic,
+      partition,
+      name: partitionName(topic, partition),
+      open: [],
+      sealed: [],
+      sequence: 0,
+      sequenceOf: null,
+      joined: null,
+      joining: false,
+    }
     parts[partition] = part
     return part
   }

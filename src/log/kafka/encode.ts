@@ -43,9 +43,9 @@ export class BatchBuilder {
       varlongSize(delta) +
       varintSize(this.count) +
       varintSize(keyLength) +
-      (keyLength > 0 ? keyLength : 0) +
+      Math.max(keyLength, 0) +
       varintSize(valueLength) +
-      (valueLength > 0 ? valueLength : 0) +
+      Math.max(valueLength, 0) +
       (headers.length === 0 ? 1 : headersSize(headers))
     if (this.size + body + 5 > this.#buffer.length) this.#grow(body + 5)
     const b = this.#buffer

@@ -5,15 +5,19 @@
 // 2. Nothing of the next epoch is sent before the sealed one's EndTxn was answered (R2).
 // 3. After any failure nothing is sent until `init`, and then over new connections.
 // 4. One connection a leader, at most 5 requests in flight on it: a partition's batches keep their order.
-// 5. No promise a record: one a request.
+// 5. With KIP-890 a partition joins the transaction by its first batch, and the broker may refuse that one while the last
+//    transaction's markers are being written (CONCURRENT_TRANSACTIONS; it happens under load): until it is taken no other batch of the
+//    partition leaves, so that the same batch can be sent again with the same sequence. No other Produce is ever repeated.
+// 6. No promise a record: one a request.
 import type { Connection, ConnectionPool } from '@platformatic/kafka'
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
-import type { Headers } from '../../base/record.ts'
+import { type Headers, partitionName } from '../../base/record.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Writer, WriterOptions } from '../log.ts'
 import { EpochBatches, type Part } from './batches.ts'
 import { addressOf, type KafkaClient, type Node } from './client.ts'
-import { BrokerAnswer, failure } from './errors.ts'
+import type { BatchBuilder } from './encode.ts'
+import { BrokerAnswer, failure, judge } from './errors.ts'
 import { commitOffsets, wireMember } from './offsets.ts'
 import { type ProducedRow, type ReadyBatch, sendProduce } from './produce.ts'
 import { Transaction } from './transaction.ts'
@@ -23,11 +27,21 @@ const REQUEST_BYTES_MAX = 4 * 1024 * 1024
 /** Under this a batch that still grows is not worth a request before the barrier. */
 const EARLY_BYTES = 256 * 1024
 const ABORT_TIMEOUT_MS = 2_000
+const JOIN_RETRY_MS = 5
 
 interface Lane {
   readonly node: Node
   connection: Connection | null
   inFlight: number
+}
+
+interface Sent {
+  readonly part: Part
+  readonly count: number
+  readonly size: number
+  readonly sequence: number
+  /** The partition's first batch in the transaction: kept until a broker has taken it. */
+  readonly first: BatchBuilder | null
 }
 
 interface Waiter {
@@ -48,6 +62,7 @@ interface Run {
   adding: boolean
   searching: boolean
   draining: boolean
+  refusedAt: number | null
   ends: Map<string, number>
   waiters: Waiter[]
 }
@@ -190,7 +205,7 @@ export class KafkaWriter implements Writer {
     const byLane = new Map<Lane, Part[]>()
     const toAdd: Part[] = []
     for (const part of run.batches.leaving()) {
-      if (!run.batches.has(part, early)) continue
+      if (part.joining || !run.batches.has(part, early)) continue
       if (this.#transaction?.needs(part.name) === true) {
         toAdd.push(part)
         continue
@@ -261,12 +276,12 @@ export class KafkaWriter implements Writer {
     const transaction = this.#transaction
     const compression = this.#client.options.compression ?? 'none'
     const ready: ReadyBatch[] = []
-    const sent: { readonly part: Part; readonly count: number; readonly size: number }[] = []
-    const used = []
+    const sent: Sent[] = []
+    const used: BatchBuilder[] = []
     let bytes = 0
     for (const part of parts) {
       if (bytes >= REQUEST_BYTES_MAX) break
-      if (!run.batches.has(part, early)) continue
+      if (part.joining || !run.batches.has(part, early)) continue
       const batch = run.batches.next(part)
       if (transaction !== null && part.sequenceOf !== transaction.era) {
         part.sequenceOf = transaction.era
@@ -276,8 +291,9 @@ export class KafkaWriter implements Writer {
       part.sequence = (part.sequence + batch.count) % 0x8000_0000 // wraps to 0 after 2^31 - 1
       const packed = batch.finish(transaction?.producerId ?? -1n, transaction?.epoch ?? -1, sequence, transaction !== null, compression)
       ready.push({ topic: part.topic, partition: part.partition, bytes: packed })
-      sent.push({ part, count: batch.count, size: batch.size })
-      used.push(batch)
+      part.joining = transaction !== null && transaction.version === 2 && part.joined !== transaction.era
+      sent.push({ part, count: batch.count, size: batch.size, sequence, first: part.joining ? batch : null })
+      if (!part.joining) used.push(batch)
       run.topics.add(part.topic)
       bytes += packed.length
     }
@@ -285,31 +301,54 @@ export class KafkaWriter implements Writer {
     lane.inFlight++
     run.inFlight++
     if (transaction !== null) transaction.open = true
-    const answered = (rows: readonly ProducedRow[]): void => {
-      lane.inFlight--
-      run.inFlight--
-      if (run.failed !== null) return
-      const byName = new Map(rows.map((row) => [`${row.topic}-${row.partition}`, row]))
-      for (const { part, count, size } of sent) {
-        const row = byName.get(part.name)
-        if (row === undefined || row.errorCode !== 0) {
-          const error =
-            row === undefined ? new Error('no answer for this partition') : new BrokerAnswer('Produce', row.errorCode, row.message)
-          fail(run, failure('produce', `Produce to ${part.name}`, error))
-          return
-        }
-        run.batches.bytes -= size
-        run.ends.set(part.name, Math.max(run.ends.get(part.name) ?? 0, row.baseOffset + count))
-      }
-      this.#pump(run)
-      settle(run)
-    }
     const what = `Produce to ${sent.length === 1 ? sent[0]?.part.name : `${sent.length} partitions at ${addressOf(lane.node)}`}`
-    sendProduce(connection, transaction?.id ?? null, ready, transaction?.version === 2 ? 12 : 11).then(answered, (error: unknown) =>
-      fail(run, failure('produce', what, error)),
+    sendProduce(connection, transaction?.id ?? null, ready, transaction?.version === 2 ? 12 : 11).then(
+      (rows) => {
+        lane.inFlight--
+        run.inFlight--
+        if (run.failed === null) this.#answered(run, sent, rows)
+      },
+      (error: unknown) => fail(run, failure('produce', what, error)),
     )
     for (const batch of used) run.batches.recycle(batch)
     return true
+  }
+
+  #answered(run: Run, sent: readonly Sent[], rows: readonly ProducedRow[]): void {
+    const byName = new Map(rows.map((row) => [partitionName(row.topic, row.partition), row]))
+    for (const { part, count, size, sequence, first } of sent) {
+      const row = byName.get(part.name)
+      if (row !== undefined && row.errorCode === 0) {
+        run.batches.bytes -= size
+        run.ends.set(part.name, Math.max(run.ends.get(part.name) ?? 0, row.baseOffset + count))
+        if (first === null) continue
+        part.joining = false
+        part.joined = this.#transaction?.era ?? null
+        run.batches.recycle(first)
+        continue
+      }
+      const error = row === undefined ? new Error('no answer for this partition') : new BrokerAnswer('Produce', row.errorCode, row.message)
+      if (first === null || judge('produce', error).outcome !== 'again' || !this.#mayWait(run)) {
+        fail(run, failure('produce', `Produce to ${part.name}`, error))
+        return
+      }
+      part.sequence = sequence
+      run.batches.putBack(part, first)
+      this.#client.world.timers.after(JOIN_RETRY_MS, () => {
+        part.joining = false
+        this.#pump(run)
+      })
+    }
+    run.refusedAt = run.batches.leaving().some((part) => part.joining) ? run.refusedAt : null
+    this.#pump(run)
+    settle(run)
+  }
+
+  /** Whether the partitions of this epoch may still be refused for the last one's sake. */
+  #mayWait(run: Run): boolean {
+    const now = this.#client.world.clock.monotonic()
+    run.refusedAt ??= now
+    return now - run.refusedAt < LIMITS.commitTimeoutMs
   }
 }
 
@@ -325,6 +364,7 @@ function newRun(pool: ConnectionPool): Run {
     adding: false,
     searching: false,
     draining: false,
+    refusedAt: null,
     ends: new Map(),
     waiters: [],
   }
