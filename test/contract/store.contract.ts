@@ -268,7 +268,11 @@ export function storeContract(name: string, makeProvider: () => Promise<Contract
 
     test('applies that are not awaited keep their order; a close waits for them', async () => {
       const { provider, store } = await fresh()
-      const applies = Array.from({ length: 50 }, (_, i) => store.apply([put('a', `${i}`), put(`k${i}`, 'v')], { changelogOffset: i }))
+      // The first is so long that it would be overtaken.
+      const long = Array.from({ length: 25_000 }, () => put('a', 'long'))
+      const applies = Array.from({ length: 50 }, (_, i) =>
+        store.apply(i === 0 ? long : [put('a', `${i}`), put(`k${i}`, 'v')], { changelogOffset: i }),
+      )
       const closed = store.close()
       await Promise.all([...applies, closed])
       const again = await reopen(provider)

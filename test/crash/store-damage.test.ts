@@ -35,7 +35,7 @@ beforeAll(async () => {
   pristine = join(base, 'pristine')
   const { lines } = await run(['fill', pristine, `${BATCHES}`, 'boot-a', 'unclean'])
   expect(lines).toEqual(['filled'])
-})
+}, 60_000)
 afterAll(() => rmSync(base, { recursive: true, force: true }))
 
 interface Copy {
@@ -81,7 +81,7 @@ async function expectRebuilt(copy: Copy, why: RegExp): Promise<void> {
   expect(await judge(provider)).toEqual({ kind: 'exact', batches: 1, why: '' })
 }
 
-describe('a store at rest', () => {
+describe('a store at rest', { timeout: 60_000 }, () => {
   test('unharmed after a kill: everything acknowledged is there', async () => {
     expect(await judged(copyOf(pristine))).toEqual({ kind: 'exact', batches: BATCHES, why: '' })
   })
@@ -164,7 +164,7 @@ describe('a store at rest', () => {
   })
 })
 
-describe('a store in use', () => {
+describe('a store in use', { timeout: 60_000 }, () => {
   test('a value that rots while the store is open is an error, and the store refuses everything after', async () => {
     const copy = copyOf(pristine)
     const provider = levelProvider({ dir: copy.dir, world, bootId: 'boot-a' })

@@ -43,7 +43,7 @@ describe('kill -9', () => {
   })
 })
 
-describe('the boot of the machine', () => {
+describe('the boot of the machine', { timeout: 60_000 }, () => {
   const reopened = async (how: string, bootId: string): Promise<Verdict> => {
     const dir = freshDir()
     await run(['fill', dir, '3', 'boot-a', how])
@@ -76,7 +76,7 @@ describe('the boot of the machine', () => {
   })
 })
 
-describe('the lock', () => {
+describe('the lock', { timeout: 60_000 }, () => {
   const locked = expect.objectContaining({ code: 'STREAM_STATE_LOCKED' })
 
   test('a store of another process is refused, damaged or not, and not moved', async () => {
@@ -113,7 +113,7 @@ describe('the lock', () => {
   })
 })
 
-describe('directories', () => {
+describe('directories', { timeout: 60_000 }, () => {
   test('are for the owner only; symbolic links are refused', async () => {
     const dir = freshDir()
     const provider = levelProvider({ dir, world })

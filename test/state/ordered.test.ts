@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ordered, take } from '../../src/state/ordered.ts'
 
-test('property: any changes, asked at any time, answer as a sorted array does', () => {
+test('property: any changes, asked at any time, answer as a sorted array does', { timeout: 60_000 }, () => {
   const text = fc.integer({ min: 0, max: 3_000 }).map((n) => String(n).padStart(4, '0'))
   const step = fc.record({
     // Large blocks make pieces split and sort anew, small ones are placed one by one.

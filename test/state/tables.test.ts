@@ -54,7 +54,7 @@ test('a table that no MANIFEST names is no fault: a kill leaves half-written one
   await rm(join(path, '999999.ldb'))
 })
 
-test('every single flipped bit of a table is found, but in the padding of its footer; so is every cut', async () => {
+test('every single flipped bit of a table is found, but in the padding of its footer; so is every cut', { timeout: 60_000 }, async () => {
   const name = (await readdir(path)).filter((one) => one.endsWith('.ldb')).sort()[0] as string
   const table = await readFile(join(path, name))
   expect(tableFault(table)).toBeNull()
