@@ -1,6 +1,10 @@
 // The public door of millrace. Explicit re-exports only; what is not here is not public.
+
+export type { StoreReader } from './app/store-reader.ts'
+export { type ProcessorStatus, StreamProcessor } from './app.ts'
 export type { Duration } from './base/duration.ts'
 export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'
+export type { ProcessorOptions } from './config.ts'
 export type { TopologyBuilder } from './dsl/builder.ts'
 export type { GroupedStream } from './dsl/grouped-stream.ts'
 export type { GroupedTable } from './dsl/grouped-table.ts'

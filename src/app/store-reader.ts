@@ -17,7 +17,10 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
   const store = queryableStore(plan, name)
   if (store === null) {
     const names = queryableNames(plan)
-    throw new MillraceError('STREAM_USAGE', `no store ${name} in ${plan.topology}; it has ${names.length === 0 ? 'none' : names.join(', ')}`)
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `no store ${name} in ${plan.topology}; it has ${names.length === 0 ? 'none' : names.join(', ')}`,
+    )
   }
   const storeOf = (task: Task): StateStore | undefined => task.stores.find((held) => held.name === name)?.overlay.store
   return {
@@ -26,7 +29,8 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
       const partition = taskPartition(bytes, sized().tasks[store.subTopology] as number)
       const task = tasks.get(taskId(store.subTopology, partition))
       const held = task === undefined ? undefined : storeOf(task)
-      if (held === undefined) throw new MillraceError('STREAM_NOT_LOCAL', `store ${name}: partition ${partition} is not running here (or is being restored)`)
+      if (held === undefined)
+        throw new MillraceError('STREAM_NOT_LOCAL', `store ${name}: partition ${partition} is not running here (or is being restored)`)
       const stored = held.getSync(bytes)
       return stored === undefined ? null : store.rowOf(stored)
     },

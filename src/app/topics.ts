@@ -5,8 +5,8 @@ import type { Log } from '../log/log.ts'
 import { deadLetterTopic } from '../runtime/dead-letter.ts'
 import { Suspend } from '../runtime/suspend.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
-import { sizePlan } from '../topology/sizing.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
+import { sizePlan } from '../topology/sizing.ts'
 
 export interface PreparedTopics {
   readonly sized: SizedPlan
@@ -22,7 +22,10 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
   const missing = named.filter((name) => !infos.has(name))
   if (missing.length > 0) {
     const them = missing.join(', ')
-    throw new MillraceError('STREAM_TOPIC_MISSING', `missing topic${missing.length > 1 ? 's' : ''} ${them}: create ${missing.length > 1 ? 'them' : 'it'} first, with the partitions you want`)
+    throw new MillraceError(
+      'STREAM_TOPIC_MISSING',
+      `missing topic${missing.length > 1 ? 's' : ''} ${them}: create ${missing.length > 1 ? 'them' : 'it'} first, with the partitions you want`,
+    )
   }
   const partitions = new Map([...infos.values()].map((info) => [info.name, info.partitions]))
   if (plan.patterns.length > 0) {

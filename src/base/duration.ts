@@ -16,5 +16,8 @@ export function durationMs(duration: Duration | string, what: string): number {
       if (Number.isSafeInteger(ms)) return ms
     }
   }
-  throw new MillraceError('STREAM_USAGE', `${what}: ${JSON.stringify(duration)} is no duration; write '500ms', '30s', '5m', '1h', '7d' or a number of ms`)
+  throw new MillraceError(
+    'STREAM_USAGE',
+    `${what}: ${JSON.stringify(duration)} is no duration; write '500ms', '30s', '5m', '1h', '7d' or a number of ms`,
+  )
 }

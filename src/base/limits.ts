@@ -24,7 +24,10 @@ export const LIMITS = {
   stopTimeoutMs: 10_000,
   rewindBackoffMs: 50,
   rewindBackoffMaxMs: 5_000,
+  // the embedded log
+  embeddedPartitions: 4,
   // state
+  openTasksAtOnce: 4,
   cacheEntriesMax: 100_000,
   restoreBatchBytes: 4 * 1024 * 1024,
   scanChunkEntries: 1_000,

@@ -52,8 +52,18 @@ export interface ProgramOptions {
 
 export function newContext(): RecordContext {
   return {
-    topic: '', partition: 0, offset: -1, timestamp: 0, headers: NO_HEADERS, key: null, keyBytes: null, keySerde: null,
-    value: null, valueBytes: null, valueSerde: null, streamTime: -1,
+    topic: '',
+    partition: 0,
+    offset: -1,
+    timestamp: 0,
+    headers: NO_HEADERS,
+    key: null,
+    keyBytes: null,
+    keySerde: null,
+    value: null,
+    valueBytes: null,
+    valueSerde: null,
+    streamTime: -1,
   }
 }
 
@@ -93,7 +103,10 @@ export function compile(options: ProgramOptions): Program {
         const target = to ?? (key === null ? partition % count : partitionOf(key, count))
         const bytes = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
         if (bytes > LIMITS.recordBytesMax) {
-          throw new MillraceError('STREAM_RECORD_TOO_LARGE', `${node.name}: a record of ${bytes} bytes for ${topic} is over ${LIMITS.recordBytesMax}`)
+          throw new MillraceError(
+            'STREAM_RECORD_TOO_LARGE',
+            `${node.name}: a record of ${bytes} bytes for ${topic} is over ${LIMITS.recordBytesMax}`,
+          )
         }
         staged.push({ topic, partition: target, timestamp, key, value, headers: context.headers })
       },
@@ -139,7 +152,8 @@ function getterOf(instances: readonly (Instance | undefined)[], node: PlanNode, 
   return (key) => {
     if (found === undefined) {
       found = parent === undefined ? undefined : instances[parent]?.getter
-      if (found === undefined) throw new Error(`${node.name}: input ${input} (${parent === undefined ? 'none' : nodes[parent]?.name}) is no table`)
+      if (found === undefined)
+        throw new Error(`${node.name}: input ${input} (${parent === undefined ? 'none' : nodes[parent]?.name}) is no table`)
     }
     return found(key)
   }
@@ -156,11 +170,35 @@ function guarded<F extends (...args: any[]) => any>(name: string, fn: F): F {
   }) as F
 }
 
-const KEEPS_KEY = new Set(['filter', 'filterNot', 'mapValues', 'flatMapValues', 'peek', 'merge', 'toStream', 'branch', 'split', 'toTable', 'tableFilter',
-  'tableFilterNot', 'tableMapValues', 'lastWriteWins', 'aggregate', 'tableAggregate', 'tableJoin', 'streamTableJoin', 'source'])
+const KEEPS_KEY = new Set([
+  'filter',
+  'filterNot',
+  'mapValues',
+  'flatMapValues',
+  'peek',
+  'merge',
+  'toStream',
+  'branch',
+  'split',
+  'toTable',
+  'tableFilter',
+  'tableFilterNot',
+  'tableMapValues',
+  'lastWriteWins',
+  'aggregate',
+  'tableAggregate',
+  'tableJoin',
+  'streamTableJoin',
+  'source',
+])
 
 /** The stores that records of a source read by their own key: along the ways that keep the key. */
-function readsBelow(source: number, nodes: readonly PlanNode[], instances: readonly (Instance | undefined)[], overlay: (store: string) => Overlay): readonly Overlay[] {
+function readsBelow(
+  source: number,
+  nodes: readonly PlanNode[],
+  instances: readonly (Instance | undefined)[],
+  overlay: (store: string) => Overlay,
+): readonly Overlay[] {
   const keySerde = (nodes[source] as PlanNode).key
   const found = new Set<Overlay>()
   const seen = new Set<string>()
@@ -177,7 +215,8 @@ function readsBelow(source: number, nodes: readonly PlanNode[], instances: reado
       }
       // A join reads the other side's table too: the stores of its other parents.
       if (below.operator.kind === 'tableJoin' || below.operator.kind === 'streamTableJoin') {
-        for (const parent of below.parents) for (const spec of nodes[parent]?.stores ?? []) if (spec.key === keySerde) found.add(overlay(spec.name))
+        for (const parent of below.parents)
+          for (const spec of nodes[parent]?.stores ?? []) if (spec.key === keySerde) found.add(overlay(spec.name))
       }
       if (KEEPS_KEY.has(below.operator.kind)) visit(child.index)
     }

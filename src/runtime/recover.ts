@@ -60,15 +60,16 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
   const stores = new Map<string, TaskStore>()
   const opened: StateStore[] = []
   try {
-    for (const spec of sub.stores) {
-      const store = await openStore(deps, id, partition, spec)
-      opened.push(store)
+    const results = await Promise.allSettled(sub.stores.map((spec) => openStore(deps, id, partition, spec)))
+    for (const result of results) if (result.status === 'fulfilled') opened.push(result.value)
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    sub.stores.forEach((spec, i) => {
       stores.set(spec.name, {
         name: spec.name,
-        overlay: new Overlay(store, prefixOptions(sub, spec)),
+        overlay: new Overlay(opened[i] as StateStore, prefixOptions(sub, spec)),
         changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
       })
-    }
+    })
     const program = compile({
       subTopology: sub,
       partition,
@@ -90,6 +91,22 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
     await Promise.allSettled(opened.map((store) => store.close()))
     throw error
   }
+}
+
+/** Opens tasks a few at a time; when one fails, those that were opened are closed. */
+export async function openTasks(deps: TaskDeps, ids: readonly string[]): Promise<Map<string, Task>> {
+  const tasks = new Map<string, Task>()
+  const left = [...ids]
+  const lane = async (): Promise<void> => {
+    for (let id = left.shift(); id !== undefined; id = left.shift()) tasks.set(id, await openTask(deps, id))
+  }
+  const results = await Promise.allSettled(Array.from({ length: LIMITS.openTasksAtOnce }, lane))
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue
+    await Promise.allSettled([...tasks.values()].map(closeTask))
+    throw result.reason
+  }
+  return new Map(ids.map((id) => [id, tasks.get(id) as Task]))
 }
 
 /** The foreign-key subscriptions are read by prefix. */
@@ -123,7 +140,14 @@ function note(world: World, task: string, spec: StoreSpec, opened: OpenedStore):
   world.logger.warn({ task, store: spec.name, reason: opened.rebuilt }, 'store set aside, rebuilding it from its changelog')
 }
 
-async function restore(deps: TaskDeps, task: string, store: StateStore, changelog: TopicPartition, earliest: number, end: number): Promise<void> {
+async function restore(
+  deps: TaskDeps,
+  task: string,
+  store: StateStore,
+  changelog: TopicPartition,
+  earliest: number,
+  end: number,
+): Promise<void> {
   const from = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
   if (from >= end) return
   const reader = deps.log.reader()
@@ -191,14 +215,13 @@ function partitionTimeOf(metadata: string): number {
   return Number.isSafeInteger(time) ? time : -1
 }
 
-/** After a failed epoch: drops what is not committed, brings the stores to what is, and rewinds. A damaged store is set aside. */
-export async function recoverTask(deps: TaskDeps, task: Task): Promise<Task> {
+/** After a failed epoch: loses what is not committed; the tasks are to be opened again. A damaged store is set aside. */
+export async function discardTask(deps: TaskDeps, task: Task): Promise<void> {
   task.drop()
   await closeTask(task)
   for (const { name, overlay } of task.stores) {
     if (overlay.store.damaged !== null) await deps.provider.setAside(task.id, name, overlay.store.damaged)
   }
-  return openTask(deps, task.id)
 }
 
 /** Closes the stores. One that is damaged may not even close: that is no news. */

@@ -159,7 +159,8 @@ export class Task {
     staged.length = 0
     try {
       if (head.problem !== null) throw undecodable(queue, head)
-      if (!Number.isSafeInteger(head.timestamp)) throw new MillraceError('STREAM_CALLBACK', `the timestamp callback of ${queue.topic} gave ${head.timestamp}`)
+      if (!Number.isSafeInteger(head.timestamp))
+        throw new MillraceError('STREAM_CALLBACK', `the timestamp callback of ${queue.topic} gave ${head.timestamp}`)
       if (head.timestamp >= 0) this.#feed(queue, head)
       else this.counts.skipped++
     } catch (error) {
@@ -276,7 +277,9 @@ export class Task {
 }
 
 function undecodable(queue: InputQueue, head: Head): MillraceError {
-  return new MillraceError('STREAM_SERDE', `${queue.topic}-${queue.partition}@${head.record.offset} can't be decoded`, { cause: head.problem })
+  return new MillraceError('STREAM_SERDE', `${queue.topic}-${queue.partition}@${head.record.offset} can't be decoded`, {
+    cause: head.problem,
+  })
 }
 
 /** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */

@@ -5,7 +5,11 @@ import { deadLetterTopic } from './dead-letter.ts'
 
 /** The internal topics and the dead-letter topic. */
 export function topicSpecs(sized: SizedPlan, deadLetterPartitions: number): TopicSpec[] {
-  const specs: TopicSpec[] = sized.plan.internalTopics.map(({ name, kind }) => ({ name, kind, partitions: sized.partitions.get(name) as number }))
+  const specs: TopicSpec[] = sized.plan.internalTopics.map(({ name, kind }) => ({
+    name,
+    kind,
+    partitions: sized.partitions.get(name) as number,
+  }))
   return [...specs, { name: deadLetterTopic(sized.plan.applicationId), kind: 'deadLetter', partitions: deadLetterPartitions }]
 }
 

@@ -13,7 +13,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName, type TopicPartition } from '../base/record.ts'
 import type { Group, GroupAssignment, GroupMember, Guarantee, Reader, Writer } from '../log/log.ts'
-import { closeTask, openTask, parseTaskId, recoverTask, type TaskDeps, taskId } from './recover.ts'
+import { closeTask, discardTask, openTasks, parseTaskId, type TaskDeps, taskId } from './recover.ts'
 import type { Task } from './task.ts'
 
 export interface WorkerOptions {
@@ -27,7 +27,9 @@ export interface WorkerOptions {
   readonly onFatal: (error: unknown) => void
 }
 
-type Note = { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void } | { readonly kind: 'assign'; readonly assignment: GroupAssignment }
+type Note =
+  | { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void }
+  | { readonly kind: 'assign'; readonly assignment: GroupAssignment }
 
 export interface WorkerCounts {
   rewinds: number
@@ -46,6 +48,7 @@ export class Worker {
   #byPartition = new Map<string, Task>()
   #paused = true // between a revocation and an assignment
   #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
+  #lost: string[] = [] // tasks to be opened again by a rewind that has not succeeded yet
   #stopping = false
   #running: Promise<void> | null = null
   #waitingSince = new Map<Task, number>()
@@ -250,6 +253,7 @@ export class Worker {
 
   async #adopt(assignment: GroupAssignment): Promise<void> {
     const wanted = new Set(decodeTasks(assignment.userData))
+    this.#lost = this.#lost.filter((id) => wanted.has(id))
     for (const [id, task] of this.tasks) {
       if (wanted.has(id)) continue
       task.drop()
@@ -257,10 +261,7 @@ export class Worker {
       this.tasks.delete(id)
     }
     if (this.#stale) await this.#rewind()
-    for (const id of [...wanted].filter((id) => !this.tasks.has(id))) {
-      this.#o.deps.world.logger.debug({ task: id }, 'task opens')
-      this.tasks.set(id, await openTask(this.#o.deps, id))
-    }
+    await this.#openTasks([...wanted].filter((id) => !this.tasks.has(id)))
     this.#readTasks(false)
     this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
   }
@@ -268,22 +269,30 @@ export class Worker {
   async #rewind(): Promise<void> {
     const { deps } = this.#o
     await this.barrier.settled().catch(() => {})
-    for (const task of this.tasks.values()) task.drop()
-    await this.#writer.init()
+    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]
     for (const [id, task] of [...this.tasks]) {
       this.tasks.delete(id)
-      this.tasks.set(id, await recoverTask(deps, task))
+      await discardTask(deps, task)
     }
+    await this.#writer.init()
+    await this.#openTasks(this.#lost)
+    this.#lost = []
     this.barrier.recover()
     this.#waitingSince.clear()
     this.#stale = false
     this.#readTasks(true)
   }
 
+  async #openTasks(ids: readonly string[]): Promise<void> {
+    for (const [id, task] of await openTasks(this.#o.deps, ids)) this.tasks.set(id, task)
+  }
+
   /** Tells the reader what to read; `afresh`: also partitions that it reads already start at the queue's position. */
   #readTasks(afresh: boolean): void {
     const queues = [...this.tasks.values()].flatMap((task) => task.queues)
-    this.#byPartition = new Map([...this.tasks.values()].flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)))
+    this.#byPartition = new Map(
+      [...this.tasks.values()].flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)),
+    )
     if (afresh) this.#reader.assign([])
     this.#reader.assign(queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.position })))
   }
@@ -320,7 +329,12 @@ export class Worker {
       members.map((member) => ({ memberId: member.memberId, ...decodeUserData(member.userData) })),
       tasks,
     )
-    return new Map([...plan].map(([member, ids]) => [member, { partitions: ids.flatMap((id) => this.#partitionsOfTask(id)), userData: Buffer.from(JSON.stringify(ids)) }]))
+    return new Map(
+      [...plan].map(([member, ids]) => [
+        member,
+        { partitions: ids.flatMap((id) => this.#partitionsOfTask(id)), userData: Buffer.from(JSON.stringify(ids)) },
+      ]),
+    )
   }
 
   #partitionsOfTask(id: string): TopicPartition[] {
@@ -330,7 +344,8 @@ export class Worker {
     const topics = new Set<string>()
     for (const source of sub?.sources ?? []) {
       const operator = sub?.nodes[source]?.operator
-      if (operator?.kind === 'source') for (const topic of deps.inputTopics(operator)) if (partition < deps.partitionsOf(topic)) topics.add(topic)
+      if (operator?.kind === 'source')
+        for (const topic of deps.inputTopics(operator)) if (partition < deps.partitionsOf(topic)) topics.add(topic)
     }
     return [...topics].map((topic) => ({ topic, partition }))
   }

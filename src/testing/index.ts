@@ -9,4 +9,12 @@ export {
   type ReplayedOptions,
   replayed,
 } from './arbitraries.ts'
-export { type ReadRecord, type TestDriverOptions, type TestInput, type TestOutput, type TestRecord, type TestStore, TopologyTestDriver } from './test-driver.ts'
+export {
+  type ReadRecord,
+  type TestDriverOptions,
+  type TestInput,
+  type TestOutput,
+  type TestRecord,
+  type TestStore,
+  TopologyTestDriver,
+} from './test-driver.ts'

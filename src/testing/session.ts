@@ -16,8 +16,8 @@ import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtim
 import { InputQueue } from '../runtime/input-queue.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
 import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
-import type { Task } from '../runtime/task.ts'
 import { Suspend } from '../runtime/suspend.ts'
+import type { Task } from '../runtime/task.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { memoryProvider } from '../state/memory.ts'
@@ -125,7 +125,9 @@ export class Session {
     this.#reader = this.#log.reader({ isolation: 'uncommitted' })
     const internal = new Set(this.plan.internalTopics.filter((topic) => topic.kind === 'repartition').map((topic) => topic.name))
     const queues = this.#tasks.flatMap((task) => task.queues)
-    this.#reader.assign(queues.filter((queue) => internal.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })))
+    this.#reader.assign(
+      queues.filter((queue) => internal.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
+    )
   }
 
   #deps(): TaskDeps {
@@ -207,12 +209,17 @@ export class Session {
   async pipe(record: SessionRecord): Promise<void> {
     await this.#know(record.topic)
     const partition = record.partition ?? (record.key === null ? 0 : partitionOf(record.key, this.partitions))
-    if (partition >= this.partitions) throw new MillraceError('STREAM_USAGE', `partition ${partition} of ${record.topic}: there are ${this.partitions}`)
+    if (partition >= this.partitions)
+      throw new MillraceError('STREAM_USAGE', `partition ${partition} of ${record.topic}: there are ${this.partitions}`)
     const name = partitionName(record.topic, partition)
     const offset = this.#nextOffsets.get(name) ?? 0
     this.#nextOffsets.set(name, offset + 1)
     const { key, value } = record
-    const line: Line = { topic: record.topic, partition, record: { offset, timestamp: record.timestamp ?? this.nowMs(), key, value, headers: record.headers ?? NO_HEADERS } }
+    const line: Line = {
+      topic: record.topic,
+      partition,
+      record: { offset, timestamp: record.timestamp ?? this.nowMs(), key, value, headers: record.headers ?? NO_HEADERS },
+    }
     this.#lines.push(line)
     await this.#carry(line)
   }

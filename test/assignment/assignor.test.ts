@@ -31,7 +31,10 @@ describe('the assignor', () => {
         const sizes = [...plan.values()].map((list) => list.length)
         expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
         expect(assignTasks([...named].reverse(), tasks(count))).toEqual(plan)
-        const again = assignTasks(named.map((m) => ({ ...m, owned: plan.get(m.memberId) ?? [] })), tasks(count))
+        const again = assignTasks(
+          named.map((m) => ({ ...m, owned: plan.get(m.memberId) ?? [] })),
+          tasks(count),
+        )
         expect(again).toEqual(plan)
       }),
     )

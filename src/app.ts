@@ -1,0 +1,224 @@
+// The composition root: config -> log, stores, worker, control socket; the order in which they start and stop. The only file
+// that names the Kafka and embedded logs and the LevelDB stores.
+//
+// Invariants
+// 1. Start: state directory, log, topics, worker, control socket. A start that fails leaves nothing open.
+// 2. Stop is the reverse; the worker commits what it has processed first.
+// 3. `failed` rejects when the worker had to give up; it never resolves.
+import { join } from 'node:path'
+import { openStateDir, storedTasks } from './app/state-dir.ts'
+import { type StoreReader, storeReader } from './app/store-reader.ts'
+import { type PreparedTopics, prepareTopics } from './app/topics.ts'
+import { MillraceError } from './base/errors.ts'
+import { LIMITS } from './base/limits.ts'
+import type { World } from './base/ports.ts'
+import { systemWorld } from './base/system.ts'
+import { type Config, type ProcessorOptions, resolveConfig } from './config.ts'
+import { recordsControl } from './control/records.ts'
+import { type ControlServer, openControlServer } from './control/server.ts'
+import type { Log } from './log/log.ts'
+import { deadLetterTopic } from './runtime/dead-letter.ts'
+import type { RestoreProgress, TaskDeps } from './runtime/recover.ts'
+import { Worker } from './runtime/worker.ts'
+import { levelProvider } from './state/leveldb.ts'
+import type { Topology } from './topology/node.ts'
+import { plan as planOf } from './topology/plan.ts'
+import type { Plan } from './topology/plan-types.ts'
+
+/** Opens the log that the configuration names: Kafka, or the embedded one in the state directory. */
+export async function openLog(config: Config, world: World): Promise<Log> {
+  if (config.brokers.length === 0) {
+    const { openEmbeddedLog } = await import('./log/embedded/index.ts')
+    return openEmbeddedLog({ dir: join(config.stateDir, 'log'), world })
+  }
+  const { openKafkaLog } = await import('./log/kafka/index.ts')
+  const { tls, sasl } = config
+  if (tls?.insecure === true) world.logger.warn({}, 'tls.insecure: the certificates of brokers are not verified')
+  return openKafkaLog({
+    brokers: config.brokers,
+    clientId: config.applicationId,
+    world,
+    connectTimeoutMs: LIMITS.connectTimeoutMs,
+    ...(tls === null ? {} : { tls: { ...tls, rejectUnauthorized: tls.insecure !== true } }),
+    ...(sasl === null
+      ? {}
+      : {
+          sasl: {
+            mechanism: sasl.mechanism,
+            ...(sasl.username === undefined ? {} : { username: sasl.username }),
+            ...(sasl.password === null ? {} : { password: sasl.password.reveal() }),
+            ...(sasl.token === null ? {} : { token: sasl.token.reveal() }),
+          },
+        }),
+  })
+}
+
+export interface ProcessorStatus {
+  readonly ready: boolean
+  readonly tasks: readonly string[]
+  readonly records: number
+  readonly deadLetters: number
+  readonly epochs: number
+  readonly rewinds: number
+  readonly restoring: RestoreProgress | null
+  /** Records restored from changelogs since the start. */
+  readonly restored: number
+}
+
+/** Runs a topology: `await using app = new StreamProcessor(topology, options); await app.start()`. */
+export class StreamProcessor {
+  readonly config: Config
+  readonly plan: Plan
+  /** Rejects with the reason when the processor had to stop by itself; never resolves. */
+  readonly failed: Promise<never>
+  readonly #world: World
+  readonly #fail: (reason: unknown) => void
+  #log: Log | null = null
+  #worker: Worker | null = null
+  #topics: PreparedTopics | null = null
+  #control: ControlServer | null = null
+  #unlock: (() => void) | null = null
+  #restoring: RestoreProgress | null = null
+  readonly #restored = new Map<string, number>()
+  #stopping = false
+  #closed: Promise<void> | null = null
+
+  constructor(topology: Topology, options: ProcessorOptions = {}) {
+    this.config = resolveConfig(topology.name, options)
+    this.plan = planOf(topology, this.config.applicationId)
+    this.#world = options.world ?? systemWorld()
+    const { promise, reject } = Promise.withResolvers<never>()
+    promise.catch(() => {}) // whoever awaits it sees the reason
+    this.failed = promise
+    this.#fail = reject
+  }
+
+  /** Resolves when the processor is a member of its group and has been given its tasks; it restores and runs in the background.
+   *  Throws what keeps it from starting: a missing topic, a broker that does not answer, a state directory in use. */
+  async start(): Promise<void> {
+    if (this.#log !== null || this.#closed !== null) throw new MillraceError('STREAM_USAGE', 'a StreamProcessor starts once')
+    try {
+      await this.#open()
+    } catch (error) {
+      await this.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { config } = this
+    const world = this.#world
+    const state = openStateDir(config.stateDir, config.applicationId, world)
+    await this.#lock()
+    this.#log = await openLog(config, world)
+    const embedded = config.brokers.length === 0
+    this.#topics = await prepareTopics(this.#log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
+    this.#worker = new Worker({
+      deps: this.#deps(this.#log, this.#topics, state.stores),
+      transactionalId: `${config.applicationId}-${state.processId}-0`,
+      instanceId: embedded ? null : `${config.applicationId}-${state.processId}-0`,
+      guarantee: config.guarantee,
+      limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
+      stored: storedTasks(state.stores),
+      onFatal: (error) => void this.#give(error),
+    })
+    await this.#worker.start()
+    this.#control = await openControlServer(
+      config.stateDir,
+      recordsControl({
+        log: this.#log,
+        plan: this.plan,
+        world,
+        createPartitions: embedded ? LIMITS.embeddedPartitions : null,
+        row: (store, key) => this.store(store).get(key),
+      }),
+    )
+  }
+
+  /** The embedded log locks its own directory; with Kafka the stores need a lock of their own. */
+  async #lock(): Promise<void> {
+    if (this.config.brokers.length === 0) return
+    const { refuseWhenOwned, removeOwner, thisProcess, writeOwner } = await import('./log/embedded/owner.ts')
+    const self = thisProcess()
+    refuseWhenOwned(this.config.stateDir, self)
+    writeOwner(this.config.stateDir, self)
+    this.#unlock = () => removeOwner(this.config.stateDir)
+  }
+
+  #deps(log: Log, topics: PreparedTopics, stores: string): TaskDeps {
+    const { config } = this
+    const changelogs = new Map(
+      this.plan.internalTopics.filter((topic) => topic.kind === 'changelog').map((topic) => [topic.store, topic.name]),
+    )
+    return {
+      log,
+      groupId: config.applicationId,
+      provider: levelProvider({ dir: stores, world: this.#world }),
+      sized: topics.sized,
+      policies: config.onError,
+      deadLetterTopic: deadLetterTopic(config.applicationId),
+      partitionsOf: topics.partitionsOf,
+      inputTopics: topics.inputTopics,
+      changelogTopic: (store) => changelogs.get(store) as string,
+      world: this.#world,
+      onProgress: (progress) => {
+        this.#restored.set(`${progress.task}/${progress.store}`, progress.restored)
+        this.#restoring = progress.remaining > 0 ? progress : null
+      },
+      stopping: () => this.#stopping,
+    }
+  }
+
+  #give(error: unknown): void {
+    this.#fail(error)
+    void this.close().catch(() => {})
+  }
+
+  /** Committed rows of a store. Throws STREAM_USAGE for a store that the topology does not have. */
+  store<K = any, V = any>(name: string): StoreReader<K, V> {
+    return storeReader(this.plan, () => this.#running().topics.sized, this.#running().worker.tasks, name)
+  }
+
+  status(): ProcessorStatus {
+    const tasks = [...(this.#worker?.tasks.values() ?? [])]
+    let restored = 0
+    for (const records of this.#restored.values()) restored += records
+    return {
+      ready: this.#worker?.ready ?? false,
+      tasks: tasks.map((task) => task.id),
+      records: tasks.reduce((sum, task) => sum + task.counts.records, 0),
+      deadLetters: tasks.reduce((sum, task) => sum + task.counts.deadLetters, 0),
+      epochs: this.#worker?.barrier.figures.epochs ?? 0,
+      rewinds: this.#worker?.counts.rewinds ?? 0,
+      restoring: this.#restoring,
+      restored,
+    }
+  }
+
+  #running(): { readonly worker: Worker; readonly topics: PreparedTopics } {
+    if (this.#worker === null || this.#topics === null || this.#stopping)
+      throw new MillraceError('STREAM_CLOSED', 'the processor is not running')
+    return { worker: this.#worker, topics: this.#topics }
+  }
+
+  /** Seals and commits what was processed, leaves the group, closes the stores. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#stopping = true
+    try {
+      await this.#control?.close()
+      await this.#worker?.close()
+    } finally {
+      await this.#log?.close()
+      this.#unlock?.()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
