@@ -36,9 +36,11 @@ export interface Child {
   readonly ended: Promise<void>
 }
 
-export function child(script: string, args: readonly string[]): Child {
+/** `fileBlocksMax`: no file of the child grows beyond so many KiB, as on a full disk. */
+export function child(script: string, args: readonly string[], fileBlocksMax?: number): Child {
   const path = fileURLToPath(new URL(`processes/${script}`, import.meta.url))
-  const started = spawn(process.execPath, [path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const limit = fileBlocksMax === undefined ? '' : `ulimit -f ${fileBlocksMax}; `
+  const started = spawn('bash', ['-c', `${limit}exec "$0" "$@"`, process.execPath, path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines: string[] = []
   let rest = ''
   started.stdout.setEncoding('utf8').on('data', (text: string) => {

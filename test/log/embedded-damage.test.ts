@@ -4,7 +4,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { LocalLog } from '../../src/log/local/log.ts'
-import { append, commit, freshWriter, position } from '../contract/log/steps.ts'
+import { append, commit, freshWriter, position, readUntil } from '../contract/log/steps.ts'
 import { child, withDirectory, withLog, world } from './directories.ts'
 
 const OLD = 12
@@ -141,6 +141,27 @@ describe('damage of an embedded log', { timeout: 180_000 }, () => {
           expect(one.records?.['out-1']).toHaveLength((OLD + NEW - 1) * 10)
           expect(one.offsets).toEqual([OLD + NEW - 2, OLD + NEW - 3])
         }
+      })
+    })
+  })
+
+  it('a full disk: nothing is acknowledged after the first failure, and everything that was is there', async () => {
+    await withDirectory(async (dir) => {
+      const filler = child('filler.ts', [dir], 700 + world.random.below(600))
+      await filler.ended
+      const refusals = filler.lines.filter((line) => !/^\d+$/.test(line))
+      expect(refusals).toEqual(Array.from({ length: 3 }, () => 'STREAM_LOG_DAMAGED stop'))
+      const acknowledged = filler.lines.length - refusals.length
+      expect(acknowledged).toBeGreaterThan(20)
+      await withLog(dir, async (log) => {
+        const [offset] = await log.committed('group', [{ topic: 'first', partition: 0 }])
+        const epochs = offset?.offset ?? 0
+        expect([acknowledged, acknowledged + 1]).toContain(epochs)
+        expect(await log.committed('group', [{ topic: 'second', partition: 0 }])).toEqual([null])
+        const [end] = await log.offsets([{ topic: 'out', partition: 0 }], 'latest')
+        const [records] = await readUntil(log, 'out', (_, positions) => positions[0] === end)
+        const expected = Array.from({ length: epochs * 10 }, (_, n) => `first ${Math.floor(n / 10)} ${n % 10}`)
+        expect(records?.map((record) => String(record.key))).toEqual(expected)
       })
     })
   })

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import type { Log, Writer } from '../../src/log/log.ts'
-import { append, commit, commitOnce, committedValues, freshWriter, position, readUntil, textOf } from '../contract/log/steps.ts'
+import { append, commit, commitOnce, committedValues, freshWriter, position, readUntil, refusal, textOf } from '../contract/log/steps.ts'
 import { withDirectory, withLog } from './directories.ts'
 
 const topic = 'topic'
@@ -104,6 +104,35 @@ describe('an embedded log that is opened again', { timeout: 120_000 }, () => {
         ).toEqual([null, position('kept', 0, 1)])
         expect(await committedValues(log, 'kept')).toEqual(['c'])
       })
+    })
+  })
+
+  it('keeps a commit that was under way when its writer was replaced, or nothing of it', async () => {
+    await withDirectory(async (dir) => {
+      await withLog(dir, async (log) => {
+        await log.createTopics([{ name: topic, partitions: 1, kind: 'plain' }])
+        const [first, second, third] = [0, 1, 2].map(() => log.writer({ transactionalId: 'w', guarantee: 'exactly_once' }))
+        await first?.init()
+        append(first as Writer, topic, ['under way'])
+        first?.seal()
+        append(first as Writer, topic, ['open'])
+        await first?.flush()
+        const under = first?.commit(null, 'g', [position(topic, 0, 1)])
+        // offsets of a commit under way are waited for
+        expect(await log.committed('g', [{ topic, partition: 0 }])).toEqual([position(topic, 0, 1)])
+        await under
+        first?.seal()
+        const again = first?.flush().then(() => first.commit(null, 'g', [position(topic, 0, 2)]))
+        await Promise.resolve()
+        await Promise.all([refusal('STREAM_FENCED', async () => await second?.init()), third?.init(), again])
+        expect(await log.committed('g', [{ topic, partition: 0 }])).toEqual([position(topic, 0, 2)])
+        await refusal('STREAM_FENCED', async () => await first?.flush())
+        await refusal('STREAM_FENCED', async () => await second?.flush())
+        append(third as Writer, topic, ['third'])
+        await commit(third as Writer)
+        expect(await everything(log)).toEqual(['0 under way', '1 open', '2 third'])
+      })
+      await withLog(dir, async (log) => expect(await everything(log)).toEqual(['0 under way', '1 open', '2 third']))
     })
   })
 

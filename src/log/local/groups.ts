@@ -255,7 +255,10 @@ function remove(group: GroupState, member: Member): void {
 }
 
 function beginRound(group: GroupState): void {
-  if (group.round !== null) return check(group)
+  if (group.round !== null) {
+    check(group)
+    return
+  }
   for (const member of group.members) {
     // who has never been assigned holds nothing to give up, and a place whose process is away is kept as it is
     member.joined = member.session === null || member.assignment === null

@@ -81,7 +81,7 @@ class Client implements LocalLog {
       if (missing.size === 0) return
       const created = await (this.#state.durability?.createTopics([...missing.values()]) ?? [...missing.values()].map(emptyTopic))
       for (const topic of created) this.#state.topics.set(topic.spec.name, topic)
-      news(this.#state, true)
+      news(this.#state)
     })
   }
 
@@ -99,7 +99,7 @@ class Client implements LocalLog {
           for (const group of this.#state.offsets.values()) group.delete(partition.name)
         }
       }
-      news(this.#state, true)
+      news(this.#state)
     })
   }
 

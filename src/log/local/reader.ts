@@ -111,17 +111,18 @@ class PlacesReader implements LocalReader {
   }
 
   #wait(ms: number): Promise<'news' | 'woken'> {
+    const waiters = this.#committed ? this.#state.waiters : this.#state.openWaiters
     return new Promise((resolve) => {
       const done = (how: 'news' | 'woken'): void => {
         cancel()
-        this.#state.waiters.delete(waiter)
+        waiters.delete(waiter)
         if (this.#waiter === waiter) this.#waiter = null
         resolve(how)
       }
-      const waiter: Waiter = { committed: this.#committed, wake: () => done(this.#woken ? 'woken' : 'news') }
+      const waiter: Waiter = { wake: () => done(this.#woken ? 'woken' : 'news') }
       const cancel = this.#state.world.timers.after(ms, () => done('woken'))
       this.#waiter = waiter
-      this.#state.waiters.add(waiter)
+      waiters.add(waiter)
     })
   }
 

@@ -29,8 +29,8 @@ export interface Durability {
   close(): Promise<void>
 }
 
+/** A reader that waits for something new. */
 export interface Waiter {
-  readonly committed: boolean
   wake(): void
 }
 
@@ -50,7 +50,9 @@ export interface State {
   readonly offsets: Map<string, Map<string, CommittedOffset>>
   readonly owners: Map<string, Owner>
   readonly groups: Map<string, GroupState>
+  /** Readers of committed records that wait, and readers of open epochs. */
   readonly waiters: Set<Waiter>
+  readonly openWaiters: Set<Waiter>
   /** Commits with offsets under way, by group. */
   readonly ending: Map<string, Set<Promise<unknown>>>
   /** Changes of topics run one after the other. */
@@ -67,6 +69,7 @@ export function emptyState(world: World, durability: Durability | null): State {
     owners: new Map(),
     groups: new Map(),
     waiters: new Set(),
+    openWaiters: new Set(),
     ending: new Map(),
     admin: Promise.resolve(),
     closed: false,
@@ -95,8 +98,13 @@ export function setOffsets(state: State, groupId: string, offsets: readonly Comm
   for (const { topic, partition, offset, metadata } of offsets) group.set(`${topic}-${partition}`, { topic, partition, offset, metadata })
 }
 
-/** Something new may be read: `committed` readers only when an epoch was committed. */
-export function news(state: State, committed: boolean): void {
-  if (state.waiters.size === 0) return
-  for (const waiter of [...state.waiters]) if (committed || !waiter.committed) waiter.wake()
+/** Something was committed, dropped, created or deleted: whoever waits looks again. */
+export function news(state: State): void {
+  if (state.waiters.size > 0) for (const waiter of [...state.waiters]) waiter.wake()
+  openNews(state)
+}
+
+/** Something was appended to an open epoch. */
+export function openNews(state: State): void {
+  if (state.openWaiters.size > 0) for (const waiter of [...state.openWaiters]) waiter.wake()
 }

@@ -11,7 +11,7 @@ import type { Headers } from '../../base/record.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Writer, WriterOptions } from '../log.ts'
 import { checkIdentity } from './groups.ts'
 import { abort, appendTo, type Epoch, openEpoch, type Run } from './partition.ts'
-import { findPartition, news, type State, setOffsets, type Topic } from './state.ts'
+import { findPartition, news, openNews, type State, setOffsets, type Topic } from './state.ts'
 
 export interface LocalWriter extends Writer {
   /** As if its process had died: what is open is aborted, no call works any more. */
@@ -84,7 +84,7 @@ class EpochWriter implements LocalWriter {
       )
     }
     appendTo(target, this.#open, { offset: target.end, timestamp, key, value, headers }, bytes)
-    if (this.#state.waiters.size > 0) news(this.#state, false)
+    openNews(this.#state)
   }
 
   async drain(): Promise<void> {}
@@ -163,7 +163,7 @@ class EpochWriter implements LocalWriter {
     setOffsets(this.#state, groupId, offsets)
     if (runs.length === 0) return
     this.#state.durability?.settled(runs)
-    news(this.#state, true)
+    news(this.#state)
   }
 
   #sealedEpoch(): Epoch {
@@ -177,7 +177,7 @@ class EpochWriter implements LocalWriter {
     if (this.#sealed !== null) abort(this.#sealed)
     this.#open = openEpoch()
     this.#sealed = null
-    news(this.#state, true)
+    news(this.#state)
   }
 
   /** A newer writer has come. An epoch that is becoming durable right now is settled by that, not by us. */
