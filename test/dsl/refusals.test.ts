@@ -1,0 +1,224 @@
+// Mistakes that the compiler would have caught in TypeScript, made at run time: each is refused when it is made, by the operator's name.
+import { describe, expect, it } from 'vitest'
+import { Stream } from '../../src/dsl/stream.ts'
+import { topology } from '../../src/dsl/topology.ts'
+import { json } from '../../src/serde/json.ts'
+import { string } from '../../src/serde/text.ts'
+
+/** The untyped view that a JavaScript user has. */
+type Loose = any
+
+function refusal(build: (t: Loose) => void): { code: string; message: string; disposition: string } {
+  try {
+    topology('t', build)
+  } catch (error) {
+    const { code, message, disposition } = error as { code: string; message: string; disposition: string }
+    return { code, message, disposition }
+  }
+  throw new Error('not refused')
+}
+
+const text = { key: string(), value: string() }
+
+describe('refused when built', () => {
+  const cases: readonly (readonly [name: string, build: (t: Loose) => void, code: string, message: RegExp])[] = [
+    ['no function', (t) => t.stream('in').filter('x'), 'STREAM_TOPOLOGY', /^filter: the predicate must be a function, not a string$/],
+    ['no function in map', (t) => t.stream('in').map(), 'STREAM_TOPOLOGY', /^map: the mapper must be a function, not undefined$/],
+    ['no joiner', (t) => t.table('a').join(t.table('b'), {}), 'STREAM_TOPOLOGY', /^join: the joiner must be a function, not an object$/],
+    [
+      'no foreign key',
+      (t) => t.table('a').leftJoin(t.table('b'), 'id', () => 1),
+      'STREAM_TOPOLOGY',
+      /^leftJoin: the foreign key must be a function/,
+    ],
+    [
+      'no subtractor',
+      (t) =>
+        t
+          .table('a')
+          .groupBy(() => [1, 1])
+          .reduce(() => 1),
+      'STREAM_TOPOLOGY',
+      /^reduce: the subtractor must be a function/,
+    ],
+    [
+      'no version',
+      (t) => t.stream('a').lastWriteWins({ store: 's' }),
+      'STREAM_TOPOLOGY',
+      /^lastWriteWins: version must be a function, not undefined$/,
+    ],
+    [
+      'no serde',
+      (t) => t.stream('a', { key: 'string' }),
+      'STREAM_TOPOLOGY',
+      /^stream: key must be a serde with encode and decode, not a string$/,
+    ],
+    [
+      'a serde not called',
+      (t) => t.stream('a', { value: json }),
+      'STREAM_TOPOLOGY',
+      /^stream: value must be a serde .*call it: string\(\), json\(\)/,
+    ],
+    [
+      'a typo',
+      (t) => t.stream('a').groupByKey().count({ stroe: 'x' }),
+      'STREAM_TOPOLOGY',
+      /^count: unknown option "stroe"; did you mean "store"\?$/,
+    ],
+    [
+      'an unknown option',
+      (t) => t.stream('a').toTable({ windowSize: 1 }),
+      'STREAM_TOPOLOGY',
+      /^toTable: unknown option "windowSize"; it knows store, key, value$/,
+    ],
+    ['options that are none', (t) => t.stream('a').to('b', 'json'), 'STREAM_TOPOLOGY', /^to: options must be an object .* not a string$/],
+    [
+      'a function as options',
+      (t) =>
+        t
+          .stream('a')
+          .groupByKey()
+          .count(() => 0),
+      'STREAM_TOPOLOGY',
+      /^count: options must be an object/,
+    ],
+    ['a bad topic', (t) => t.stream('a/b'), 'STREAM_NAME', /^stream: topic name "a\/b" is not allowed/],
+    ['a bad sink topic', (t) => t.stream('a').to('..'), 'STREAM_NAME', /^to: topic name "\.\." is not allowed/],
+    ['a bad store', (t) => t.stream('a').toTable({ store: 'a b' }), 'STREAM_NAME', /^toTable: store name "a b" is not allowed/],
+    [
+      'a store that is no name',
+      (t) => t.stream('a').toTable({ store: {} }),
+      'STREAM_TOPOLOGY',
+      /^toTable: store must be a name, not an object$/,
+    ],
+    [
+      'a bad repartition name',
+      (t) => t.stream('a').repartition({ name: 'x/y' }),
+      'STREAM_NAME',
+      /^repartition: name "x\/y" is not allowed/,
+    ],
+    [
+      'no partitions',
+      (t) => t.stream('a').repartition({ partitions: 0 }),
+      'STREAM_TOPOLOGY',
+      /^repartition: partitions must be a whole number above 0, not 0$/,
+    ],
+    [
+      'a bad duration',
+      (t) => t.stream('a').lastWriteWins({ version: () => 1, tombstoneRetention: '5 days' }),
+      'STREAM_USAGE',
+      /^lastWriteWins: tombstoneRetention: "5 days" is no duration/,
+    ],
+    [
+      'a store twice',
+      (t) => [t.table('a', { store: 's' }), t.stream('b').groupByKey().count({ store: 's' })],
+      'STREAM_TOPOLOGY',
+      /^count: the store name "s" is taken; give each store its own name$/,
+    ],
+    [
+      'a store twice but for its case',
+      (t) => [t.table('a', { store: 'Sums' }), t.stream('b').groupByKey().count({ store: 'sums' })],
+      'STREAM_TOPOLOGY',
+      /^count: the store name "sums" differs from "Sums" only in case/,
+    ],
+    ['no source', () => {}, 'STREAM_TOPOLOGY', /^topology "t": it reads nothing; begin with t\.stream/],
+    ['a loop', (t) => t.stream('a').to('a'), 'STREAM_TOPOLOGY', /"to-1" writes the topic "a" that "source-1" reads, an endless loop/],
+    ['a loop through a pattern', (t) => t.stream(/^a/).to('ab'), 'STREAM_TOPOLOGY', /writes the topic "ab" .* an endless loop/],
+    [
+      'a topic read twice in two ways',
+      (t) => [t.stream('a', text), t.stream('a', { key: string(), value: json() })],
+      'STREAM_TOPOLOGY',
+      /the topic "a" is read by "source-1" and "source-2" with other topics, serdes or options/,
+    ],
+    ['a topic read by a pattern too', (t) => [t.stream('ab'), t.stream(/^a/)], 'STREAM_TOPOLOGY', /the topic "ab" is read by/],
+    ['a topic named twice', (t) => t.stream(['a', 'a']), 'STREAM_TOPOLOGY', /^stream: the topic "a" is named twice$/],
+    ['no topic', (t) => t.stream([]), 'STREAM_TOPOLOGY', /^stream: name at least one topic$/],
+    ['a pattern that remembers', (t) => t.stream(/a/g), 'STREAM_TOPOLOGY', /^stream: the pattern \/a\/g must not have the flags g or y$/],
+    [
+      'a topic that is none',
+      (t) => t.stream(3),
+      'STREAM_TOPOLOGY',
+      /^stream: the topic must be a name, an array of names or a RegExp, not a number$/,
+    ],
+    [
+      'an offset reset',
+      (t) => t.stream('a', { offsetReset: 'now' }),
+      'STREAM_TOPOLOGY',
+      /^stream: offsetReset must be 'earliest' or 'latest', not "now"$/,
+    ],
+    [
+      'a join with a stream',
+      (t) => t.table('a').join(t.stream('b'), () => 1),
+      'STREAM_TOPOLOGY',
+      /^join: the other side must be a Table, not a Stream$/,
+    ],
+    [
+      'a merge with a table',
+      (t) => t.stream('a').merge(t.table('b')),
+      'STREAM_TOPOLOGY',
+      /^merge: the other side must be a Stream, not a Table$/,
+    ],
+    [
+      'branches that are none',
+      (t) => t.stream('a').split([() => true]),
+      'STREAM_TOPOLOGY',
+      /^split: branches must be an object of predicates, not an array$/,
+    ],
+    ['no branch', (t) => t.stream('a').split({}), 'STREAM_TOPOLOGY', /^split: name at least one branch$/],
+    [
+      'a default that is a branch',
+      (t) => t.stream('a').split({ x: () => true }, { default: 'x' }),
+      'STREAM_TOPOLOGY',
+      /^split: the default branch "x" is/,
+    ],
+    ['an async function', async (t) => void t.stream('a'), 'STREAM_TOPOLOGY', /^topology "t": its function must not be async/],
+  ]
+
+  it.each(cases)('%s', (_name, build, code, message) => {
+    const refused = refusal(build)
+    expect(refused.message).toMatch(message)
+    expect(refused.message).not.toContain('\n')
+    expect(refused).toMatchObject({ code, disposition: 'usage' })
+  })
+
+  it('a table of another topology', () => {
+    let other: Loose
+    topology('other', (t) => {
+      other = t.table('names', text)
+    })
+    expect(refusal((t) => t.stream('a', text).join(other, () => 1)).message).toMatch(/"table-1" belongs to another topology \("other"\)/)
+  })
+
+  it('an operator after the topology is built', () => {
+    let stream: Loose
+    topology('done', (t) => {
+      stream = t.stream('a')
+    })
+    expect(() => stream.to('b')).toThrow(/the topology "done" is already built/)
+  })
+
+  it('a topology without a good name or function', () => {
+    expect(() => topology('a/b', () => {})).toThrow(/topology: name "a\/b" is not allowed/)
+    expect(() => (topology as Loose)('a')).toThrow(/topology "a": the second argument must be a function, not undefined/)
+  })
+})
+
+describe('not refused', () => {
+  it('a loop that is meant', () => {
+    expect(topology('loop', (t) => t.stream('a').to('a', { loop: true })).nodes).toHaveLength(2)
+  })
+
+  it('one source declared twice alike', () => {
+    expect(topology('twice', (t) => [t.stream('a', text).to('b'), t.table('a', text)]).nodes).toHaveLength(4)
+  })
+
+  it('branches with any name', () => {
+    topology('names', (t) => {
+      const branches = t
+        .stream('a', text)
+        .split({ constructor: () => true, toString: () => false, 'a b': () => true }, { default: 'hasOwnProperty' })
+      for (const branch of Object.values(branches)) expect(branch).toBeInstanceOf(Stream)
+      expect(Object.keys(branches)).toEqual(['constructor', 'toString', 'a b', 'hasOwnProperty'])
+    })
+  })
+})
