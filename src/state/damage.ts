@@ -9,7 +9,7 @@ import type { CheckpointRow } from './framing.ts'
 export const DAMAGED_MARK = 'DAMAGED'
 
 /** LevelDB says this, and only in its LOG, when it throws away acknowledged writes at an open (R7). */
-const DROPPED = /^.*(?:dropping|ignoring error).*$/im
+const DROPPED = /^.*(?:dropping \d+ bytes|\(ignoring error\)|Ignoring error ).*$/m
 /** Faults of the machine, not of the store: rebuilding would fail the same way. */
 const SURROUNDINGS = /permission denied|too many open files|no space left|read-only file system|cannot allocate|quota exceeded/i
 
