@@ -5,35 +5,23 @@ import { describe, expect, test } from 'vitest'
 import { ForeignKeyWorld, type Mutant, type Step } from './foreign-key-world.ts'
 import { KafkaStreamsWorld } from './kafka-streams-world.ts'
 
-const KEYS = ['', 'a', 'ab', 'b']
-const FOREIGN = ['', 'x', 'xx', 'y']
-
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant('left' as const),
-      key: fc.constantFrom(...KEYS),
-      foreignKey: fc.option(fc.constantFrom(...FOREIGN)),
-      at: fc.nat(50),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('leftDelete' as const), key: fc.constantFrom(...KEYS), at: fc.nat(50) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('right' as const), key: fc.constantFrom(...FOREIGN), present: fc.boolean(), at: fc.nat(50) }),
-  },
-  {
-    weight: 7,
-    arbitrary: fc.record({
-      kind: fc.constant('deliver' as const),
-      which: fc.nat(1000),
-      again: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
-    }),
-  },
-)
+/** A few keys make for entangled histories, more of them (prefixes of each other, and empty) for mixed-up ones. */
+function stepsOver(keys: readonly string[], foreignKeys: readonly string[]): fc.Arbitrary<readonly Step[]> {
+  const kind = <K extends Step['kind']>(name: K) => fc.constant(name)
+  const at = fc.nat(50)
+  const key = fc.constantFrom(...keys)
+  const foreignKey = fc.constantFrom(...foreignKeys)
+  const again = fc.nat(5).map((n) => n === 0)
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ kind: kind('left'), key, foreignKey: fc.option(foreignKey), at }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('leftDelete'), key, at }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('right'), key: foreignKey, present: fc.boolean(), at }) },
+    { weight: 7, arbitrary: fc.record({ kind: kind('deliver'), which: fc.nat(1000), again }) },
+  )
+  return fc.array(step, { minLength: 5, maxLength: 60 })
+}
 const schedule = fc.record({
-  steps: fc.array(step, { minLength: 5, maxLength: 60 }),
+  steps: fc.oneof(stepsOver(['', 'a', 'ab', 'b'], ['', 'x', 'xx', 'y']), stepsOver(['a'], ['x', 'y'])),
   rest: fc.array(fc.nat(1000), { minLength: 20, maxLength: 20 }),
   leftPartitions: fc.integer({ min: 1, max: 3 }),
   rightPartitions: fc.integer({ min: 1, max: 3 }),
@@ -83,7 +71,8 @@ function findsWrongTable(world: (leftPartitions: number, rightPartitions: number
     const sorted = (rows: Map<string, string>): string => JSON.stringify([...rows].sort())
     return sorted(under.result()) === sorted(under.expected())
   })
-  return fc.check(property, { numRuns: 3000, endOnFailure: true }).failed
+  // One seed: 1whether a mutant is found must not hang on the day.
+  return fc.check(property, { numRuns: 20_000, endOnFailure: true, seed: 1 }).failed
 }
 
 describe('what the property is worth: a rule of the protocol taken away makes it fail', () => {

@@ -90,6 +90,13 @@ describe('left', () => {
     ])
   })
 
+  test('an answer to a left change that is older than the row it brings', () => {
+    const it = left('inner')
+    it.change(0, 'k', { fk: 'x', v: '1' }, 3)
+    answer(it, { value: row('R'), timestamp: 8 })
+    expect(it.out).toEqual([['k', '1Rk', 8, null]])
+  })
+
   test('answers to another question, of another foreign key or with no greater counter are ignored and counted', () => {
     const it = left('inner')
     answer(it, { value: row('R') })
@@ -109,6 +116,7 @@ describe('left', () => {
     it.change(0, 'k', { fk: 'x', v: '1' }, 1)
     answer(it, { value: row('R'), timestamp: 1 })
     it.change(0, 'k', { fk: 'y', v: '2' }, 2)
+    it.change(0, 'k', { fk: 'y', v: '3' }, 2)
     expect(it.take()).toHaveLength(1)
     answer(it, { sequence: 2, foreignKey: Buffer.from('y'), timestamp: 2 }, 2)
     answer(it, { sequence: 2, foreignKey: Buffer.from('y'), counter: 1, byRight: true, timestamp: 3 }, 3)

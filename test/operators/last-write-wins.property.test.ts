@@ -11,7 +11,7 @@ import {
   rowOfLastWriteWins,
   type Version,
 } from '../../src/operators/last-write-wins-row.ts'
-import { json, type NodeSpec, store, Task, text } from './harness.ts'
+import { alone, json, type NodeSpec, store, Task, text } from './harness.ts'
 
 /** How an event's version travels: JSON has no bigint. */
 const versionOf = (value: any): unknown => ('big' in value ? BigInt(value.big) : value.version)
@@ -228,6 +228,29 @@ describe('one by one', () => {
     expect(it.events).toEqual([])
     expect(counts(it)).toEqual([2, 1, 0, 0])
     expect(rowOfLastWriteWins(it.task.stores.get('rows')!.getBytes(Buffer.from('k'))!.value)).toBeNull()
+  })
+
+  test('equal versions and bytes, told apart by a header alone: the delete wins in either order', () => {
+    for (const order of [
+      ['upsert', 'delete'],
+      ['delete', 'upsert'],
+    ]) {
+      const it = alone(
+        {
+          kind: 'lastWriteWins',
+          version: () => 1,
+          deleted: (_value: unknown, _key: unknown, record: { headers: Record<string, string> }) => record.headers.op === 'delete',
+          tombstoneRetentionMs: 100,
+        },
+        { stores: [store('rows', json)] },
+      )
+      for (const op of order) {
+        it.context.headers = headersFromText({ op })
+        it.push(0, 'k', { n: 1 }, 1)
+      }
+      expect(it.instance.getter!('k')).toBeNull()
+      expect([it.count('winners'), it.count('stale')]).toEqual(order[0] === 'upsert' ? [2, 0] : [1, 1])
+    }
   })
 
   test('damaged rows are refused', () => {
