@@ -38,7 +38,8 @@ export interface ListingEvent extends Versioned {
   channelId: string
 }
 
-/** A row of the output. `versions` says which event of each entity it was made of. */
+/** A row of the output. `versions` says which event of each entity it was made of: `categories` as `categoryPath`, `variants` as
+ *  `variants`, `listings` by listing id, each with its channel's. So a change that shows nowhere else shows there. */
 export interface CatalogRow {
   id: string
   name: string
@@ -49,7 +50,13 @@ export interface CatalogRow {
   brand: string | null
   variants: { id: string; sku: string; stock: number }[]
   channels: string[]
-  versions: { product: number; categories: number[]; brand: number | null }
+  versions: {
+    product: number
+    categories: number[]
+    brand: number | null
+    variants: number[]
+    listings: [listing: number, channel: number][]
+  }
 }
 
 /** A category whose ancestors are known up to `next` (null: the top is reached). */
@@ -59,10 +66,20 @@ interface PathRow {
   next: string | null
 }
 
+interface VariantRow {
+  id: string
+  sku: string
+  stock: number
+  version: number
+}
+interface ListingRow {
+  id: string
+  channel: string
+  versions: [listing: number, channel: number]
+}
+
 /** Levels of the category tree that a path shows, the category's own included. */
 export const CATEGORY_LEVELS = 4
-
-const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1)
 
 export default topology('catalog', (t) => {
   const entities = <E extends Versioned>(topic: string) =>
@@ -77,41 +94,41 @@ export default topology('catalog', (t) => {
   const variants = entities<VariantEvent>('variants')
   const listings = entities<ListingEvent>('listings')
 
-  // Each join climbs one level: the row as far as it is known, joined with the ancestor that comes next.
-  let paths: Table<string, PathRow> = categories.mapValues((c): PathRow => ({ path: [c.name], versions: [c.version], next: c.parentId ?? null }))
+  // Each join climbs one level: the row as far as it is known, joined with the ancestor that comes next. A row that stayed behind
+  // (its ancestor is missing) does not climb further up, so each ancestor that comes changes it at one level only.
+  let paths: Table<string, PathRow> = categories.mapValues(
+    (c): PathRow => ({ path: [c.name], versions: [c.version], next: c.parentId ?? null }),
+  )
   for (let level = 1; level < CATEGORY_LEVELS; level++) {
     paths = paths.leftJoin(
       categories,
-      (row) => row.next,
+      (row) => (row.path.length === level ? row.next : null),
       (row, parent): PathRow =>
-        parent == null ? row : { path: [parent.name, ...row.path], versions: [parent.version, ...row.versions], next: parent.parentId ?? null },
+        parent == null
+          ? row
+          : { path: [parent.name, ...row.path], versions: [parent.version, ...row.versions], next: parent.parentId ?? null },
       { store: `category-paths-${level}` },
     )
   }
 
   const variantsOfProduct = variants
-    .groupBy((v) => [v.productId, { id: v.id, sku: v.sku, stock: v.stock }], { key: string() })
-    .aggregate(
-      (): Record<string, CatalogRow['variants'][number]> => ({}),
-      (all, v) => ({ ...all, [v.id]: v }),
-      (all, v) => without(all, v.id),
-      { store: 'variants-of-product' },
-    )
+    .groupBy((v) => [v.productId, { id: v.id, sku: v.sku, stock: v.stock, version: v.version }], { key: string() })
+    .aggregate((): VariantRow[] => [], withRow, withoutRow, { store: 'variants-of-product' })
 
   const channelsOfProduct = listings
     .join(
       channels,
       (l) => l.channelId,
-      (l, channel) => ({ id: l.id, productId: l.productId, channel: channel.name }),
+      (l, channel): ListingRow & { productId: string } => ({
+        id: l.id,
+        productId: l.productId,
+        channel: channel.name,
+        versions: [l.version, channel.version],
+      }),
       { store: 'listed-channels' },
     )
-    .groupBy((l) => [l.productId, { id: l.id, channel: l.channel }], { key: string() })
-    .aggregate(
-      (): Record<string, string> => ({}),
-      (all, l) => ({ ...all, [l.id]: l.channel }),
-      (all, l) => without(all, l.id),
-      { store: 'channels-of-product' },
-    )
+    .groupBy(({ productId, ...l }): [string, ListingRow] => [productId, l], { key: string() })
+    .aggregate((): ListingRow[] => [], withRow, withoutRow, { store: 'channels-of-product' })
 
   products
     .join(
@@ -126,27 +143,38 @@ export default topology('catalog', (t) => {
       (row, brand) => ({ ...row, brand: brand ?? null }),
       { store: 'branded-products' },
     )
-    .leftJoin(variantsOfProduct, (row, all) => ({ ...row, variants: Object.values(all ?? {}).sort(byId) }))
-    .leftJoin(channelsOfProduct, (row, all) => ({ ...row, channels: Object.values(all ?? {}).sort() }))
+    .leftJoin(variantsOfProduct, (row, all) => ({ ...row, variants: all ?? [] }))
+    .leftJoin(channelsOfProduct, (row, all) => ({ ...row, listings: all ?? [] }))
     .mapValues(
-      ({ product, category, brand, variants, channels }): CatalogRow => ({
+      ({ product, category, brand, variants, listings }): CatalogRow => ({
         id: product.id,
         name: product.name,
         price: product.price,
         category: category.path.at(-1) as string,
         categoryPath: category.path,
         brand: brand?.name ?? null,
-        variants,
-        channels,
-        versions: { product: product.version, categories: category.versions, brand: brand?.version ?? null },
+        variants: variants.map(({ id, sku, stock }) => ({ id, sku, stock })),
+        channels: listings.map(({ channel }) => channel).sort(),
+        versions: {
+          product: product.version,
+          categories: category.versions,
+          brand: brand?.version ?? null,
+          variants: variants.map(({ version }) => version),
+          listings: listings.map(({ versions }) => versions),
+        },
       }),
     )
     .toStream()
     .to('catalog', { key: string(), value: json<CatalogRow>() })
 })
 
+/** Sorted by id, so that the order of arrival does not show. */
+function withRow<R extends { id: string }>(all: R[], row: R): R[] {
+  return [...all.filter(({ id }) => id !== row.id), row].sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
 /** Null when nothing is left: the aggregate's row is deleted. */
-function without<T>(all: Record<string, T>, id: string): Record<string, T> | null {
-  const { [id]: _gone, ...rest } = all
-  return Object.keys(rest).length === 0 ? null : rest
+function withoutRow<R extends { id: string }>(all: R[], row: R): R[] | null {
+  const rest = all.filter(({ id }) => id !== row.id)
+  return rest.length === 0 ? null : rest
 }
