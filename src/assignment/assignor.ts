@@ -33,7 +33,9 @@ export function assignTasks(members: readonly AssignmentMember[], tasks: readonl
   for (const member of sorted) keep(member, [...member.owned].sort(byTask))
   for (const member of sorted) keep(member, [...member.stored].sort(byTask))
   for (const task of [...free]) {
-    const member = sorted.reduce((best, next) => ((plan.get(next.memberId) as string[]).length < (plan.get(best.memberId) as string[]).length ? next : best))
+    const member = sorted.reduce((best, next) =>
+      (plan.get(next.memberId) as string[]).length < (plan.get(best.memberId) as string[]).length ? next : best,
+    )
     ;(plan.get(member.memberId) as string[]).push(task)
   }
   for (const list of plan.values()) list.sort(byTask)

@@ -56,7 +56,11 @@ export function seal(state: EpochState): EpochState {
   return { ...state, open: null, sealed: 'flushing' }
 }
 
-export function advance(state: EpochState, to: 'committing' | 'applying' | 'none', guarantee: 'exactly_once' | 'at_least_once'): EpochState {
+export function advance(
+  state: EpochState,
+  to: 'committing' | 'applying' | 'none',
+  guarantee: 'exactly_once' | 'at_least_once',
+): EpochState {
   refuseFailed(state, to)
   const order = guarantee === 'exactly_once' ? EXACTLY_ONCE : AT_LEAST_ONCE
   if (order[state.sealed] !== to) throw broken(`${to} after ${state.sealed}`)

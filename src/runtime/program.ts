@@ -113,8 +113,8 @@ export function compile(options: ProgramOptions): Program {
       partitionsOf,
       guard: (fn) => guarded(node.name, fn),
       counter(name) {
-        let counter = counted.get(name)
-        if (counter === undefined) counted.set(name, (counter = { n: 0 }))
+        const counter = counted.get(name) ?? { n: 0 }
+        counted.set(name, counter)
         return counter
       },
     }

@@ -12,7 +12,6 @@ import type { Checkpoint, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
 
-
 export interface OverlayOptions {
   readonly cacheEntriesMax?: number
   /** Length of the part of a key that `prefix` is asked for. Set: the open and sealed entries are indexed by it. */
