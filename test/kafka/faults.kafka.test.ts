@@ -4,6 +4,8 @@ import { Admin, type CompressionAlgorithmValue, Producer } from '@platformatic/k
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
+import { KafkaClient } from '../../src/log/kafka/client.ts'
+import { Transaction } from '../../src/log/kafka/transaction.ts'
 import type { CommittedOffset, Log, Writer } from '../../src/log/log.ts'
 import { commit, committedValues, fresh, freshTopic, freshWriter, position, readUntil, refusal, textOf } from '../contract/log/steps.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
@@ -72,7 +74,8 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
   let kafka: RunningKafka
   let log: Log
   beforeAll(async () => {
-    kafka = await startKafka()
+    // asks again at once for what waits for the last transaction's markers, so that we get to see the refusals
+    kafka = await startKafka({ config: { 'add.partitions.to.txn.retry.backoff.ms': 1, 'add.partitions.to.txn.retry.backoff.max.ms': 1 } })
     log = await open(kafka.brokers)
   }, TIMEOUT_MS)
   afterAll(async () => {
@@ -133,6 +136,73 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
     })
   }
 
+  it('short epochs right behind each other need no rewind', async () => {
+    const topic = await freshTopic(log, 16)
+    const writer = await freshWriter(log)
+    for (let epoch = 0; epoch < 150; epoch++) {
+      for (let i = 0; i < 64; i++) writer.append(topic, i % 16, 1, null, Buffer.from(`${epoch * 64 + i}`), NO_HEADERS)
+      await commit(writer, { groupId: topic, offsets: [position(topic, 0, epoch)] })
+    }
+    await writer.close()
+    const records = await readUntil(log, topic, (of) => of.every((p) => p.length >= 600), { partitions: 16 })
+    for (const [partition, of] of records.entries())
+      expect(of.map((record) => Number(textOf(record)))).toEqual(upTo(600).map((i) => i * 16 + partition))
+  })
+
+  it('offsets behind an open transaction are waited for, and the wait has a bound and a message', async () => {
+    const topic = await freshTopic(log)
+    const groupId = fresh('group')
+    const client = new KafkaClient({ brokers: [kafka.brokers], clientId: 'test', world })
+    await client.connect()
+    const transaction = new Transaction(client, fresh('writer'))
+    await transaction.init()
+    await transaction.addOffsets(groupId, { generation: -1, memberId: '', instanceId: null }, [position(topic, 0, 5)])
+    const impatient = await open(kafka.brokers, { stableOffsetsTimeoutMs: 300 })
+    const error = await refusal('STREAM_UNSTABLE', () => impatient.committed(groupId, [{ topic, partition: 0 }]))
+    expect(error.message).toContain(groupId)
+    expect(error.disposition).toBe('retry')
+    const waiting = log.committed(groupId, [{ topic, partition: 0 }])
+    await world.timers.sleep(100)
+    await transaction.end(true)
+    expect(await waiting).toEqual([position(topic, 0, 5)])
+    await client.close()
+    await impatient.close()
+  })
+
+  it('a topic that takes small batches only gets them, after a rewind or more', async () => {
+    const small = await smallTopic(2_000)
+    const writer = await freshWriter(log)
+    let rewinds = 0
+    for (;;) {
+      try {
+        for (let i = 0; i < 1_000; i++) writer.append(small, 0, 1, null, Buffer.from(`${i}`.padStart(100)), NO_HEADERS)
+        await commit(writer)
+        break
+      } catch (error) {
+        if (!(error instanceof MillraceError) || error.disposition !== 'rewind') throw error
+        rewinds++
+        await writer.init()
+      }
+    }
+    expect(rewinds).toBeGreaterThan(0)
+    await writer.close()
+    expect((await committedValues(log, small)).map(Number)).toEqual(upTo(1_000))
+  })
+
+  async function smallTopic(bytesMax: number): Promise<string> {
+    const small = fresh('small')
+    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [kafka.brokers] })
+    await admin.createTopics({
+      topics: [small],
+      partitions: 1,
+      replicas: 1,
+      configs: [{ name: 'max.message.bytes', value: `${bytesMax}` }],
+    })
+    await admin.close()
+    await log.createTopics([{ name: small, partitions: 1, kind: 'plain' }])
+    return small
+  }
+
   it('a member without a generation is fenced before anything is sent', async () => {
     const topic = await freshTopic(log)
     const groupId = fresh('group')
@@ -149,13 +219,9 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
     expect(await log.committed(groupId, [{ topic, partition: 0 }])).toEqual([null])
   })
 
-  it('a batch that the topic does not take stops the epoch, and says which topic', async () => {
+  it('a record that the topic does not take stops the epoch, and says which topic', async () => {
     const topic = await freshTopic(log)
-    const small = fresh('small')
-    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [kafka.brokers] })
-    await admin.createTopics({ topics: [small], partitions: 1, replicas: 1, configs: [{ name: 'max.message.bytes', value: '1000' }] })
-    await admin.close()
-    await log.topics([small])
+    const small = await smallTopic(1_000)
     const writer = await freshWriter(log)
     writer.append(topic, 0, 1, null, Buffer.from('good'), NO_HEADERS)
     writer.append(small, 0, 1, null, Buffer.alloc(5_000), NO_HEADERS)

@@ -4,7 +4,7 @@
 // Invariants
 // 1. A partition's batches leave in the order their records came.
 // 2. While an epoch is sealed only its batches leave (a produce right behind an EndTxn joins the ending transaction: measured).
-// 3. A batch stays under LIMITS.batchBytesMax unless one record alone is larger.
+// 3. A batch stays under LIMITS.batchBytesMax, or what its topic was found to take, unless one record alone is larger.
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { type Headers, partitionName } from '../../base/record.ts'
@@ -18,6 +18,7 @@ export interface Part {
   readonly topic: string
   readonly partition: number
   readonly name: string
+  readonly bytesMax: number
   open: BatchBuilder[]
   sealed: BatchBuilder[]
   /** The next sequence number, and the producer epoch that it counts in. */
@@ -37,6 +38,12 @@ export class EpochBatches {
   #sealedParts: Part[] = []
   readonly #free: BatchBuilder[] = []
   #freeBytes = 0
+  readonly #bytesMax: ReadonlyMap<string, number>
+
+  /** `bytesMax`: of topics that take less than the default. */
+  constructor(bytesMax: ReadonlyMap<string, number>) {
+    this.#bytesMax = bytesMax
+  }
 
   /** True when a batch has become full. `partitions` is what the topic has. */
   append(
@@ -69,7 +76,7 @@ export class EpochBatches {
       this.#openParts.push(part)
       batch = this.#take()
       queue.push(batch)
-    } else if (batch.size + size > LIMITS.batchBytesMax) {
+    } else if (batch.size + size > part.bytesMax) {
       full = true
       batch = this.#take()
       queue.push(batch)
@@ -153,6 +160,7 @@ export class EpochBatches {
       topic,
       partition,
       name: partitionName(topic, partition),
+      bytesMax: this.#bytesMax.get(topic) ?? LIMITS.batchBytesMax,
       open: [],
       sealed: [],
       sequence: 0,

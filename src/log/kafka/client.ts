@@ -147,7 +147,7 @@ export class KafkaClient {
       connectTimeout: this.options.connectTimeoutMs ?? LIMITS.connectTimeoutMs,
       requestTimeout: LIMITS.requestTimeoutMs,
       maxInflights,
-      ...(tls === undefined ? {} : { tls, tlsServerName: true }),
+      ...(tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true }),
       ...(sasl === undefined ? {} : { sasl }),
     })
     // the pool itself listens for the first error of a connection only, and an 'error' nobody hears ends the process

@@ -41,6 +41,7 @@ export interface KafkaLogOptions {
   readonly connectTimeoutMs?: number
   readonly sessionTimeoutMs?: number
   readonly heartbeatMs?: number
+  readonly stableOffsetsTimeoutMs?: number
   readonly compression?: Compression
   /** 1 or 2 (KIP-890); left out, what the cluster has finalized decides. For tests. */
   readonly transactionVersion?: 1 | 2

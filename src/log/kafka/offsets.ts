@@ -3,13 +3,13 @@
 // Invariants
 // 1. Never answers an offset that an unfinished transaction may still move: it waits, bounded, and says what may be wrong.
 // 2. An unset member or generation never reaches the wire (R4): a broker takes -1 and '' on an active group, unfenced.
-import { offsetCommitV9, offsetFetchV9, type Connection } from '@platformatic/kafka'
+import { type Connection, offsetCommitV9, offsetFetchV9 } from '@platformatic/kafka'
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
 import type { CommittedOffset, GroupIdentity } from '../log.ts'
 import type { KafkaClient } from './client.ts'
-import { judge, namesOf, failure } from './errors.ts'
+import { failure, judge, namesOf } from './errors.ts'
 
 export async function committed(
   client: KafkaClient,
@@ -18,7 +18,8 @@ export async function committed(
 ): Promise<readonly (CommittedOffset | null)[]> {
   if (partitions.length === 0) return []
   const { clock, timers } = client.world
-  const deadline = clock.monotonic() + LIMITS.stableOffsetsTimeoutMs
+  const timeoutMs = client.options.stableOffsetsTimeoutMs ?? LIMITS.stableOffsetsTimeoutMs
+  const deadline = clock.monotonic() + timeoutMs
   const what = `committed offsets of group ${groupId}`
   for (let tries = 0; ; tries++) {
     try {
@@ -33,7 +34,7 @@ export async function committed(
         if (!namesOf(error).includes('UNSTABLE_OFFSET_COMMIT')) throw failure('offsetFetch', what, error)
         throw new MillraceError(
           'STREAM_UNSTABLE',
-          `${what} stayed behind an open transaction for ${LIMITS.stableOffsetsTimeoutMs} ms; a writer of this group is hung until its transaction times out, or a broker ` +
+          `${what} stayed behind an open transaction for ${timeoutMs} ms; a writer of this group is hung until its transaction times out, or a broker ` +
             'crash with replication factor 1 left it open for ever (compare kafka-transactions.sh find-hanging)',
           { cause: error },
         )

@@ -70,19 +70,21 @@ interface Run {
 export class KafkaWriter implements Writer {
   readonly #client: KafkaClient
   readonly #transaction: Transaction | null
+  /** Topics that were found to take less than the default batch. */
+  readonly #bytesMax = new Map<string, number>()
   #run: Run
   #closed = false
 
   constructor(client: KafkaClient, options: WriterOptions) {
     this.#client = client
     this.#transaction = options.guarantee === 'exactly_once' ? new Transaction(client, options.transactionalId) : null
-    this.#run = newRun(client.pool('produce', IN_FLIGHT_MAX))
+    this.#run = newRun(client.pool('produce', IN_FLIGHT_MAX), this.#bytesMax)
   }
 
   async init(): Promise<void> {
     if (this.#closed) throw closed()
     const old = this.#run
-    const run = newRun(this.#client.pool('produce', IN_FLIGHT_MAX))
+    const run = newRun(this.#client.pool('produce', IN_FLIGHT_MAX), this.#bytesMax)
     this.#run = run
     fail(old, new MillraceError('STREAM_DOUBT', 'the epoch was dropped by init'))
     await this.#client.release(old.pool)
@@ -328,7 +330,18 @@ export class KafkaWriter implements Writer {
         continue
       }
       const error = row === undefined ? new Error('no answer for this partition') : new BrokerAnswer('Produce', row.errorCode, row.message)
-      if (first === null || judge('produce', error).outcome !== 'again' || !this.#mayWait(run)) {
+      const { outcome } = judge('produce', error)
+      if (outcome === 'tooLarge' && count > 1) {
+        this.#bytesMax.set(part.topic, size >> 1) // the epoch is done again, with smaller batches
+        fail(
+          run,
+          new MillraceError('STREAM_DOUBT', `topic ${part.topic} takes no batch of ${size} bytes; from now on half of that`, {
+            cause: error,
+          }),
+        )
+        return
+      }
+      if (first === null || outcome !== 'again' || !this.#mayWait(run)) {
         fail(run, failure('produce', `Produce to ${part.name}`, error))
         return
       }
@@ -352,9 +365,9 @@ export class KafkaWriter implements Writer {
   }
 }
 
-function newRun(pool: ConnectionPool): Run {
+function newRun(pool: ConnectionPool, bytesMax: ReadonlyMap<string, number>): Run {
   return {
-    batches: new EpochBatches(),
+    batches: new EpochBatches(bytesMax),
     pool,
     lanes: new Map(),
     topics: new Set(),
