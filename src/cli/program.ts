@@ -107,7 +107,7 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
       .addOption(config())
 
   reaching(command('produce', 'Write records (the lines of `try`) from stdin to their topics. Status 0: all are durable.'))
-    .addOption(new Option('--partitions <n>', 'partitions of input topics that it creates').argParser(whole(1, 1024)).default(1))
+    .addOption(new Option('--partitions <n>', 'partitions of input topics that it makes on an embedded log').argParser(whole(1, 1024)))
     .addHelpText('after', example('millrace produce --state-dir state < orders.ndjson'))
     .action(async (flags) => (await import('./produce.ts')).produce(flags))
 

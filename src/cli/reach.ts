@@ -4,6 +4,7 @@
 // 1. A directory that does not exist is refused and not made, but by `produce --topology`.
 // 2. A process that is just starting holds the lock before it listens: it is waited for, shortly.
 import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import { systemWorld } from '../base/system.ts'
 import type { World } from '../base/ports.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
@@ -74,6 +75,6 @@ async function open(layered: Layered, file: string | null, flags: ReachFlags, wo
   const log = await openLog(config, world)
   // The lock is ours by now: nobody else's topology is overwritten.
   if (file !== null && brokers === undefined) remember(config.stateDir, file, config.applicationId)
-  const createPartitions = brokers === undefined ? (flags.partitions ?? 1) : null
+  const createPartitions = brokers === undefined ? (flags.partitions ?? LIMITS.embeddedPartitions) : null
   return { control: recordsControl({ log, plan, world, createPartitions }), close: () => log.close() }
 }

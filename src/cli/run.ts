@@ -50,7 +50,10 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
       { topology: topology.name, applicationId: config.applicationId, stateDir: config.stateDir, brokers: config.brokers },
       'running',
     )
-    const signal = await Promise.race([stopped, app.failed])
+    const signal = await Promise.race([stopped, app.failed]).catch(async (error: unknown) => {
+      await Promise.race([app.close(), world.timers.sleep(CLOSE_MS)]).catch(() => {}) // the reason is what to tell
+      throw error
+    })
     logger.info({ signal }, 'stopping')
   } else started.catch(() => {}) // it is being closed
   const late = world.timers.after(CLOSE_MS, () => {

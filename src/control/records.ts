@@ -112,7 +112,12 @@ class LineWriter {
     if (this.#partitions.has(topic) || inputSerdes(planOf(this.#options), topic) === null) return
     let info = (await log.topics([topic])).get(topic)
     if (info === undefined && createPartitions !== null) {
-      await log.createTopics([{ name: topic, partitions: createPartitions, kind: 'plain' }])
+      // All at once, so that inputs that are joined have equal counts.
+      const names = [...new Set([topic, ...planOf(this.#options).inputs])]
+      const there = await log.topics(names)
+      await log.createTopics(
+        names.filter((name) => !there.has(name)).map((name) => ({ name, partitions: createPartitions, kind: 'plain' })),
+      )
       info = (await log.topics([topic])).get(topic)
     }
     if (info === undefined) throw new MillraceError('STREAM_TOPIC_MISSING', `missing topic ${topic}: create it first`)

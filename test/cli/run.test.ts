@@ -1,0 +1,149 @@
+// `run` on the embedded log as a process, and `produce`, `consume`, `query` beside it and after it.
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+
+let place: Scratch
+let file: string
+let state: string
+let running: Started[]
+
+beforeEach(() => {
+  place = scratch()
+  file = place.write('count.ts', COUNT)
+  state = join(place.folder, 'state')
+  running = []
+})
+afterEach(async () => {
+  for (const { child, ended } of running) {
+    child.kill('SIGKILL')
+    await ended
+  }
+  place.remove()
+})
+
+async function run(...flags: string[]): Promise<Started> {
+  const started = start(['run', file, '--state-dir', state, ...flags])
+  running.push(started)
+  let said = ''
+  await new Promise<void>((resolve) => {
+    started.child.stderr?.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+      if (said.includes('"msg":"running"')) resolve()
+    })
+    started.child.on('close', () => resolve())
+  })
+  return started
+}
+
+const input = (...keys: string[]): string =>
+  keys.map((key, i) => `{"topic":"in","key":"${key}","value":"x","timestamp":${i + 1}}\n`).join('')
+const produce = (text: string, ...flags: string[]) => millrace(['produce', '--state-dir', state, ...flags], { input: text })
+const consume = async (topic: string): Promise<{ key: string; value: unknown }[]> => {
+  const { status, out, err } = await millrace(['consume', topic, '--state-dir', state])
+  expect(status, err).toBe(0)
+  return out
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+const query = (key: string) => millrace(['query', 'counts', key, '--state-dir', state])
+
+describe('run', () => {
+  test('processes what is produced; SIGTERM ends it with 0; what it wrote can be read without it', async () => {
+    const { child, ended } = await run()
+    expect(statSync(join(state, 'control.sock')).mode & 0o777).toBe(0o600)
+    expect(await produce(input('a', 'b', 'a'))).toMatchObject({ status: 0, out: '', err: '' })
+    await expect.poll(async () => (await query('a')).out, { timeout: 15_000 }).toBe('2\n')
+    const before = await consume('out')
+    expect(before.filter(({ key }) => key === 'a').map(({ value }) => value)).toEqual([1, 2])
+    expect(await query('c')).toMatchObject({ status: 1, out: '', err: 'millrace: store counts has no row for this key\n' })
+    child.kill('SIGTERM')
+    expect(await ended).toMatchObject({ status: 0, signal: null, out: '' })
+    expect(existsSync(join(state, 'control.sock'))).toBe(false)
+    expect(await consume('out')).toEqual(before)
+    expect((await query('a')).out).toBe('2\n')
+  }, 60_000)
+
+  test('killed, its durable records are there, and it goes on where it was', async () => {
+    const first = await run()
+    expect((await produce(input('a', 'a', 'a'))).status).toBe(0)
+    await expect.poll(async () => (await query('a')).out, { timeout: 15_000 }).toBe('3\n')
+    first.child.kill('SIGKILL')
+    await first.ended
+    expect(await consume('in')).toHaveLength(3)
+    expect((await produce(input('a'))).status).toBe(0)
+    const second = await run()
+    await expect.poll(async () => (await query('a')).out, { timeout: 15_000 }).toBe('4\n')
+    expect((await consume('out')).map(({ value }) => value)).toEqual([1, 2, 3, 4])
+    second.child.kill('SIGINT')
+    expect((await second.ended).status).toBe(0)
+  }, 60_000)
+
+  test('a state directory has one owner', async () => {
+    await run()
+    const other = await millrace(['run', file, '--state-dir', state])
+    expect(other).toMatchObject({ status: 2, out: '' })
+    expect(other.err).toMatch(/^millrace: .*state/)
+  }, 30_000)
+
+  test('refusals, before anything is made', async () => {
+    const refused = async (args: readonly string[], why: RegExp, env: Record<string, string> = {}): Promise<void> => {
+      const ended = await millrace(args, { env, cwd: place.folder })
+      expect(ended.err).toMatch(why)
+      expect(ended).toMatchObject({ status: 2, out: '' })
+      expect(existsSync(state)).toBe(false)
+    }
+    await refused(['run', file, '--state-dir', state, '--port', '0', '--host', '0.0.0.0'], /can be reached from outside/)
+    await refused(['run', file, '--state-dir', state, '--port', '0'], /32 bytes or more/, { MILLRACE_TOKEN: 'short' })
+    await refused(['run', file, '--state-dir', state, '--guarantee', 'twice'], /guarantee must be one of/)
+    await refused(['run', file, '--state-dir', state, '--workers', '2'], /one worker/)
+    await refused(
+      ['dev', file, '--state-dir', state, '--config', place.write('c.json', '{"brokers":["a:1"]}')],
+      /dev works on the embedded log/,
+    )
+    await refused(['consume', 'out', '--state-dir', state], /state directory .* does not exist/)
+    await refused(['query', 'counts', 'a', '--state-dir', state], /does not exist/)
+    await refused(['produce', '--state-dir', state], /does not exist; to begin one, name a topology/)
+    await refused(['produce', '--state-dir', state, '--topology', 'nowhere.ts'], /nowhere\.ts: there is no such file/)
+    await refused(['consume', 'out'], /where are the records\?/)
+  }, 60_000)
+
+  test('no broker within 10 s: status 1, the address named', async () => {
+    const ended = await millrace(['run', file, '--state-dir', state, '--brokers', '127.0.0.1:9'])
+    expect(ended.status).toBe(1)
+    expect(ended.err.trim().split('\n').at(-1)).toMatch(/^millrace: .*127\.0\.0\.1:9/)
+  }, 30_000)
+})
+
+describe('without a process', () => {
+  test('produce --topology begins a directory, later commands know its topology', async () => {
+    expect(await produce(input('a', 'b'), '--topology', file)).toMatchObject({ status: 0, err: '' })
+    expect((await produce(input('c'))).status).toBe(0)
+    expect((await consume('in')).map(({ key }) => key).sort()).toEqual(['a', 'b', 'c'])
+    await run()
+    await expect.poll(async () => (await consume('out')).length, { timeout: 15_000 }).toBe(3)
+  }, 60_000)
+
+  test('a refused line: those before it are durable, status 2', async () => {
+    const bad = await produce(`${input('a')}{"topic":"in","key":5,"value":"x"}\n${input('b')}`, '--topology', file)
+    expect(bad).toMatchObject({ status: 2, err: expect.stringMatching(/^millrace: line 2: the key is refused: string\(\)/) })
+    expect((await consume('in')).map(({ key }) => key)).toEqual(['a'])
+  }, 30_000)
+})
+
+test('consume --follow shows what comes later, and ends quietly on a signal', async () => {
+  await run()
+  await produce(input('a'))
+  const { child, ended } = start(['consume', 'in', '--state-dir', state, '--follow'])
+  let seen = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    seen += chunk.toString()
+  })
+  await expect.poll(() => seen, { timeout: 10_000 }).toContain('"a"')
+  await produce(input('b'))
+  await expect.poll(() => seen, { timeout: 10_000 }).toContain('"b"')
+  child.kill('SIGINT')
+  expect(await ended).toMatchObject({ status: 0, err: '' })
+}, 60_000)
