@@ -121,6 +121,12 @@ describe('refused when built', () => {
       'STREAM_TOPOLOGY',
       /^count: the store name "sums" differs from "Sums" only in case/,
     ],
+    [
+      'a store twice but for its case, the other way round',
+      (t) => [t.table('a', { store: 'sums' }), t.stream('b').groupByKey().count({ store: 'Sums' })],
+      'STREAM_TOPOLOGY',
+      /^count: the store name "Sums" differs from "sums" only in case/,
+    ],
     ['no source', () => {}, 'STREAM_TOPOLOGY', /^topology "t": it reads nothing; begin with t\.stream/],
     ['a loop', (t) => t.stream('a').to('a'), 'STREAM_TOPOLOGY', /"to-1" writes the topic "a" that "source-1" reads, an endless loop/],
     ['a loop through a pattern', (t) => t.stream(/^a/).to('ab'), 'STREAM_TOPOLOGY', /writes the topic "ab" .* an endless loop/],
