@@ -182,6 +182,7 @@ describe('right', () => {
     const it = right()
     ask(it, 'r', 'k', 1)
     ask(it, 'rr', 'l', 1)
+    ask(it, 'r\u0001', 'm', 1)
     ask(it, '', 'rk', 1)
     told(it)
     it.change(0, 'r', 'R', 1)
