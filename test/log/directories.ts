@@ -39,7 +39,7 @@ export interface Child {
 /** `fileBlocksMax`: no file of the child grows beyond so many KiB, as on a full disk. */
 export function child(script: string, args: readonly string[], fileBlocksMax?: number): Child {
   const path = fileURLToPath(new URL(`processes/${script}`, import.meta.url))
-  const limit = fileBlocksMax === undefined ? '' : `ulimit -f ${fileBlocksMax}; `
+  const limit = fileBlocksMax === undefined ? '' : `ulimit -S -f ${fileBlocksMax}; `
   const started = spawn('bash', ['-c', `${limit}exec "$0" "$@"`, process.execPath, path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines: string[] = []
   let rest = ''

@@ -143,7 +143,7 @@ describe('an embedded log that is opened again', { timeout: 120_000 }, () => {
       count: fc.integer({ min: 1, max: 4 }),
     })
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.constantFrom(0, undefined), async (steps, cacheBytesMax) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), fc.constantFrom(0, undefined), async (steps, cacheBytesMax) => {
         await withDirectory(async (dir) => {
           const expected = await withLog(
             dir,

@@ -36,7 +36,7 @@ export function propertyContract(suite: SuiteOf): void {
     it('a committed reader sees exactly what was committed', async () => {
       const { log, options } = suite()
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        fc.asyncProperty(fc.array(step, { maxLength: 25, size: 'max' }), async (steps) => {
           const topic = await freshTopic(log, 2)
           const groupId = fresh('group')
           const sides: Side[] = []

@@ -1,5 +1,6 @@
-// A process that commits to an embedded log until the disk takes no more (a file size limit stands for it), then tries again,
-// with another writer too. It writes a line for each acknowledged epoch, then one for each error.
+// A process that commits to an embedded log until the disk takes no more (a file size limit stands for it); then there is room
+// again, and it tries again, with another writer too. It writes a line for each acknowledged epoch, then one for each error.
+import { execFileSync } from 'node:child_process'
 import { writeSync } from 'node:fs'
 import { MillraceError } from '../../../src/base/errors.ts'
 import { NO_HEADERS } from '../../../src/base/record.ts'
@@ -29,5 +30,6 @@ for (const [id, epochs] of [
   await fill(id, epochs).catch((error: unknown) => {
     writeSync(1, `${error instanceof MillraceError ? `${error.code} ${error.disposition}` : String(error)}\n`)
   })
+  execFileSync('prlimit', ['--pid', String(process.pid), '--fsize=unlimited:'])
 }
 process.exit(0)
