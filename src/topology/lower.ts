@@ -82,7 +82,10 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         const keepsNullKeys = node.kind === 'streamTableJoin' && node.type === 'left'
         made.set(
           node.id,
-          add(node, changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys), ...parents.slice(1)] : parents),
+          add(
+            node,
+            changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys), ...parents.slice(1)] : parents,
+          ),
         )
         break
       }
@@ -98,7 +101,14 @@ function storeOf(node: Node): StoreSpec | null {
 }
 
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */
-function addRepartition(plan: DraftPlan, name: string, generated: boolean, parent: DraftNode, partitions: number | null, keepsNullKeys = false): DraftNode {
+function addRepartition(
+  plan: DraftPlan,
+  name: string,
+  generated: boolean,
+  parent: DraftNode,
+  partitions: number | null,
+  keepsNullKeys = false,
+): DraftNode {
   const topic = internalTopicName(plan, name, 'repartition')
   const { key, value } = parent
   const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value, keepsNullKeys }

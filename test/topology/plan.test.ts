@@ -69,6 +69,18 @@ describe('cuts', () => {
     expect(made.internalTopics[0]).toMatchObject({ name: 'app-join-1-repartition', generated: true })
   })
 
+  it('with records without a key only where a left join puts them out', () => {
+    const made = planOf((t) => {
+      const table = t.table('b', { ...text, store: 'b' })
+      const changed = t.stream('a', text).selectKey(first, { key: string() })
+      changed.join(table, first)
+      changed.leftJoin(table, first)
+      changed.groupByKey().count({ store: 'n' })
+    })
+    const keeps = ['join-1', 'leftJoin-1', 'n'].map((name) => nodeNamed(made, `${name}-repartition-sink`).operator)
+    expect(keeps).toMatchObject([{ keepsNullKeys: false }, { keepsNullKeys: true }, { keepsNullKeys: false }])
+  })
+
   it('always where a table is grouped; the topic carries changes under the serdes of the group', () => {
     const made = planOf((t) => {
       const group = t.table('a', { ...text, store: 'a' }).groupBy((value, key) => [value, key], { key: json(), value: string() })
