@@ -6,6 +6,8 @@
 //    traffic, produce and the transaction get a pool each. This file's own pool is for short questions only.
 // 2. What is cached is a guess: whoever is told otherwise by a broker calls `refresh` or `forget`.
 // 3. A topic that has been described stays known until a broker says that it is gone.
+
+import { isIP } from 'node:net'
 import { apiVersionsV4, type Connection, ConnectionPool, findCoordinatorV6, metadataV12 } from '@platformatic/kafka'
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
@@ -61,6 +63,9 @@ const NEEDED: readonly (readonly [key: number, version: number, name: string])[]
   [28, 4, 'TxnOffsetCommit'],
   [32, 4, 'DescribeConfigs'],
 ]
+
+/** After so many tries of one question the log hears of it: about a second. */
+const PATIENT_TRIES = 12
 
 export class KafkaClient {
   readonly world: World
@@ -147,7 +152,7 @@ export class KafkaClient {
       connectTimeout: this.options.connectTimeoutMs ?? LIMITS.connectTimeoutMs,
       requestTimeout: LIMITS.requestTimeoutMs,
       maxInflights,
-      ...(tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true }),
+      ...(tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? this.#bootstrap.some(({ host }) => isIP(host) === 0) }),
       ...(sasl === undefined ? {} : { sasl }),
     })
     // the pool itself listens for the first error of a connection only, and an 'error' nobody hears ends the process
@@ -272,6 +277,7 @@ export class KafkaClient {
         if (error instanceof MillraceError) throw error
         const { outcome } = judge(kind, error)
         if ((outcome !== 'again' && outcome !== 'refresh') || clock.monotonic() >= deadline) throw failure(kind, what, error)
+        if (tries === PATIENT_TRIES) this.world.logger.warn({ request: what, cause: explain(error) }, 'still no success; asking again')
         if (outcome === 'refresh') await refresh?.()
         // 'again' mostly waits for markers to be written: 0.6 ms in the middle, 4 ms at the end
         await timers.sleep(outcome === 'again' ? Math.min(2 << tries, 100) || 100 : Math.min(20 * (tries + 1), 250))

@@ -2,13 +2,13 @@
 //
 // Invariants
 // 1. One fetch in flight a broker, of the partitions that want data; while that one waits for records to come, partitions that
-//    were just assigned or resumed go over a second connection and need not wait behind it.
+//    were consumed, assigned or resumed meanwhile go over a second connection, with a short wait, and need not stand behind it.
 // 2. What is fetched ahead is bounded, by partition and in all. A partition that has enough, or is paused, is left out.
 // 3. `handed` is the caller's position, `position` the fetcher's. An answer to a question that was overtaken by seek or assign is
 //    dropped (`version`).
 // 4. Passing faults are retried here; what does not pass stays on the partition until seek or assign, and `poll` throws it.
 import type { ConnectionPool } from '@platformatic/kafka'
-import { MillraceError } from '../../base/errors.ts'
+import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
 import type { Chunk, Reader, ReaderOptions, ReadFrom } from '../log.ts'
@@ -22,7 +22,7 @@ import { endOfBatches, type FetchedRow, sendFetch } from './fetch.ts'
 /** A partition with more than this fetched ahead does not ask for more. */
 const AHEAD_BYTES = 1024 * 1024
 const AHEAD_BYTES_ALL = 2 * LIMITS.fetchBytesMax
-/** A long poll that leaves partitions out must end soon: they may want data any moment. */
+/** The second connection's fetches end soon, so that their partitions join the long poll again. */
 const SHORT_WAIT_MS = 25
 const RETRY_MS = 100
 /** How long a topic may seem to be missing: a new one is not known everywhere at once. */
@@ -63,6 +63,7 @@ export class KafkaReader implements Reader {
   #closed = false
   #refreshing: Promise<unknown> | null = null
   #retry: (() => void) | null = null
+  #troubled = false
 
   constructor(client: KafkaClient, options: ReaderOptions) {
     this.#client = client
@@ -205,13 +206,13 @@ export class KafkaReader implements Reader {
     if (this.#closed) return
     const now = this.#client.world.clock.monotonic()
     let ahead = 0
-    for (const slot of this.#slots.values()) ahead += slot.ahead
+    for (const slot of this.#slots.values()) if (!slot.paused) ahead += slot.ahead // what is paused must not starve the others
     if (ahead >= AHEAD_BYTES_ALL) return
-    const byNode = new Map<string, { node: Node; wants: Slot[]; all: boolean }>()
+    const byNode = new Map<string, { node: Node; wants: Slot[] }>()
     let retryMs = Number.POSITIVE_INFINITY
     const unknown = new Set<string>()
     for (const slot of this.#slots.values()) {
-      if (slot.error !== null) continue
+      if (slot.error !== null || slot.paused || slot.fetching || slot.ahead >= AHEAD_BYTES) continue
       if (slot.retryAt > now) {
         retryMs = Math.min(retryMs, slot.retryAt - now)
         continue
@@ -222,15 +223,13 @@ export class KafkaReader implements Reader {
         continue
       }
       const key = addressOf(node)
-      const of = byNode.get(key) ?? { node, wants: [], all: true }
-      byNode.set(key, of)
-      if (!slot.paused && !slot.fetching && slot.ahead < AHEAD_BYTES) of.wants.push(slot)
-      else of.all = false
+      const of = byNode.get(key)
+      if (of === undefined) byNode.set(key, { node, wants: [slot] })
+      else of.wants.push(slot)
     }
-    for (const [key, { node, wants, all }] of byNode) {
-      if (wants.length === 0) continue
-      const lane = !this.#busy[0].has(key) ? 0 : !this.#busy[1].has(key) ? 1 : -1
-      if (lane === 0 || lane === 1) void this.#fetch(lane, key, node, wants, all && lane === 0 ? LIMITS.fetchWaitMs : SHORT_WAIT_MS)
+    for (const [key, { node, wants }] of byNode) {
+      if (!this.#busy[0].has(key)) void this.#fetch(0, key, node, wants, LIMITS.fetchWaitMs)
+      else if (!this.#busy[1].has(key)) void this.#fetch(1, key, node, wants, SHORT_WAIT_MS)
     }
     if (unknown.size > 0) this.#learn([...unknown])
     if (retryMs < Number.POSITIVE_INFINITY) this.#pumpLater(retryMs)
@@ -261,6 +260,7 @@ export class KafkaReader implements Reader {
     }
     try {
       const rows = await sendFetch(await this.#pools[lane].get(node), wants, bounds)
+      this.#troubled = false
       for (const row of rows) {
         const of = asked.get(`${row.topicId}/${row.partition}`)
         if (of === undefined || of.slot.version !== of.version) continue
@@ -327,6 +327,12 @@ export class KafkaReader implements Reader {
 
   #failed(asked: ReadonlyMap<string, { readonly slot: Slot; readonly version: number }>, error: unknown): void {
     if (this.#closed) return
+    if (!this.#troubled)
+      this.#client.world.logger.warn(
+        { topics: [...new Set([...asked.values()].map(({ slot }) => slot.topic))], cause: explain(error) },
+        'a fetch failed; asking again',
+      )
+    this.#troubled = true
     const retryAt = this.#client.world.clock.monotonic() + RETRY_MS
     const { outcome: found } = judge('fetch', error)
     for (const { slot, version } of asked.values()) {
