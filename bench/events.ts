@@ -1,6 +1,7 @@
 // Deterministic input for the benchmarks: versioned events of about 150 bytes as JSON, ids skewed, 10 % exact copies, 2 % deletes.
 
 export interface Event {
+  readonly topic: string
   readonly key: Buffer
   readonly value: Buffer
   readonly timestamp: number
@@ -18,7 +19,7 @@ export function xorshift(seed: number): (bound: number) => number {
 
 const DESCRIPTION = 'a plain description of an ordinary thing, long'
 
-export function versionedEvents(count: number, ids: number, seed = 1): Event[] {
+export function versionedEvents(topic: string, count: number, ids: number, seed = 1): Event[] {
   const next = xorshift(seed)
   const versions = new Map<number, number>()
   const events: Event[] = []
@@ -35,15 +36,15 @@ export function versionedEvents(count: number, ids: number, seed = 1): Event[] {
     const late = Math.max(1, version - next(4))
     const op = next(50) === 0 ? 'delete' : 'upsert'
     const value = { id: `p${id}`, version: late, op, name: `Product ${id}`, price: (id % 9973) + 0.5, currency: 'EUR', stock: next(1000), description: DESCRIPTION }
-    events.push({ key: Buffer.from(`p${id}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i })
+    events.push({ topic, key: Buffer.from(`p${id}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i })
   }
   return events
 }
 
 /** As many distinct keys as events: every one is written. */
-export function distinctEvents(count: number): Event[] {
+export function distinctEvents(topic: string, count: number): Event[] {
   return Array.from({ length: count }, (_, i) => {
     const value = { id: `p${i}`, version: 1, op: 'upsert', name: `Product ${i}`, price: 1.5, currency: 'EUR', stock: i % 1000, description: DESCRIPTION }
-    return { key: Buffer.from(`p${i}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i }
+    return { topic, key: Buffer.from(`p${i}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i }
   })
 }

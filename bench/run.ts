@@ -22,13 +22,13 @@ const line = (name: string, { records, seconds, cpuSeconds, epochs }: Run): stri
   `${name.padEnd(44)} ${Math.round(records / seconds).toLocaleString('en').padStart(10)} records/s  ${((cpuSeconds / records) * 1e6).toFixed(2).padStart(6)} us CPU a record  ${epochs} epochs`
 
 for (const log of ['memory', 'embedded'] as const) {
-  const rig = new Rig({ topology: lastWriteWins, log, partitions: 4, input: new Map([['events', versionedEvents(RECORDS, RECORDS / 10)]]) })
+  const rig = new Rig({ topology: lastWriteWins, log, partitions: 4, input: versionedEvents('events', RECORDS, RECORDS / 10) })
   await rig.load()
   for (const round of [1, 2, 3]) console.log(line(`lastWriteWins, ${log} log, LevelDB, round ${round}`, await rig.run(`lww-${round}`, true)))
   await rig.close()
 }
 
-const restore = new Rig({ topology: lastWriteWins, log: 'embedded', partitions: 4, input: new Map([['events', distinctEvents(RECORDS)]]) })
+const restore = new Rig({ topology: lastWriteWins, log: 'embedded', partitions: 4, input: distinctEvents('events', RECORDS) })
 await restore.load()
 console.log(line('lastWriteWins, all keys distinct, embedded', await restore.run('restore', true)))
 const again = await restore.run('restore', true)
