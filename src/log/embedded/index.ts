@@ -12,8 +12,7 @@ import { type LocalLog, localLog } from '../local/log.ts'
 import { emptyState, setOffsets } from '../local/state.ts'
 import { closeDatabase, openDatabase } from './database.ts'
 import { DurableCommits } from './durable.ts'
-import { damaged } from './entries.ts'
-import { openMark } from './mark.ts'
+import { type Mark, openMark } from './mark.ts'
 import { thisProcess } from './owner.ts'
 import { recover } from './recover.ts'
 
@@ -30,8 +29,9 @@ export interface EmbeddedLogOptions {
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<LocalLog> {
   const { dir, world } = options
   const database = await openDatabase(dir, thisProcess(options.bootId))
+  let mark: Mark | null = null
   try {
-    const mark = openMark(dir)
+    mark = openMark(dir)
     const recovered = await recover(database, dir, mark.commit)
     if (mark.commit < 0 && recovered.commits.commit > 0)
       world.logger.warn({ dir }, 'the mark of the embedded log was lost; it is written anew')
@@ -43,9 +43,11 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Loca
     await durability.clearDeleted()
     return localLog('embedded', state, true)
   } catch (error) {
-    await closeDatabase(database, dir).catch((cause: unknown) => {
-      throw damaged(dir, 'it can be neither read nor closed', cause)
-    })
+    mark?.close()
+    // why it did not open matters more than that it did not close
+    await closeDatabase(database, dir).catch((cause: unknown) =>
+      world.logger.warn({ dir, err: cause }, 'the embedded log could not be closed'),
+    )
     throw error
   }
 }
