@@ -1,0 +1,60 @@
+// How many tests a report says have passed and failed. Pure. A report that cannot be read is a failure, never silence.
+
+export interface Counts {
+  readonly passed: number
+  readonly failed: number
+  /** For people: what is remarkable. */
+  readonly notes: readonly string[]
+}
+
+export function vitestCounts(report: string): Counts {
+  let parsed: { numPassedTests?: unknown; numFailedTests?: unknown; numFailedTestSuites?: unknown; success?: unknown }
+  try {
+    parsed = JSON.parse(report)
+  } catch {
+    return { passed: 0, failed: 1, notes: ['no report of vitest: it did not come to its end'] }
+  }
+  const passed = Number(parsed.numPassedTests)
+  const failed = Number(parsed.numFailedTests)
+  if (!Number.isSafeInteger(passed) || !Number.isSafeInteger(failed))
+    return { passed: 0, failed: 1, notes: ['a report of vitest without counts'] }
+  if (passed + failed === 0) return { passed: 0, failed: 1, notes: ['no test has run'] }
+  // A file that could not be loaded has no failed tests, and yet it has failed.
+  if (failed === 0 && parsed.success !== true) return { passed, failed: 1, notes: ['a test file could not be run'] }
+  return { passed, failed, notes: [] }
+}
+
+/** `output` has lines `ok   NAME: n passed, n failed` and `FAIL NAME: ...`; `list` the topologies out of reach, `#` a comment. */
+export function conformanceCounts(output: string, list: string): Counts {
+  const outOfReach = new Set(
+    list
+      .split('\n')
+      .map((line) => line.replace(/#.*/, '').trim())
+      .filter(Boolean),
+  )
+  const notes: string[] = []
+  let passed = 0
+  let failed = 0
+  let seen = 0
+  let left = 0
+  for (const match of output.matchAll(/^(ok {2}|FAIL) (\S+): (\d+) passed, (\d+) failed$/gm)) {
+    const name = match[2] as string
+    seen++
+    if (!outOfReach.delete(name)) {
+      passed += Number(match[3])
+      failed += Number(match[4])
+      if (match[1] === 'FAIL') notes.push(`conformance: ${name} fails`)
+    } else if (match[1] === 'FAIL') left++
+    else {
+      failed++
+      notes.push(`conformance: ${name} passes now; take it off the list of what is out of reach`)
+    }
+  }
+  if (seen === 0) return { passed: 0, failed: 1, notes: ['conformance: no topology was run'] }
+  for (const name of outOfReach) {
+    failed++
+    notes.push(`conformance: ${name} is on the list of what is out of reach, but there is no such topology`)
+  }
+  if (left > 0) notes.push(`conformance: ${left} topologies out of reach are not counted (test/conformance/out-of-reach.txt)`)
+  return { passed, failed, notes }
+}
