@@ -4,8 +4,19 @@ import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import type { Log, Writer } from '../../src/log/log.ts'
-import { append, commit, commitOnce, committedValues, freshWriter, position, readUntil, refusal, textOf } from '../contract/log/steps.ts'
-import { withDirectory, withLog } from './directories.ts'
+import {
+  append,
+  commit,
+  commitOnce,
+  committedValues,
+  freshWriter,
+  position,
+  readUntil,
+  refusal,
+  take,
+  textOf,
+} from '../contract/log/steps.ts'
+import { withDirectory, withLog, world } from './directories.ts'
 
 const topic = 'topic'
 
@@ -103,6 +114,33 @@ describe('an embedded log that is opened again', { timeout: 120_000 }, () => {
           ]),
         ).toEqual([null, position('kept', 0, 1)])
         expect(await committedValues(log, 'kept')).toEqual(['c'])
+      })
+    })
+  })
+
+  it('reads on while partitions that were loaded first are paused', async () => {
+    await withDirectory(async (dir) => {
+      const partitions = Array.from({ length: 12 }, (_, partition) => ({ topic, partition }))
+      await withLog(dir, async (log) => {
+        await log.createTopics([{ name: topic, partitions: 12, kind: 'plain' }])
+        await commitOnce(
+          log,
+          topic,
+          partitions.map(({ partition }) => ({ partition, value: `p${partition}` })),
+        )
+      })
+      await withLog(dir, async (log) => {
+        for (const afterMs of [0, 20]) {
+          const reader = log.reader()
+          reader.assign(partitions.map((of) => ({ ...of, offset: 0 })))
+          expect(await reader.poll(0)).toEqual([])
+          if (afterMs > 0) await world.timers.sleep(afterMs)
+          for (const of of partitions.slice(0, 8)) reader.pause(of)
+          expect((await take(reader, 4)).sort()).toEqual(['p10', 'p11', 'p8', 'p9'])
+          for (const of of partitions.slice(0, 8)) reader.resume(of)
+          expect((await take(reader, 8)).sort()).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7'])
+          await reader.close()
+        }
       })
     })
   })

@@ -75,7 +75,10 @@ class PlacesReader implements LocalReader {
   }
 
   pause(partition: TopicPartition): void {
-    this.#paused.add(partitionName(partition.topic, partition.partition))
+    const name = partitionName(partition.topic, partition.partition)
+    this.#paused.add(name)
+    // what was loaded for it would take a load's place from the others; it is loaded again after resume
+    for (const place of this.#places) if (place.name === name) place.ready = null
   }
 
   resume(partition: TopicPartition): void {
@@ -202,7 +205,7 @@ class PlacesReader implements LocalReader {
     place.loading = false
     // a partition deleted meanwhile is found missing by the next poll, which says it better
     if (place.partition?.deleted !== true) {
-      place.ready = slice
+      place.ready = this.#paused.has(place.name) ? null : slice
       place.failed = error
     }
     if (this.#places.includes(place)) this.#waiter?.wake()
