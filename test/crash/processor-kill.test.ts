@@ -1,0 +1,156 @@
+// kill -9 of a real `millrace run` on the embedded log while it works: nothing lost, nothing twice, state and output as without.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { StreamProcessor } from 'millrace'
+import { afterEach, describe, expect, test } from 'vitest'
+import { systemWorld } from '../../src/base/system.ts'
+import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
+import { deliver, historyOf } from '../support/catalog-history.ts'
+import { catalogOf, differences, entitiesOf } from '../support/catalog-oracle.ts'
+import { goneBack, tableOf } from '../support/catalog-outputs.ts'
+import { consumed, millrace, startProcessor, succeed } from '../support/processor.ts'
+import type { CountedEvent } from './counting.ts'
+
+const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? 20) / 2)
+const TIMEOUT_MS = 60_000 + KILLS * 20_000
+const CATALOG = 'topologies/catalog.ts'
+const COUNTING = 'test/crash/counting.ts'
+const { timers, random, clock } = systemWorld()
+
+const cleanups: (() => void)[] = []
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).reverse()) cleanup()
+})
+
+function freshDir(): string {
+  const base = mkdtempSync(join(tmpdir(), 'millrace-processor-'))
+  cleanups.push(() => rmSync(base, { recursive: true, force: true }))
+  return join(base, 'state')
+}
+
+/** Asks until the answer is yes, or says at the end what was wrong. */
+async function until(limitMs: number, wrong: () => Promise<readonly string[]>): Promise<void> {
+  const deadline = clock.monotonic() + limitMs
+  for (;;) {
+    const found = await wrong()
+    if (found.length === 0) return
+    if (clock.monotonic() > deadline) expect(found.slice(0, 5)).toEqual([])
+    await timers.sleep(200)
+  }
+}
+
+const parts = <T>(all: readonly T[], count: number): T[][] =>
+  Array.from({ length: count }, (_, i) => all.slice((i * all.length) / count, ((i + 1) * all.length) / count))
+
+describe('kill -9 of a processor', () => {
+  test(`${KILLS} kills of the catalog, fed while it runs: the oracle’s table and stores`, { timeout: TIMEOUT_MS }, async () => {
+    const stateDir = freshDir()
+    const history = historyOf({ categories: 60, brands: 20, channels: 4, products: 600, edits: 4_000 }, 21)
+    const { events } = deliver(history, { shuffle: true, duplicates: 0.2, staleAfterDelete: 0.5 }, 22)
+    const [first = [], ...rest] = parts(events, KILLS + 1).map((part) => part.map((event) => JSON.stringify(event)))
+    await succeed(['produce', '--state-dir', stateDir, '--topology', CATALOG, '--partitions', '4'], first)
+    const unsent: string[][] = []
+    for (const part of rest) {
+      const processor = startProcessor(CATALOG, '--state-dir', stateDir)
+      await processor.ready
+      const sent = millrace(['produce', '--state-dir', stateDir], part)
+      await timers.sleep(random.below(500))
+      expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
+      // It had died under the producer: whether the part arrived is not known, so it is sent again.
+      if ((await sent).code !== 0) unsent.push(part)
+    }
+    const processor = startProcessor(CATALOG, '--state-dir', stateDir)
+    await processor.ready
+    for (const part of unsent) await succeed(['produce', '--state-dir', stateDir], part)
+    const expected = catalogOf(history)
+    await until(30_000, async () => differences(tableOf(await consumed<string, CatalogRow>('catalog', stateDir)), expected))
+    expect(await processor.stop()).toEqual({ code: 0, signal: null })
+    const outputs = await consumed<string, CatalogRow>('catalog', stateDir)
+    expect(differences(tableOf(outputs), expected)).toEqual([])
+    expect(goneBack(outputs)).toEqual([])
+
+    const app = new StreamProcessor(catalog, { stateDir })
+    await app.start()
+    try {
+      await until(10_000, async () => (app.status().ready ? [] : ['not ready']))
+      const entities = entitiesOf(history)
+      for (const store of ['products', 'categories', 'brands', 'variants'] as const) {
+        const rows = new Map<string, unknown>()
+        for await (const [key, value] of app.store<string>(store).all()) rows.set(key, value)
+        expect(rows, store).toEqual(entities[store])
+      }
+      expect(app.status().restored, 'records restored after SIGTERM').toBe(0)
+    } finally {
+      await app.close()
+    }
+    console.info(`${KILLS} kills, ${unsent.length} parts sent again, ${outputs.length} outputs`)
+  })
+
+  test(`${KILLS} kills while counting: for each key exactly 1 to n, in order`, { timeout: TIMEOUT_MS }, async () => {
+    const stateDir = freshDir()
+    const totals = { counts: new Map<string, number>(), 'group-counts': new Map<string, number>() }
+    const more = (count: number): string[] =>
+      Array.from({ length: count }, () => {
+        const [key, group] = [`k${random.below(200)}`, `g${random.below(20)}`]
+        totals.counts.set(key, (totals.counts.get(key) ?? 0) + 1)
+        totals['group-counts'].set(group, (totals['group-counts'].get(group) ?? 0) + 1)
+        return JSON.stringify({ topic: 'events', key, value: { group } satisfies CountedEvent, timestamp: 0 })
+      })
+    const wrong = async (atEnd: boolean): Promise<string[]> => {
+      const found: string[] = []
+      for (const topic of ['counts', 'group-counts'] as const) {
+        const last = new Map<string, number>()
+        for (const { key, value } of await consumed<string, number>(topic, stateDir)) {
+          if (value !== (last.get(key) ?? 0) + 1) found.push(`${topic} ${key}: ${value} after ${last.get(key) ?? 0}`)
+          last.set(key, value ?? 0)
+        }
+        if (atEnd) for (const [key, n] of totals[topic]) if (last.get(key) !== n) found.push(`${topic} ${key}: ${last.get(key)} of ${n}`)
+      }
+      return found
+    }
+    await succeed(['produce', '--state-dir', stateDir, '--topology', COUNTING, '--partitions', '4'], more(3_000 * (KILLS + 1)))
+    for (let kill = 0; kill < KILLS; kill++) {
+      const processor = startProcessor(COUNTING, '--state-dir', stateDir, '--commit-interval', random.below(2) === 0 ? '20ms' : '100ms')
+      await processor.ready
+      await timers.sleep(random.below(120))
+      expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
+    }
+    expect((await wrong(true)).length, 'the last kill found it at work').toBeGreaterThan(0)
+    expect(await wrong(false)).toEqual([])
+    const processor = startProcessor(COUNTING, '--state-dir', stateDir)
+    await processor.ready
+    await until(30_000, () => wrong(true))
+    expect(await processor.stop()).toEqual({ code: 0, signal: null })
+    expect(await wrong(true)).toEqual([])
+  })
+})
+
+test('SIGTERM under load: status 0 within 10 s, and the next start restores nothing', { timeout: 60_000 }, async () => {
+  const stateDir = freshDir()
+  const history = historyOf({ categories: 60, brands: 20, channels: 4, products: 1_500, edits: 6_000 }, 31)
+  const { events } = deliver(history, { shuffle: true }, 32)
+  const lines = events.map((event) => JSON.stringify(event))
+  await succeed(['produce', '--state-dir', stateDir, '--topology', CATALOG, '--partitions', '4'], lines)
+  const processor = startProcessor(CATALOG, '--state-dir', stateDir)
+  await processor.ready
+  await timers.sleep(300)
+  const stoppedMs = clock.monotonic()
+  expect(await processor.stop(), processor.said()).toEqual({ code: 0, signal: null })
+  expect(clock.monotonic() - stoppedMs).toBeLessThan(10_000)
+
+  const app = new StreamProcessor(catalog, { stateDir })
+  await app.start()
+  try {
+    await until(10_000, async () => (app.status().ready ? [] : ['not ready']))
+    expect(app.status().restored).toBe(0)
+  } finally {
+    await app.close()
+  }
+  const atStop = (await consumed('catalog', stateDir)).length
+  const again = startProcessor(CATALOG, '--state-dir', stateDir)
+  await again.ready
+  await until(30_000, async () => differences(tableOf(await consumed<string, CatalogRow>('catalog', stateDir)), catalogOf(history)))
+  await again.stop()
+  console.info(`${atStop} outputs when it was stopped, ${(await consumed('catalog', stateDir)).length} in the end`)
+})
