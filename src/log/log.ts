@@ -47,8 +47,8 @@ export interface ReadFrom extends TopicPartition {
 }
 
 export interface Reader {
-  /** Replaces what is read. A partition that is read already keeps its position, its buffered records and its pause, whatever offset
-   *  is given here (`seek` moves it); one that is left out loses them all. */
+  /** Replaces what is read. A partition whose position (behind the last chunk handed out) is the offset given goes on undisturbed, its
+   *  pause included; any other offset is a seek. One that is left out loses its buffered records and its pause. */
   assign(partitions: readonly ReadFrom[]): void
   /** Like assign of the present set with this one added or re-positioned. What was fetched for it before is dropped. */
   seek(partition: ReadFrom): void

@@ -27,6 +27,8 @@ export class InputQueue implements TopicPartition {
   /** Several where a topic is read by several sources; the first one dates the record. */
   readonly entries: readonly SourceEntry[]
   position: number
+  /** Where the reader goes on: behind what is queued. */
+  fetched: number
   committed: number
   /** Greatest timestamp processed; -1 before the first. Goes along with the commit. */
   partitionTime = -1
@@ -45,11 +47,13 @@ export class InputQueue implements TopicPartition {
     this.partition = at.partition
     this.entries = entries
     this.position = offset
+    this.fetched = offset
     this.committed = offset
   }
 
   accept(chunk: Chunk): void {
     this.endOffset = chunk.endOffset
+    this.fetched = chunk.position
     if (chunk.records.length === 0) {
       if (this.#chunks.length === 0) this.position = Math.max(this.position, chunk.position)
       else this.#chunks.push(chunk)
@@ -70,6 +74,7 @@ export class InputQueue implements TopicPartition {
     this.prefetched = -1
     this.endOffset = -1
     this.position = offset
+    this.fetched = offset
     this.committed = offset
     this.partitionTime = partitionTime
   }

@@ -294,7 +294,7 @@ export class Worker {
       [...this.tasks.values()].flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)),
     )
     if (afresh) this.#reader.assign([])
-    this.#reader.assign(queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.position })))
+    this.#reader.assign(queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetched })))
   }
 
   async #finish(): Promise<void> {
