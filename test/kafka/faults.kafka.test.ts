@@ -1,60 +1,20 @@
 // What goes wrong on a real Kafka: brokers that die in the middle of an epoch, leaders and coordinators that move, topics that
 // vanish under a reader, zombies, all codecs of other clients. The contract suite has the rest.
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { Admin, type CompressionAlgorithmValue, Producer } from '@platformatic/kafka'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import { KafkaClient } from '../../src/log/kafka/client.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
-import type { CommittedOffset, Log, Writer } from '../../src/log/log.ts'
+import type { Log } from '../../src/log/log.ts'
 import { commit, committedValues, fresh, freshTopic, freshWriter, position, readUntil, refusal, textOf } from '../contract/log/steps.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
+import { copyNumbers } from './copy.ts'
 import { KAFKA, open, world } from './running.ts'
 
 const TIMEOUT_MS = 120_000
-
-/** Copies numbers 0..count to a topic, epoch by epoch, and goes back to what is committed whenever an epoch is in doubt: the loop of
- *  a worker in little. `between` strikes in the middle of an epoch. */
-async function copyNumbers(
-  log: Log,
-  writer: Writer,
-  out: string,
-  input: string,
-  count: number,
-  between: (epoch: number) => Promise<void> | void,
-): Promise<number> {
-  const groupId = `group-of-${out}`
-  let rewinds = 0
-  let epoch = 0
-  const start = async (): Promise<number> => {
-    for (;;) {
-      try {
-        await writer.init()
-        const [found] = await log.committed(groupId, [{ topic: input, partition: 0 }])
-        return found?.offset ?? 0
-      } catch (error) {
-        if (!(error instanceof MillraceError) || error.disposition === 'stop') throw error
-        await world.timers.sleep(50)
-      }
-    }
-  }
-  for (let next = await start(); next < count; ) {
-    try {
-      const end = Math.min(next + 500, count)
-      for (let i = next; i < end; i++) writer.append(out, i % 4, i, null, Buffer.from(`${i}`), NO_HEADERS)
-      await writer.drain()
-      await between(epoch++)
-      const offsets: CommittedOffset[] = [position(input, 0, end)]
-      await commit(writer, { groupId, offsets })
-      next = end
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.disposition !== 'rewind') throw error
-      rewinds++
-      next = await start()
-    }
-  }
-  return rewinds
-}
 
 async function numbersIn(log: Log, topic: string, count: number): Promise<number[]> {
   const records = await readUntil(log, topic, (of) => of.reduce((sum, p) => sum + p.length, 0) >= count, { partitions: 4 })
@@ -96,6 +56,33 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
       expect(rewinds).toBeGreaterThan(0)
       expect(await numbersIn(own, out, 5_000)).toEqual(upTo(5_000))
       await own.close()
+    })
+
+    it(`a process killed in the middle of a transaction, five times over: nothing doubled, nothing lost (transactions of version ${version})`, async () => {
+      const [input, out, count] = [await freshTopic(log), await freshTopic(log, 4), 10_000]
+      const started = await log.offsets([{ topic: input, partition: 0 }], 'earliest')
+      expect(started).toEqual([0])
+      for (let life = 0; ; life++) {
+        const child = spawn(
+          process.execPath,
+          [join(import.meta.dirname, 'copy.ts'), kafka.brokers, `${version}`, input, out, `copy-${out}`, `${count}`],
+          {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          },
+        )
+        let flushed = 0
+        child.stdout.on('data', (bytes: Buffer) => {
+          flushed += bytes.toString().split('flushed').length - 1
+          if (life < 5 && flushed >= 2) child.kill('SIGKILL') // an epoch is on the broker and not committed
+        })
+        const code = await new Promise((resolve) => child.once('close', resolve))
+        if (life < 5) expect(code, `life ${life} was killed`).toBeNull()
+        else {
+          expect(code).toBe(0)
+          break
+        }
+      }
+      expect(await numbersIn(log, out, count)).toEqual(upTo(count))
     })
 
     it(`a zombie that wakes up in mid-epoch writes nothing (transactions of version ${version})`, async () => {
@@ -199,7 +186,7 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
       configs: [{ name: 'max.message.bytes', value: `${bytesMax}` }],
     })
     await admin.close()
-    await log.createTopics([{ name: small, partitions: 1, kind: 'plain' }])
+    await log.offsets([{ topic: small, partition: 0 }], 'earliest') // until its leader answers
     return small
   }
 
