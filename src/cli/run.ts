@@ -13,6 +13,7 @@ import { FAILED } from './fail.ts'
 import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
 import { type Flags, gatherOptions } from './options.ts'
+import { showProgress } from './progress.ts'
 import { remember } from './state-dir.ts'
 
 export interface RunFlags extends Flags {
@@ -46,6 +47,8 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
   const early = await Promise.race([started.then(() => null), stopped])
   if (early === null) {
     remember(config.stateDir, file, config.applicationId)
+    const onTerminal = process.stderr.isTTY === true && flags.json !== true
+    const hide = onTerminal ? showProgress(process.stderr, () => app.status(), world) : () => {}
     logger.info(
       { topology: topology.name, applicationId: config.applicationId, stateDir: config.stateDir, brokers: config.brokers },
       'running',
@@ -54,6 +57,7 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
       await Promise.race([app.close(), world.timers.sleep(CLOSE_MS)]).catch(() => {}) // the reason is what to tell
       throw error
     })
+    hide()
     logger.info({ signal }, 'stopping')
   } else started.catch(() => {}) // it is being closed
   const late = world.timers.after(CLOSE_MS, () => {
