@@ -132,6 +132,23 @@ for (const [how, open] of [
   })
 }
 
+test('consume shows what was committed when it was called, whatever comes meanwhile', async () => {
+  await here().produce(lines(record('a', 1), record('a', 2)))
+  const growing: Log = Object.create(log, {
+    offsets: {
+      value: async (partitions: Parameters<Log['offsets']>[0], which: 'earliest' | 'latest') => {
+        const offsets = await log.offsets(partitions, which)
+        await here().produce(lines(record('a', 'later')))
+        return offsets
+      },
+    },
+  })
+  const control = recordsControl({ log: growing, plan, world, createPartitions: null })
+  const first = (await consumed(control, 'in')).map((one) => (one as { value: unknown }).value)
+  expect(first).toEqual([1, 2, 'later']) // the one before the ends were asked
+  expect(await consumed(here(), 'in')).toHaveLength(4)
+})
+
 describe('query', () => {
   test('from the changelog: the last write, a delete, none', async () => {
     const changelog = plan.internalTopics.find((topic) => topic.store === 'counts')?.name as string
