@@ -134,13 +134,14 @@ for (const [how, open] of [
 
 test('consume shows what was committed when it was called, whatever comes meanwhile', async () => {
   await here().produce(lines(record('a', 1), record('a', 2)))
-  const growing: Log = Object.create(log, {
-    offsets: {
-      value: async (partitions: Parameters<Log['offsets']>[0], which: 'earliest' | 'latest') => {
-        const offsets = await log.offsets(partitions, which)
+  const growing: Log = new Proxy(log, {
+    get(target, name) {
+      if (name !== 'offsets') return Reflect.get(target, name).bind(target)
+      return async (...asked: Parameters<Log['offsets']>) => {
+        const offsets = await target.offsets(...asked)
         await here().produce(lines(record('a', 'later')))
         return offsets
-      },
+      }
     },
   })
   const control = recordsControl({ log: growing, plan, world, createPartitions: null })
