@@ -8,8 +8,19 @@ import { MillraceError } from '../../src/base/errors.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import { KafkaClient } from '../../src/log/kafka/client.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
-import type { Log } from '../../src/log/log.ts'
-import { commit, committedValues, fresh, freshTopic, freshWriter, position, readUntil, refusal, textOf } from '../contract/log/steps.ts'
+import type { Group, Log } from '../../src/log/log.ts'
+import {
+  commit,
+  committedValues,
+  fresh,
+  freshTopic,
+  freshWriter,
+  position,
+  readUntil,
+  refusal,
+  textOf,
+  until,
+} from '../contract/log/steps.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { copyNumbers } from './copy.ts'
 import { KAFKA, open, world } from './running.ts'
@@ -35,7 +46,13 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
   let log: Log
   beforeAll(async () => {
     // asks again at once for what waits for the last transaction's markers, so that we get to see the refusals
-    kafka = await startKafka({ config: { 'add.partitions.to.txn.retry.backoff.ms': 1, 'add.partitions.to.txn.retry.backoff.max.ms': 1 } })
+    kafka = await startKafka({
+      config: {
+        'add.partitions.to.txn.retry.backoff.ms': 1,
+        'add.partitions.to.txn.retry.backoff.max.ms': 1,
+        'group.min.session.timeout.ms': 500,
+      },
+    })
     log = await open(kafka.brokers)
   }, TIMEOUT_MS)
   afterAll(async () => {
@@ -122,6 +139,48 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
       await own.close()
     })
   }
+
+  it('a last commit that takes longer than the session is still taken: heartbeats go on meanwhile', async () => {
+    const topic = await freshTopic(log, 2)
+    const groupId = fresh('group')
+    const quick = await open(kafka.brokers, { sessionTimeoutMs: 1_500 })
+    const other = await open(kafka.brokers, { sessionTimeoutMs: 1_500 })
+    const writer = await freshWriter(quick)
+    const events: string[] = []
+    const member = (own: Log, name: string, revoke: () => Promise<void>): Group =>
+      own.group({
+        groupId,
+        instanceId: null,
+        topics: [topic],
+        userData: () => Buffer.from(name),
+        assign: (members) =>
+          new Map(members.map((of) => [of.memberId, { partitions: [{ topic, partition: 0 }], userData: Buffer.alloc(0) }])),
+        async onRevoke(lost) {
+          events.push(`${name} ${lost ? 'lost' : 'revoked'}`)
+          if (!lost) await revoke()
+        },
+        onAssign: () => void events.push(`${name} assigned`),
+        onFatal: (error) => void events.push(`${name} ${error}`),
+      })
+    const a: Group = member(quick, 'a', async () => {
+      await world.timers.sleep(4_000)
+      await commit(writer, { identity: a.identity(), groupId, offsets: [position(topic, 0, 7)] })
+      events.push('a committed')
+    })
+    const b = member(other, 'b', async () => {})
+    await a.start()
+    await b.start()
+    await until(
+      () => events.length >= 5,
+      () => world.timers.sleep(20),
+      () => events.join(', '),
+    )
+    expect(events.slice(0, 3)).toEqual(['a assigned', 'a revoked', 'a committed'])
+    expect(events.slice(3).sort()).toEqual(['a assigned', 'b assigned'])
+    expect(await log.committed(groupId, [{ topic, partition: 0 }])).toEqual([position(topic, 0, 7)])
+    await quick.close()
+    await other.close()
+  })
 
   it('short epochs right behind each other need no rewind', async () => {
     const topic = await freshTopic(log, 16)
@@ -250,16 +309,16 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
     expect(await reader.poll(600)).toEqual([])
     const other = await open(kafka.brokers)
     await other.deleteTopics([topic])
-    const until = async (): Promise<void> => {
+    const pollOn = async (): Promise<void> => {
       for (let i = 0; i < 100; i++) await reader.poll(200)
     }
-    expect((await refusal('STREAM_TOPIC_MISSING', until)).message).toContain(topic)
+    expect((await refusal('STREAM_TOPIC_MISSING', pollOn)).message).toContain(topic)
     await other.createTopics([{ name: topic, partitions: 1, kind: 'plain' }])
     reader.seek({ topic, partition: 0, offset: 0 })
     expect(await reader.poll(600)).toEqual([])
     await other.deleteTopics([topic])
     await other.createTopics([{ name: topic, partitions: 1, kind: 'plain' }])
-    expect((await refusal('STREAM_TOPIC_MISSING', until)).message).toMatch(/deleted/)
+    expect((await refusal('STREAM_TOPIC_MISSING', pollOn)).message).toMatch(/deleted/)
     await reader.close()
     await other.close()
   })

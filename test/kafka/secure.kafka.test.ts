@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import { commit, committedValues, freshTopic, freshWriter, position, refusal } from '../contract/log/steps.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
-import { KAFKA, open } from './running.ts'
+import { KAFKA, open, world } from './running.ts'
 
 describe.runIf(KAFKA)('a broker behind TLS and SASL', { timeout: 60_000 }, () => {
   let kafka: RunningKafka
@@ -40,6 +40,7 @@ describe.runIf(KAFKA)('a broker behind TLS and SASL', { timeout: 60_000 }, () =>
       'org.apache.kafka.common.security.plain.PlainLoginModule required username="broker" password="b" user_broker="b" user_mill="race";'
     kafka = await startKafka({
       config: {
+        'connections.max.idle.ms': 1_000,
         'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:SASL_SSL',
         'inter.broker.listener.name': 'PLAINTEXT',
         'ssl.keystore.type': 'PKCS12',
@@ -66,6 +67,19 @@ describe.runIf(KAFKA)('a broker behind TLS and SASL', { timeout: 60_000 }, () =>
     await commit(writer, { groupId: topic, offsets: [position(topic, 0, 1)] })
     await writer.close()
     expect(await committedValues(log, topic)).toEqual(['secret'])
+    await log.close()
+  })
+
+  it('may close idle connections without putting an epoch in doubt', async () => {
+    const log = await open(kafka.brokers, { tls: { ca }, sasl: { mechanism: 'PLAIN', username: 'mill', password: 'race' } })
+    const topic = await freshTopic(log)
+    const writer = await freshWriter(log)
+    for (let i = 0; i < 3; i++) {
+      writer.append(topic, 0, 1, null, Buffer.from(`${i}`), NO_HEADERS)
+      await commit(writer, { groupId: topic, offsets: [position(topic, 0, i)] })
+      await world.timers.sleep(2_500)
+    }
+    expect(await committedValues(log, topic)).toEqual(['0', '1', '2'])
     await log.close()
   })
 

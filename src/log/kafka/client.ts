@@ -71,6 +71,8 @@ export class KafkaClient {
   readonly world: World
   readonly options: KafkaLogOptions
   closed = false
+  /** Readers, writers and groups that are open: closed with the log. */
+  readonly parts = new Set<{ close(): Promise<void> }>()
   readonly #bootstrap: readonly Node[]
   readonly #nodes = new Map<number, Node>()
   readonly #topics = new Map<string, TopicMeta>()
@@ -286,6 +288,7 @@ export class KafkaClient {
   }
 
   async close(): Promise<void> {
+    await Promise.all([...this.parts].map((part) => part.close()))
     this.closed = true
     await Promise.all([...this.#pools].map((pool) => this.release(pool)))
   }

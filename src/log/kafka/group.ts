@@ -51,6 +51,7 @@ export class KafkaGroup implements Group {
     this.#sessionTimeoutMs = client.options.sessionTimeoutMs ?? LIMITS.sessionTimeoutMs
     this.#heartbeatMs = client.options.heartbeatMs ?? LIMITS.heartbeatMs
     this.#pool = client.pool('group')
+    client.parts.add(this)
   }
 
   async start(): Promise<void> {
@@ -70,6 +71,7 @@ export class KafkaGroup implements Group {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#client.parts.delete(this)
     this.#generation = -1
     this.#wakeSleep?.()
     await this.#client.release(this.#pool) // ends a JoinGroup that waits for the others
@@ -117,7 +119,7 @@ export class KafkaGroup implements Group {
       await this.#heartbeat()
     } catch (error) {
       if (this.#closed) return
-      const { outcome } = judge('heartbeat', error)
+      const outcome = passing(error) ? 'refresh' : judge('heartbeat', error).outcome
       if (outcome === 'rejoin') await this.#rebalance(false)
       else if (outcome === 'lost') await this.#rebalance(true)
       else if (outcome === 'forgotten') {
@@ -167,8 +169,8 @@ export class KafkaGroup implements Group {
         if (this.#closed) return
         const kind: RequestKind = error instanceof SyncRefused ? 'sync' : 'join'
         const cause = error instanceof SyncRefused ? error.cause : error
-        const { outcome } = judge(kind, cause)
-        if (cause instanceof MillraceError) throw cause
+        const outcome = passing(cause) ? 'refresh' : judge(kind, cause).outcome
+        if (cause instanceof MillraceError && outcome !== 'refresh') throw cause
         if (outcome === 'named') this.#memberId = responseOf<{ memberId: string }>(cause)?.memberId ?? ''
         else if (outcome === 'forgotten') this.#memberId = ''
         else if (outcome === 'refresh') {
@@ -241,6 +243,11 @@ export class KafkaGroup implements Group {
       this.#wakeSleep = wake
     })
   }
+}
+
+/** No broker could be reached for a while: a membership outlives that. */
+function passing(error: unknown): boolean {
+  return error instanceof MillraceError && error.disposition === 'retry'
 }
 
 class SyncRefused extends Error {

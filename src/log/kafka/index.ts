@@ -51,11 +51,6 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   if (options.brokers.length === 0) throw new MillraceError('STREAM_USAGE', 'no broker is named; write host:port, several with commas')
   const client = new KafkaClient(options)
   await client.connect()
-  const parts = new Set<{ close(): Promise<void> }>()
-  const keep = <T extends { close(): Promise<void> }>(part: T): T => {
-    parts.add(part)
-    return part
-  }
   return {
     kind: 'kafka',
     topics: (names) => topics(client, names),
@@ -64,12 +59,9 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     deleteTopics: (names) => deleteTopics(client, names),
     offsets: (partitions, which) => listOffsets(client, partitions, which),
     committed: (groupId, partitions) => committed(client, groupId, partitions),
-    reader: (reading) => keep(new KafkaReader(client, reading ?? {})),
-    writer: (writing) => keep(new KafkaWriter(client, writing)),
-    group: (joining) => keep(new KafkaGroup(client, joining)),
-    async close() {
-      await Promise.all([...parts].map((part) => part.close()))
-      await client.close()
-    },
+    reader: (reading) => new KafkaReader(client, reading ?? {}),
+    writer: (writing) => new KafkaWriter(client, writing),
+    group: (joining) => new KafkaGroup(client, joining),
+    close: () => client.close(),
   }
 }

@@ -69,6 +69,7 @@ export class KafkaReader implements Reader {
     this.#client = client
     this.#committedOnly = options.isolation !== 'uncommitted'
     this.#pools = [client.pool('fetch'), client.pool('fetch-now')]
+    client.parts.add(this)
   }
 
   assign(partitions: readonly ReadFrom[]): void {
@@ -136,6 +137,7 @@ export class KafkaReader implements Reader {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#client.parts.delete(this)
     this.#retry?.()
     this.#arrived()
     await Promise.all(this.#pools.map((pool) => this.#client.release(pool)))

@@ -79,6 +79,7 @@ export class KafkaWriter implements Writer {
     this.#client = client
     this.#transaction = options.guarantee === 'exactly_once' ? new Transaction(client, options.transactionalId) : null
     this.#run = newRun(client.pool('produce', IN_FLIGHT_MAX), this.#bytesMax)
+    client.parts.add(this)
   }
 
   async init(): Promise<void> {
@@ -166,6 +167,7 @@ export class KafkaWriter implements Writer {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#client.parts.delete(this)
     const run = this.#run
     const doubt = run.failed?.code === 'STREAM_DOUBT' || !run.ready
     fail(run, closed())
@@ -244,7 +246,8 @@ export class KafkaWriter implements Writer {
     }
     const address = addressOf(node)
     const known = run.lanes.get(address)
-    if (known !== undefined) return known
+    // a broker closes connections that were idle for minutes: no reason to put an epoch in doubt
+    if (known !== undefined && (known.connection === null || known.inFlight > 0 || known.connection.isConnected())) return known
     const lane: Lane = { node, connection: null, inFlight: 0 }
     run.lanes.set(address, lane)
     run.pool.get(node).then(
