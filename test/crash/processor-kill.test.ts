@@ -9,8 +9,9 @@ import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences, entitiesOf } from '../support/catalog-oracle.ts'
 import { goneBack, tableOf } from '../support/catalog-outputs.ts'
+import { progressOf } from '../support/embedded.ts'
 import { consumed, millrace, startProcessor, succeed } from '../support/processor.ts'
-import { backlogOf, CountedEvents, type Counts } from './counted-events.ts'
+import { CountedEvents, type Counts } from './counted-events.ts'
 
 const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? 20) / 2)
 const TIMEOUT_MS = 60_000 + KILLS * 20_000
@@ -136,7 +137,7 @@ test('SIGTERM under load: status 0 within 10 s, and the next start restores noth
   expect(await processor.stop(), processor.said()).toEqual({ code: 0, signal: null })
   expect(clock.monotonic() - stoppedMs).toBeLessThan(10_000)
   const cutOff = (await sent).code !== 0
-  const backlog = await backlogOf(stateDir, 'catalog', CATALOG_TOPICS)
+  const { backlog } = await progressOf(stateDir, 'catalog', CATALOG_TOPICS)
   expect(cutOff || backlog > 0, 'it was stopped under load').toBe(true)
 
   const app = new StreamProcessor(catalog, { stateDir })
