@@ -8,7 +8,7 @@ import type { StoreProvider } from '../../src/state/store.ts'
 import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences } from '../support/catalog-oracle.ts'
-import { breaches, type CatalogOutput, tableOf } from '../support/catalog-outputs.ts'
+import { type CatalogOutput, goneBack, tableOf } from '../support/catalog-outputs.ts'
 import { load, readAll, runWorker } from '../support/run-worker.ts'
 
 export interface TopologyContractOptions {
@@ -56,7 +56,7 @@ export function topologyContract(
           }),
         )
         expect(differences(tableOf(outputs), catalogOf(events))).toEqual([])
-        expect(breaches(outputs)).toEqual([])
+        expect(goneBack(outputs)).toEqual([])
       } finally {
         await close()
       }
