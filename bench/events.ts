@@ -35,7 +35,16 @@ export function versionedEvents(topic: string, count: number, ids: number, seed 
     versions.set(id, version)
     const late = Math.max(1, version - next(4))
     const op = next(50) === 0 ? 'delete' : 'upsert'
-    const value = { id: `p${id}`, version: late, op, name: `Product ${id}`, price: (id % 9973) + 0.5, currency: 'EUR', stock: next(1000), description: DESCRIPTION }
+    const value = {
+      id: `p${id}`,
+      version: late,
+      op,
+      name: `Product ${id}`,
+      price: (id % 9973) + 0.5,
+      currency: 'EUR',
+      stock: next(1000),
+      description: DESCRIPTION,
+    }
     events.push({ topic, key: Buffer.from(`p${id}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i })
   }
   return events
@@ -44,7 +53,16 @@ export function versionedEvents(topic: string, count: number, ids: number, seed 
 /** As many distinct keys as events: every one is written. */
 export function distinctEvents(topic: string, count: number): Event[] {
   return Array.from({ length: count }, (_, i) => {
-    const value = { id: `p${i}`, version: 1, op: 'upsert', name: `Product ${i}`, price: 1.5, currency: 'EUR', stock: i % 1000, description: DESCRIPTION }
+    const value = {
+      id: `p${i}`,
+      version: 1,
+      op: 'upsert',
+      name: `Product ${i}`,
+      price: 1.5,
+      currency: 'EUR',
+      stock: i % 1000,
+      description: DESCRIPTION,
+    }
     return { topic, key: Buffer.from(`p${i}`), value: Buffer.from(JSON.stringify(value)), timestamp: 1_767_225_600_000 + i }
   })
 }

@@ -6,7 +6,7 @@
 // 2. A name on the list that no topology has is a failure too.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { conformanceCounts, type Counts, vitestCounts } from './counts.ts'
+import { type Counts, conformanceCounts, vitestCounts } from './counts.ts'
 
 function read(file: string): string {
   try {

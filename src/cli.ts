@@ -1,7 +1,8 @@
 // The binary. Parses the words, runs one command, and ends with its status: 0 done, 1 failed, 2 misused (one line says why).
-import { buildProgram } from './cli/program.ts'
+
 import { DONE, failureText, MISUSED, statusOf } from './cli/fail.ts'
 import { isBrokenPipe } from './cli/output.ts'
+import { buildProgram } from './cli/program.ts'
 
 const verbose = process.argv.includes('--verbose')
 

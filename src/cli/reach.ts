@@ -5,8 +5,8 @@
 // 2. A process that is just starting holds the lock before it listens: it is waited for, shortly.
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import { systemWorld } from '../base/system.ts'
 import type { World } from '../base/ports.ts'
+import { systemWorld } from '../base/system.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
 import { connectControl } from '../control/client.ts'
 import { recordsControl } from '../control/records.ts'

@@ -6,12 +6,12 @@
 // 3. A refused line ends it: what came before is committed and shown first.
 import { MillraceError } from '../base/errors.ts'
 import { closest } from '../base/suggest.ts'
-import type { Topology } from '../topology/node.ts'
 import { badLine, lineBatches } from '../control/lines.ts'
-import { loadTopology } from './load.ts'
 import { type InputLine, parseLine, type RecordLine } from '../control/ndjson.ts'
-import { type Output, outputTo } from './output.ts'
 import { encodeRecord, type RecordBytes, showRecord, type TopicSerdes } from '../control/serdes.ts'
+import type { Topology } from '../topology/node.ts'
+import { loadTopology } from './load.ts'
+import { type Output, outputTo } from './output.ts'
 import type { Session, SessionInput } from './session.ts'
 
 const BARRIER_LINES = 10_000

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { type ErrorCode, MillraceError } from '../base/errors.ts'
 import { type Line, lineBatches, lineText } from './lines.ts'
 import { withSocketPath } from './socket.ts'
-import { type Answer, type ControlHandler, FRAME_BYTES_MAX, frame, parseAnswer, type Request, REQUEST_BYTES } from './wire.ts'
+import { type Answer, type ControlHandler, FRAME_BYTES_MAX, frame, parseAnswer, REQUEST_BYTES, type Request } from './wire.ts'
 
 export interface ControlClient extends ControlHandler {
   close(): void

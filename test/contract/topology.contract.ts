@@ -31,9 +31,18 @@ export function topologyContract(
     async () => {
       const { log, close } = await open()
       try {
-        const { events } = deliver(historyOf({ categories: 8, brands: 4, channels: 3, products: 30, edits: 200 }, 7), { shuffle: true, duplicates: 0.2, staleAfterDelete: 0.5 }, 7)
+        const { events } = deliver(
+          historyOf({ categories: 8, brands: 4, channels: 3, products: 30, edits: 200 }, 7),
+          { shuffle: true, duplicates: 0.2, staleAfterDelete: 0.5 },
+          7,
+        )
         await log.createTopics([...CATALOG_TOPICS, 'catalog'].map((topic) => ({ name: topic, partitions, kind: 'plain' })))
-        const records = events.map(({ topic, key, value, timestamp }) => ({ topic, key: Buffer.from(key), value: Buffer.from(JSON.stringify(value)), timestamp }))
+        const records = events.map(({ topic, key, value, timestamp }) => ({
+          topic,
+          key: Buffer.from(key),
+          value: Buffer.from(JSON.stringify(value)),
+          timestamp,
+        }))
         const third = Math.floor(records.length / 3)
         const setup = { log, topology: catalog, applicationId: 'catalog', world, partitions }
         const first = provider()

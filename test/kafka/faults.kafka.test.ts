@@ -65,11 +65,13 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
       const own = await open(kafka.brokers, { transactionVersion: version })
       const [input, out] = [await freshTopic(own), await freshTopic(own, 4)]
       const writer = own.writer({ transactionalId: fresh('writer'), guarantee: 'exactly_once' })
+      let starting: Promise<void> | undefined
       const rewinds = await copyNumbers(own, writer, out, input, 5_000, async (epoch) => {
         if (epoch !== 4) return
         await kafka.kill()
-        await kafka.restart()
+        starting = kafka.restart() // not awaited: the flush finds nobody
       })
+      await starting
       expect(rewinds).toBeGreaterThan(0)
       expect(await numbersIn(own, out, 5_000)).toEqual(upTo(5_000))
       await own.close()

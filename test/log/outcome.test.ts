@@ -1,6 +1,6 @@
 // The table of broker answers, row by row: what was measured on a real broker, and what each kind of request falls back on.
 import { describe, expect, it } from 'vitest'
-import { NETWORK, type Outcome, outcome, ROWS, type RequestKind, TIMEOUT, UNCLASSIFIED } from '../../src/log/outcome.ts'
+import { NETWORK, type Outcome, outcome, type RequestKind, ROWS, TIMEOUT, UNCLASSIFIED } from '../../src/log/outcome.ts'
 
 const EPOCH: readonly RequestKind[] = ['addPartitions', 'addOffsets', 'produce', 'txnOffsets', 'end']
 

@@ -94,7 +94,11 @@ async function pad(log: Log): Promise<void> {
 
 function proxied<T extends object>(target: T): T {
   const copy = {} as Record<string, unknown>
-  for (let proto: object | null = target; proto !== null && proto !== Object.prototype; proto = Object.getPrototypeOf(proto) as object | null) {
+  for (
+    let proto: object | null = target;
+    proto !== null && proto !== Object.prototype;
+    proto = Object.getPrototypeOf(proto) as object | null
+  ) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
       if (name in copy || name === 'constructor') continue
       copy[name] = typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
@@ -104,10 +108,18 @@ function proxied<T extends object>(target: T): T {
 }
 
 const inputOf = (events: readonly (readonly [string, number])[]): InputRecord[] =>
-  events.map(([key, n], i) => ({ topic: 'in', key: Buffer.from(key), value: Buffer.from(JSON.stringify({ n, group: `g${n % 3}` })), timestamp: i }))
+  events.map(([key, n], i) => ({
+    topic: 'in',
+    key: Buffer.from(key),
+    value: Buffer.from(JSON.stringify({ n, group: `g${n % 3}` })),
+    timestamp: i,
+  }))
 
 /** Per key, the running sums; per group, the running counts. */
-function expectedOf(events: readonly (readonly [string, number])[]): { readonly out: Map<string, unknown[]>; readonly groups: Map<string, unknown[]> } {
+function expectedOf(events: readonly (readonly [string, number])[]): {
+  readonly out: Map<string, unknown[]>
+  readonly groups: Map<string, unknown[]>
+} {
   const out = new Map<string, { count: number; sum: number }[]>()
   const groups = new Map<string, number[]>()
   for (const [key, n] of events) {
@@ -135,34 +147,40 @@ describe('the worker under faults', () => {
   it('property: lost answers and vanished workers cost nothing and double nothing', async () => {
     const faults = fc.array(fc.constantFrom<Fault>('none', 'flush', 'before', 'after'), { maxLength: 6 })
     await fc.assert(
-      fc.asyncProperty(events, faults, fc.integer({ min: 1, max: 3 }), fc.array(fc.boolean(), { maxLength: 3 }), async (input, tape, partitions, vanish) => {
-        const log = memoryLog(world)
-        const provider = memoryProvider()
-        const setup = { topology: sums, applicationId: 'app', provider, world, partitions, commitIntervalMs: 2 }
-        const all = inputOf(input)
-        const share = Math.ceil(all.length / (vanish.length + 1))
-        const queue = [...tape]
-        for (const [i, forgets] of [...vanish, null].entries()) {
-          await load(log, all.slice(i * share, (i + 1) * share), partitions)
-          const client = log.another()
-          const { worker, untilCaughtUp } = await runWorker({ ...setup, log: faulty(client, queue) })
-          if (forgets === null) {
-            await untilCaughtUp()
-            await worker.close()
-          } else {
-            await world.timers.sleep(3)
-            client.crash() // its writers, readers and membership are dead; the worker only sees errors from here on
-            provider.crash()
-            await worker.close().catch(() => {})
-            if (forgets) provider.forget()
+      fc.asyncProperty(
+        events,
+        faults,
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(fc.boolean(), { maxLength: 3 }),
+        async (input, tape, partitions, vanish) => {
+          const log = memoryLog(world)
+          const provider = memoryProvider()
+          const setup = { topology: sums, applicationId: 'app', provider, world, partitions, commitIntervalMs: 2 }
+          const all = inputOf(input)
+          const share = Math.ceil(all.length / (vanish.length + 1))
+          const queue = [...tape]
+          for (const [i, forgets] of [...vanish, null].entries()) {
+            await load(log, all.slice(i * share, (i + 1) * share), partitions)
+            const client = log.another()
+            const { worker, untilCaughtUp } = await runWorker({ ...setup, log: faulty(client, queue) })
+            if (forgets === null) {
+              await untilCaughtUp()
+              await worker.close()
+            } else {
+              await world.timers.sleep(3)
+              client.crash() // its writers, readers and membership are dead; the worker only sees errors from here on
+              provider.crash()
+              await worker.close().catch(() => {})
+              if (forgets) provider.forget()
+            }
           }
-        }
-        const { out, groups } = expectedOf(input)
-        expect(await seen(log, 'out')).toEqual(out)
-        const counted = await seen(log, 'groups')
-        for (const [group, list] of groups) expect(counted.get(group)).toEqual(list)
-        await log.close()
-      }),
+          const { out, groups } = expectedOf(input)
+          expect(await seen(log, 'out')).toEqual(out)
+          const counted = await seen(log, 'groups')
+          for (const [group, list] of groups) expect(counted.get(group)).toEqual(list)
+          await log.close()
+        },
+      ),
       { numRuns: 40 },
     )
   }, 60_000)
@@ -242,7 +260,15 @@ describe('the worker under faults', () => {
     const log = memoryLog(world)
     const faults: Fault[] = ['none', 'before', 'none', 'after', 'flush']
     const input = Array.from({ length: 50 }, (_, i) => [`k${i % 5}`, 1] as const)
-    const setup = { topology: sums, applicationId: 'app', provider: memoryProvider(), world, partitions: 1, guarantee: 'at_least_once' as const, commitIntervalMs: 1 }
+    const setup = {
+      topology: sums,
+      applicationId: 'app',
+      provider: memoryProvider(),
+      world,
+      partitions: 1,
+      guarantee: 'at_least_once' as const,
+      commitIntervalMs: 1,
+    }
     const running = await runWorker({ ...setup, log: faulty(log, faults) })
     for (let i = 0; i < 50; i += 10) {
       await load(log, inputOf(input.slice(i, i + 10)), 1)
