@@ -1,7 +1,7 @@
 // `npm run demo`: a catalog's history, shuffled, doubled and with creates that come after their deletes, through a real
 // `millrace run topologies/catalog.ts` on the embedded log, which is killed with SIGKILL again and again while it works. In the end
 // its table is compared with one that is computed from scratch. Status 0: they are equal. Status 1: they are not, or it broke.
-//   node scripts/demo.ts [--products 2000] [--edits 9000] [--kills 5] [--seed 1]
+//   node scripts/demo.ts [--products 3000] [--edits 20000] [--kills 5] [--seed 1]
 //
 // 1. All it writes is in one temporary directory, which goes when it ends, also on Ctrl-C. So do its processes, by their ids.
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -16,8 +16,8 @@ import { runKilled } from './demo/run.ts'
 
 const { values } = parseArgs({
   options: {
-    products: { type: 'string', default: '2000' },
-    edits: { type: 'string', default: '12000' },
+    products: { type: 'string', default: '3000' },
+    edits: { type: 'string', default: '20000' },
     kills: { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
   },

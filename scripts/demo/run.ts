@@ -50,7 +50,7 @@ export async function runKilled(stateDir: string, delivery: DemoDelivery, { kill
     await processor.ready
     const sending = [...pending, ...part(kill - 1)]
     const sent = millrace(produce, sending)
-    await sleep(400 + random.below(1_100))
+    await sleep(200 + random.below(600))
     await processor.kill()
     const arrived = (await sent).code === 0
     pending = arrived ? [] : sending
