@@ -66,8 +66,20 @@ describe.runIf(KAFKA)('one node', { timeout: TIMEOUT_MS }, () => {
       const [input, out] = [await freshTopic(own), await freshTopic(own, 4)]
       const writer = own.writer({ transactionalId: fresh('writer'), guarantee: 'exactly_once' })
       let starting: Promise<void> | undefined
+      let settled = false
       const rewinds = await copyNumbers(own, writer, out, input, 5_000, async (epoch) => {
         if (epoch !== 4) return
+        // With one replica a broker killed before it has written the markers of an ended transaction may never write them (seen in 4 of
+        // 8 tries, EndTxn had been answered): so they are waited for. Four epochs leave 4 x 125 records and 4 markers a partition.
+        const partitions = upTo(4).map((partition) => ({ topic: out, partition }))
+        await until(
+          () => settled,
+          async () => {
+            settled = (await own.offsets(partitions, 'latest')).every((end) => end === 504)
+          },
+          () => 'the markers of the epochs before',
+        )
+        await own.committed(`group-of-${out}`, [{ topic: input, partition: 0 }])
         await kafka.kill()
         starting = kafka.restart() // not awaited: the flush finds nobody
       })
