@@ -15,7 +15,7 @@ beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'millrace-tables-'))
   const provider = levelProvider({ dir: base, world: systemWorld() })
   path = join(base, '0_0', 'counts')
-  // Each reopen moves the write-ahead log into a table: several small ones, with overwritten and deleted keys.
+  // Each reopen moves the write-ahead log into a table: small ones, with overwritten and deleted keys, until they are compacted.
   for (let round = 0; round < 6; round++) {
     const { store } = await provider.open('0_0', 'counts', true)
     const writes = Array.from({ length: 300 }, (_, i) => ({
@@ -41,7 +41,7 @@ test('crc32c: the known answers, at any length and place', () => {
 test('the live tables are those that LevelDB keeps, with their sizes', async () => {
   const tables = await liveTables(path)
   const names = (await readdir(path)).filter((name) => name.endsWith('.ldb')).sort()
-  expect(names.length).toBeGreaterThan(1)
+  expect(names.length).toBeGreaterThan(0) // how many is for the compaction in the background to say
   expect(tables?.map(({ number }) => `${String(number).padStart(6, '0')}.ldb`)).toEqual(names)
   for (const { number, bytes } of tables ?? [])
     expect((await readFile(join(path, `${String(number).padStart(6, '0')}.ldb`))).length).toBe(bytes)
