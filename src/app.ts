@@ -108,6 +108,13 @@ export class StreamProcessor {
   async #open(): Promise<void> {
     const { config } = this
     const world = this.#world
+    if (config.server !== null) {
+      const { host, port } = config.server
+      world.logger.warn(
+        { host, port },
+        'this version has no HTTP server yet: the port is not opened; use millrace query, or store() in process',
+      )
+    }
     const state = openStateDir(config.stateDir, config.applicationId, world)
     await this.#lock()
     this.#log = await openLog(config, world)

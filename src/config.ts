@@ -3,7 +3,7 @@
 //
 // 1. An option that is not known is refused by its name, at every level.
 // 2. Passwords and tokens are `Secret`s from here on; a Config may be logged.
-// 3. What this version cannot do (several workers, standbys) is refused, not ignored.
+// 3. What this version cannot do (several workers, standbys) is refused, not ignored; a `server` is checked, and warned of at the start.
 import { join } from 'node:path'
 import { type Duration, durationMs } from './base/duration.ts'
 import { MillraceError } from './base/errors.ts'
@@ -35,6 +35,7 @@ export interface SaslOptions {
   readonly insecure?: boolean
 }
 
+/** Checked; this version opens no port yet and warns of it at each start. */
 export interface ServerOptions {
   readonly port: number
   readonly host?: string

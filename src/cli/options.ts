@@ -54,11 +54,7 @@ const SECRETS = ['password', 'token']
 
 type Layer = Record<string, unknown>
 
-export async function gatherOptions(
-  flags: Flags,
-  environment: Environment,
-  defaults: { readonly port?: number } = {},
-): Promise<ProcessorOptions> {
+export async function gatherOptions(flags: Flags, environment: Environment): Promise<ProcessorOptions> {
   refuseNearMisses(environment)
   const file = flags.config ?? environment.MILLRACE_CONFIG
   const merged = merge(merge(file === undefined ? {} : await configFile(file), fromEnvironment(environment)), fromFlags(flags))
@@ -67,7 +63,6 @@ export async function gatherOptions(
   // Of two ways to give a token in one layer the file is the one that was meant; a flag beats a variable as always.
   if (tokenFile !== undefined && (flags.tokenFile !== undefined || environment.MILLRACE_TOKEN === undefined))
     server.token = readToken(tokenFile)
-  if (server.port === undefined && defaults.port !== undefined) server.port = defaults.port
   // A token or a host alone opens no port: MILLRACE_TOKEN may be set for good.
   if (server.port === undefined) delete merged.server
   else merged.server = server

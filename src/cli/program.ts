@@ -52,9 +52,9 @@ export function buildProgram(): Command {
       .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))
       .addOption(applicationId())
       .addOption(new Option('--commit-interval <duration>', 'time between two commits, such as 100ms'))
-      .addOption(new Option('--port <n>', 'HTTP: queries, metrics, health, live page'))
-      .addOption(new Option('--host <address>', 'address for HTTP; one that is not loopback needs a token (default: 127.0.0.1)'))
-      .addOption(new Option('--token-file <file>', 'file with the token for HTTP, 32 bytes or more (or MILLRACE_TOKEN)'))
+      .addOption(new Option('--port <n>', 'HTTP port: kept for later, this version opens none and says so'))
+      .addOption(new Option('--host <address>', 'address for --port; one that is not loopback needs a token (default: 127.0.0.1)'))
+      .addOption(new Option('--token-file <file>', 'file with the token for --port, 32 bytes or more (or MILLRACE_TOKEN)'))
       .addOption(config())
       .addOption(new Option('--json', 'log as JSON lines, also on a terminal'))
 
@@ -66,13 +66,13 @@ export function buildProgram(): Command {
       'after',
       `\nOptions also come from MILLRACE_* (MILLRACE_BROKERS, MILLRACE_STATE_DIR, ...) and --config; a flag beats the\nenvironment, the environment beats the file.\n${example(
         'millrace run topologies/catalog.ts --brokers localhost:9092',
-        'millrace run topologies/catalog.ts --state-dir state --port 8080',
+        'millrace run topologies/catalog.ts --state-dir state',
       )}`,
     )
     .action(async (file: string, flags) => (await import('./run.ts')).run(file, flags))
 
-  processing(command('dev', 'Run a topology on the embedded log with the live page, for developing it.'))
-    .addHelpText('after', example('millrace dev topologies/catalog.ts --port 8080'))
+  processing(command('dev', 'Run a topology on the embedded log, for developing it.'))
+    .addHelpText('after', example('millrace dev topologies/catalog.ts', 'millrace dev topologies/catalog.ts --state-dir state'))
     .action(async (file: string, flags) => (await import('./run.ts')).dev(file, flags))
 
   command('try', 'Run a topology in process as a filter: records as NDJSON on stdin, its outputs as NDJSON on stdout.')

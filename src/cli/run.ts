@@ -23,14 +23,13 @@ export interface RunFlags extends Flags {
 const SAME_SIGNAL_MS = 200
 /** Some of the time is for the process itself. */
 const CLOSE_MS = LIMITS.stopTimeoutMs - 500
-const DEV_PORT = 8080
 
 export async function run(file: string, flags: RunFlags): Promise<void> {
   await operate(file, flags, await gatherOptions(flags, process.env))
 }
 
 export async function dev(file: string, flags: RunFlags): Promise<void> {
-  const { brokers, ...options } = await gatherOptions(flags, process.env, { port: DEV_PORT })
+  const { brokers, ...options } = await gatherOptions(flags, process.env)
   if (brokers !== undefined) throw new MillraceError('STREAM_USAGE', 'dev works on the embedded log; with brokers, use run')
   await operate(file, flags, options)
 }

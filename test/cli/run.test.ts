@@ -81,6 +81,14 @@ describe('run', () => {
     expect((await second.ended).status).toBe(0)
   }, 60_000)
 
+  test('a port is warned of: this version opens none', async () => {
+    const { child, ended } = await run('--port', '0')
+    child.kill('SIGTERM')
+    const { status, err } = await ended
+    expect(status).toBe(0)
+    expect(err.split('\n').filter((line) => line.includes('the port is not opened'))).toHaveLength(1)
+  }, 30_000)
+
   test('a state directory has one owner', async () => {
     await run()
     const other = await millrace(['run', file, '--state-dir', state])
