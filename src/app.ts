@@ -38,7 +38,7 @@ export async function openLog(config: Config, world: World): Promise<Log> {
     brokers: config.brokers,
     clientId: config.applicationId,
     world,
-    connectTimeoutMs: LIMITS.connectTimeoutMs,
+    connectTimeoutMs: LIMITS.startConnectTimeoutMs,
     ...(tls === null ? {} : { tls: { ...tls, rejectUnauthorized: tls.insecure !== true } }),
     ...(sasl === null
       ? {}
@@ -120,6 +120,11 @@ export class StreamProcessor {
     this.#log = await openLog(config, world)
     const embedded = config.brokers.length === 0
     this.#topics = await prepareTopics(this.#log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
+    for (const pattern of this.#topics.unmatched)
+      world.logger.warn(
+        { pattern: String(pattern) },
+        'no topic has a name that the pattern matches as a whole; topics made later are read after a restart',
+      )
     this.#worker = new Worker({
       deps: this.#deps(this.#log, this.#topics, state.stores),
       transactionalId: `${config.applicationId}-${state.processId}-0`,

@@ -75,11 +75,11 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
 export function explain(error: unknown): string {
   const parts: string[] = []
   for (let e: unknown = error, depth = 0; e !== undefined && e !== null && depth < 5; depth++) {
-    const message = e instanceof Error ? e.message : String(e)
+    const message = (e instanceof Error ? e.message : String(e)).replaceAll(/\s*\n\s*/g, ' ')
     if (!parts.some((part) => part.includes(message))) parts.push(message)
     e = e instanceof Error ? e.cause : undefined
   }
-  return parts.join(': ').replaceAll(/\s*\n\s*/g, ' ')
+  return parts.join(': ')
 }
 
 /** The error itself when it is ours, else wrapped as one. */

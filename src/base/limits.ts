@@ -34,6 +34,7 @@ export const LIMITS = {
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log
   connectTimeoutMs: 10_000,
+  startConnectTimeoutMs: 8_000, // a start without a broker has ended within 10 s, the process's own time included
   requestTimeoutMs: 70_000,
   fetchWaitMs: 500,
   fetchBytesMax: 16 * 1024 * 1024,

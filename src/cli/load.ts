@@ -6,7 +6,7 @@
 import { statSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { explain, MillraceError } from '../base/errors.ts'
 import type { Topology } from '../topology/node.ts'
 
@@ -55,13 +55,20 @@ export async function loadDefault(file: string, what: string, cure: string): Pro
     if (error instanceof MillraceError && error.disposition === 'usage') {
       throw new MillraceError(error.code, `${file}: ${error.message}`, { cause: error })
     }
-    throw bad(file, `it throws when it is loaded: ${explain(error)}`, error)
+    throw bad(file, `it throws when it is loaded: ${reasonOf(error)}`, error)
   }
   if (module.default === undefined) {
     const names = Object.keys(module)
     throw bad(file, `it exports ${names.length === 0 ? 'nothing' : `only ${names.join(', ')}`}; end it with: ${cure}`)
   }
   return module.default
+}
+
+/** A syntax error's message does not say where; the first line of its stack does. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return `${nameOf(error)}, which is no Error`
+  const place = error instanceof SyntaxError ? /^file:\/\/\S+:\d+$/m.exec(error.stack ?? '') : null
+  return place === null ? explain(error) : `${explain(error)} (${fileURLToPath(place[0])})`
 }
 
 function isTopology(value: unknown): value is Topology {

@@ -46,7 +46,9 @@ describe('files', () => {
   test('a folder', () => refused(['describe', '.'], /\.: it is no file/))
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['throws.ts', "throw new Error('the reason')", /throws\.ts: it throws when it is loaded: the reason/],
-    ['syntax.ts', 'export default {{', /syntax\.ts: it throws when it is loaded/],
+    ['syntax.ts', '\nexport default {{', /syntax\.ts: it throws when it is loaded: .*syntax\.ts:2\)$/m],
+    ['null.ts', 'throw null', /null\.ts: it throws when it is loaded: null, which is no Error/],
+    ['lines.ts', "throw new Error('one\\ntwo')", /lines\.ts: it throws when it is loaded: one two$/m],
     ['nothing.ts', 'const a = 1', /nothing\.ts: it exports nothing; end it with: export default topology/],
     ['named.ts', 'export const shop = 1', /named\.ts: it exports only shop; end it with/],
     ['other.ts', 'export default { name: 1 }', /other\.ts: its default export is an object, not a topology/],
