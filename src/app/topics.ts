@@ -5,6 +5,7 @@ import type { Log } from '../log/log.ts'
 import { deadLetterTopic } from '../runtime/dead-letter.ts'
 import { Suspend } from '../runtime/suspend.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
+import { matchesTopic } from '../topology/pattern.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
 
@@ -12,6 +13,8 @@ export interface PreparedTopics {
   readonly sized: SizedPlan
   readonly partitionsOf: (topic: string) => number
   readonly inputTopics: (source: PlanSource) => readonly string[]
+  /** Patterns that no topic matches: what is made later is read after a restart. */
+  readonly unmatched: readonly RegExp[]
 }
 
 /** `createPartitions`: partitions of external topics that are made because they are missing; null: missing ones are refused. */
@@ -28,19 +31,19 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
     )
   }
   const partitions = new Map([...infos.values()].map((info) => [info.name, info.partitions]))
-  if (plan.patterns.length > 0) {
-    const matching = (await log.topicNames()).filter((name) => plan.patterns.some((pattern) => pattern.test(name)))
-    for (const info of (await log.topics(matching)).values()) partitions.set(info.name, info.partitions)
-  }
+  const matching = plan.patterns.length === 0 ? [] : (await log.topicNames()).filter((name) => isMatchedInput(plan, name))
+  for (const info of (await log.topics(matching)).values()) partitions.set(info.name, info.partitions)
   const sized = sizePlan(plan, partitions)
-  const deadLetterPartitions = Math.max(1, ...sized.tasks)
+  const deadLetters = deadLetterTopic(plan.applicationId)
+  // One that is there keeps its partitions, however wide the topology has become: letters go to the remainder.
+  const deadLetterPartitions = (await log.topics([deadLetters])).get(deadLetters)?.partitions ?? Math.max(1, ...sized.tasks)
   await log.createTopics(topicSpecs(sized, deadLetterPartitions))
   for (const [name, count] of sized.partitions) partitions.set(name, count)
-  partitions.set(deadLetterTopic(plan.applicationId), deadLetterPartitions)
-  const external = new Set(partitions.keys())
+  partitions.set(deadLetters, deadLetterPartitions)
   return {
     sized,
-    inputTopics: (source) => inputTopicsOf(source, external),
+    unmatched: plan.patterns.filter((pattern) => !matching.some((name) => matchesTopic(pattern, name))),
+    inputTopics: (source) => inputTopicsOf(source, matching),
     partitionsOf(topic) {
       const count = partitions.get(topic)
       if (count !== undefined) return count
@@ -52,6 +55,14 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
       })
     },
   }
+}
+
+/** What a pattern of the topology matches, but never the log's own topics (`__consumer_offsets`) nor what this application keeps for
+ *  itself, of an earlier shape of the topology too: a wide pattern would read its own changelogs. */
+function isMatchedInput(plan: Plan, name: string): boolean {
+  if (name.startsWith('__') || name === deadLetterTopic(plan.applicationId)) return false
+  if (name.startsWith(`${plan.applicationId}-`) && /-(changelog|repartition)$/.test(name)) return false
+  return plan.patterns.some((pattern) => matchesTopic(pattern, name))
 }
 
 async function makeMissing(log: Log, names: readonly string[], partitions: number): Promise<void> {

@@ -10,6 +10,7 @@ import { badLine, lineBatches } from '../control/lines.ts'
 import { type InputLine, parseLine, type RecordLine } from '../control/ndjson.ts'
 import { encodeRecord, type RecordBytes, showRecord, type TopicSerdes } from '../control/serdes.ts'
 import type { Topology } from '../topology/node.ts'
+import { matchesTopic } from '../topology/pattern.ts'
 import { loadTopology } from './load.ts'
 import { type Output, outputTo } from './output.ts'
 import type { Session, SessionInput } from './session.ts'
@@ -114,13 +115,14 @@ export async function tryLines(session: Session, input: AsyncIterable<Uint8Array
 
 function serdesOf(inputs: readonly SessionInput[], topic: string): TopicSerdes | null {
   const exact = inputs.find((input) => input.topic === topic)
-  return exact ?? inputs.find((input) => input.topic instanceof RegExp && input.topic.test(topic)) ?? null
+  return exact ?? inputs.find((input) => input.topic instanceof RegExp && matchesTopic(input.topic, topic)) ?? null
 }
 
 function unknownTopic(inputs: readonly SessionInput[], topic: string): string {
   const names = inputs.map((input) => String(input.topic))
   const near = closest(topic, names)
-  return `the topology reads no topic ${JSON.stringify(topic)}${near === '' ? `; it reads ${names.join(', ')}` : near}`
+  const patterns = inputs.some((input) => input.topic instanceof RegExp) ? ' (a pattern matches the whole name)' : ''
+  return `the topology reads no topic ${JSON.stringify(topic)}${near === '' ? `; it reads ${names.join(', ')}${patterns}` : near}`
 }
 
 /** Opens the session and runs the whole filter. */

@@ -1,4 +1,5 @@
 // Which serdes a topic is read and shown with, as the plan knows them: its sources and its sinks.
+import { readsTopic } from '../topology/pattern.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import type { TopicSerdes } from './serdes.ts'
 
@@ -9,7 +10,7 @@ export function inputSerdes(plan: Plan, topic: string): TopicSerdes | null {
     for (const { operator } of sub.nodes) {
       if (operator.kind !== 'source' || operator.internal) continue
       const { topics, key, value } = operator
-      if (topics instanceof RegExp ? new RegExp(topics.source, topics.flags.replace(/[gy]/g, '')).test(topic) : topics.includes(topic)) {
+      if (readsTopic(topics, topic)) {
         if (!(topics instanceof RegExp)) return { key, value }
         matched ??= { key, value }
       }

@@ -22,6 +22,7 @@ import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { memoryProvider } from '../state/memory.ts'
 import type { Topology } from '../topology/node.ts'
+import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
@@ -102,7 +103,12 @@ export class Session {
   #size(): SizedPlan {
     const sized = sizePlan(this.plan, new Map([...this.#topics].map((topic) => [topic, this.partitions])))
     // A sub-topology that reads patterns only has no counted input yet.
-    return { ...sized, tasks: sized.tasks.map((count) => (count === 0 ? this.partitions : count)) }
+    const some = (count: number): number => (count === 0 ? this.partitions : count)
+    return {
+      ...sized,
+      tasks: sized.tasks.map(some),
+      partitions: new Map([...sized.partitions].map(([name, count]) => [name, some(count)])),
+    }
   }
 
   async #boot(): Promise<void> {
@@ -228,7 +234,7 @@ export class Session {
   async #know(topic: string): Promise<void> {
     if (this.#topics.has(topic) && this.plan.inputs.includes(topic)) return
     if (this.#topics.has(topic) && this.#tasks.some((task) => task.queues.some((queue) => queue.topic === topic))) return
-    const sources = externalSources(this.plan).filter((source) => source.topics instanceof RegExp && source.topics.test(topic))
+    const sources = externalSources(this.plan).filter((source) => source.topics instanceof RegExp && matchesTopic(source.topics, topic))
     if (sources.length === 0) throw new MillraceError('STREAM_USAGE', `topic ${topic} is not read by ${this.plan.topology}`)
     this.#topics.add(topic)
     await this.#log.createTopics([{ name: topic, partitions: this.partitions, kind: 'plain' }])

@@ -6,6 +6,7 @@ import { MillraceError } from '../base/errors.ts'
 import { headersFromText, headersToText } from '../base/record.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Topology } from '../topology/node.ts'
+import { readsTopic } from '../topology/pattern.ts'
 import { type OutputRecord, Session } from './session.ts'
 
 export interface TestDriverOptions {
@@ -70,7 +71,7 @@ export class TopologyTestDriver {
 
   /** A source topic. Throws STREAM_USAGE for a topic that the topology does not read. */
   input<K = any, V = any>(topic: string): TestInput<K, V> {
-    const source = this.#session.inputs().find((input) => (input.topic instanceof RegExp ? input.topic.test(topic) : input.topic === topic))
+    const source = this.#session.inputs().find((input) => readsTopic(input.topic, topic))
     if (source === undefined) throw new MillraceError('STREAM_USAGE', `the topology does not read ${topic}`)
     return {
       pipe: async (records) => {

@@ -7,6 +7,7 @@
 //    the class. The topics of a foreign-key join never lead: they follow the table that reads them.
 // 3. A sub-topology has as many tasks as its widest source has partitions; a changelog has as many partitions as tasks.
 import { MillraceError } from '../base/errors.ts'
+import { matchesTopic, readsTopic } from './pattern.ts'
 import type { CoPartition, InternalTopic, Plan, PlanSource, SizedPlan, SubTopology } from './plan-types.ts'
 
 interface Sizing {
@@ -53,7 +54,7 @@ function sourcesIn(sub: SubTopology): { readonly name: string; readonly operator
 }
 
 function resolve(topics: readonly string[] | RegExp, outside: readonly string[]): readonly string[] {
-  return topics instanceof RegExp ? outside.filter((topic) => topics.test(topic)) : topics
+  return topics instanceof RegExp ? outside.filter((topic) => matchesTopic(topics, topic)) : topics
 }
 
 /** The counts of the named inputs; every one that is missing is named in one error. */
@@ -128,9 +129,7 @@ function widthOfWriter(sizing: Sizing, topic: InternalTopic, all: boolean): numb
 }
 
 function refuseCounts(sizing: Sizing, each: Class, first: string, other: string): never {
-  const both = each.groups.find((group) =>
-    [first, other].every((topic) => group.topics.some((t) => (typeof t === 'string' ? t === topic : t.test(topic)))),
-  )
+  const both = each.groups.find((group) => [first, other].every((topic) => group.topics.some((read) => readsTopic(read, topic))))
   const operator = (both ?? each.groups[0])?.operator
   const counts = `"${first}" has ${sizing.counts.get(first)} partitions and "${other}" has ${sizing.counts.get(other)}`
   const cure = 'create them with equal counts, or put repartition() before it'

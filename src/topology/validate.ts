@@ -1,6 +1,7 @@
 // Refuses a topology that can't mean what it says. Looks at the whole; what one operator gets is checked by its builder.
 import { MillraceError } from '../base/errors.ts'
 import type { Node, SinkNode, SourceNode, Topology } from './node.ts'
+import { matchesTopic, readsTopic } from './pattern.ts'
 
 function refuse(topology: Topology, message: string): never {
   throw new MillraceError('STREAM_TOPOLOGY', `topology "${topology.name}": ${message}`)
@@ -33,8 +34,9 @@ function sameTopics(a: SourceNode['topics'], b: SourceNode['topics']): boolean {
 
 /** A topic that both read, as far as it is known before any topic exists. */
 function sharedTopic(a: SourceNode['topics'], b: SourceNode['topics']): string | undefined {
-  if (a instanceof RegExp) return b instanceof RegExp ? (String(a) === String(b) ? String(a) : undefined) : b.find((topic) => a.test(topic))
-  return b instanceof RegExp ? a.find((topic) => b.test(topic)) : a.find((topic) => b.includes(topic))
+  if (a instanceof RegExp)
+    return b instanceof RegExp ? (String(a) === String(b) ? String(a) : undefined) : b.find((topic) => matchesTopic(a, topic))
+  return b instanceof RegExp ? a.find((topic) => matchesTopic(b, topic)) : a.find((topic) => b.includes(topic))
 }
 
 export function validate(topology: Topology): void {
@@ -62,7 +64,7 @@ function checkNoLoop(topology: Topology, sink: SinkNode, sources: readonly Sourc
   const { topic } = sink
   if (typeof topic !== 'string') return
   for (const { topics, name } of sources) {
-    if (topics instanceof RegExp ? !topics.test(topic) : !topics.includes(topic)) continue
+    if (!readsTopic(topics, topic)) continue
     refuse(
       topology,
       `"${sink.name}" writes the topic "${topic}" that "${name}" reads, an endless loop; if it is meant, to("${topic}", {loop: true})`,
