@@ -1,5 +1,5 @@
 // The state directory: who owns it, and the process id that it keeps, so that a restart settles its own predecessor's transaction (R4).
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
@@ -16,6 +16,7 @@ export function openStateDir(path: string, applicationId: string, world: World):
   const stores = join(path, applicationId)
   try {
     mkdirSync(stores, { recursive: true, mode: 0o700 })
+    chmodSync(stores, 0o700) // one that was unpacked from a backup
     return { path, stores, processId: processIdOf(path, world) }
   } catch (error) {
     throw new MillraceError('STREAM_USAGE', `state directory ${path} can't be used`, { cause: error })

@@ -1,21 +1,24 @@
 // How `produce`, `consume` and `query` get at their records: the process that owns the state directory, by its socket; the embedded
 // log in it when none runs; Kafka with --brokers.
 //
-// 1. A directory that does not exist is refused and not made, but by `produce --topology`.
-// 2. A process that is just starting holds the lock before it listens: it is waited for, shortly.
+// 1. A directory that does not exist, or that holds no log, is refused and left as it is, but by `produce --topology`.
+// 2. --brokers goes to Kafka whatever else is said; brokers from the environment or a config file do when no --state-dir is given.
+// 3. A process that is just starting holds the lock before it listens: it is waited for, shortly.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { systemWorld } from '../base/system.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
-import { connectControl } from '../control/client.ts'
+import { canConnect, connectControl } from '../control/client.ts'
 import { recordsControl } from '../control/records.ts'
 import type { ControlHandler } from '../control/wire.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { loadTopology } from './load.ts'
 import { type Flags, gatherOptions } from './options.ts'
-import { isDirectory, recall, remember } from './state-dir.ts'
+import { isDirectory, keepPrivate, recall, remember } from './state-dir.ts'
 
 export interface ReachFlags extends Flags {
   readonly topology?: string
@@ -31,21 +34,33 @@ const OWNER_WAIT_MS = 5_000
 const OWNER_RETRY_MS = 100
 
 export async function reach(flags: ReachFlags, mayCreate: boolean): Promise<Reached> {
+  keepPrivate()
   const options = await gatherOptions(flags, process.env)
   const world = systemWorld()
-  if (options.brokers !== undefined && flags.stateDir === undefined) return await open(options, flags.topology ?? null, flags, world)
+  const onKafka = options.brokers !== undefined && (flags.brokers !== undefined || flags.stateDir === undefined)
+  if (onKafka) return await open(options, flags.topology ?? null, flags, world)
   const stateDir = options.stateDir
   if (stateDir === undefined)
     throw new MillraceError('STREAM_USAGE', 'where are the records? give --state-dir <folder>, or --brokers <host:port>')
-  const embedded = { ...options, stateDir, brokers: undefined }
-  if (!isDirectory(stateDir)) {
-    if (!mayCreate || flags.topology === undefined) {
-      const cure = mayCreate ? '; to begin one, name a topology with --topology <file>' : ''
-      throw new MillraceError('STREAM_STATE_MISSING', `state directory ${stateDir} does not exist${cure}`)
-    }
+  const there = isDirectory(stateDir)
+  if (!there || !(await holdsLog(stateDir, world))) {
+    const what = `state directory ${stateDir} ${there ? 'holds no embedded log' : 'does not exist'}`
+    if (!mayCreate) throw new MillraceError('STREAM_STATE_MISSING', `${what}; name the one of a run, or for Kafka --brokers <host:port>`)
+    if (flags.topology === undefined)
+      throw new MillraceError('STREAM_STATE_MISSING', `${what}; to begin one, name a topology with --topology <file>`)
     await loadTopology(flags.topology) // a bad file makes no directory
   }
-  return await ownerOrLog(embedded, stateDir, flags, world)
+  return await ownerOrLog({ ...options, stateDir, brokers: undefined }, stateDir, flags, world)
+}
+
+/** A process answers there, or its log lies there; one that is just starting has left its id, and is waited for. */
+async function holdsLog(stateDir: string, world: World): Promise<boolean> {
+  const giveUp = world.clock.monotonic() + OWNER_WAIT_MS
+  for (;;) {
+    if (isDirectory(join(stateDir, 'log')) || (await canConnect(stateDir))) return true
+    if (!existsSync(join(stateDir, 'process.id')) || world.clock.monotonic() >= giveUp) return false
+    await world.timers.sleep(OWNER_RETRY_MS)
+  }
 }
 
 async function ownerOrLog(options: Layered, stateDir: string, flags: ReachFlags, world: World): Promise<Reached> {

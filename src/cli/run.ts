@@ -14,7 +14,7 @@ import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
 import { type Flags, gatherOptions } from './options.ts'
 import { showProgress } from './progress.ts'
-import { remember } from './state-dir.ts'
+import { keepPrivate, remember } from './state-dir.ts'
 
 export interface RunFlags extends Flags {
   readonly json?: boolean
@@ -35,6 +35,7 @@ export async function dev(file: string, flags: RunFlags): Promise<void> {
 }
 
 async function operate(file: string, flags: RunFlags, options: ProcessorOptions): Promise<void> {
+  keepPrivate()
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, options)
   const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))

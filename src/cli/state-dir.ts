@@ -10,6 +10,11 @@ export interface Remembered {
   readonly applicationId: string
 }
 
+/** Keys and values may be personal data: whatever this process makes is for its owner only, LevelDB's files too. */
+export function keepPrivate(): void {
+  process.umask(0o077)
+}
+
 export function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }

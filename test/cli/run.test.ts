@@ -1,5 +1,5 @@
 // `run` on the embedded log as a process, and `produce`, `consume`, `query` beside it and after it.
-import { existsSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
@@ -116,6 +116,13 @@ describe('run', () => {
     await refused(['produce', '--state-dir', state], /does not exist; to begin one, name a topology/)
     await refused(['produce', '--state-dir', state, '--topology', 'nowhere.ts'], /nowhere\.ts: there is no such file/)
     await refused(['consume', 'out'], /where are the records\?/)
+    const empty = join(place.folder, 'empty')
+    mkdirSync(empty)
+    await refused(['consume', 'out', '--state-dir', empty], /empty holds no embedded log; name the one of a run/)
+    await refused(['query', 'counts', 'a', '--state-dir', empty], /holds no embedded log/)
+    await refused(['produce', '--state-dir', empty], /holds no embedded log; to begin one, name a topology/)
+    await refused(['produce', '--state-dir', empty, '--topology', 'nowhere.ts'], /nowhere\.ts: there is no such file/)
+    expect(readdirSync(empty)).toEqual([])
   }, 60_000)
 
   test('no broker within 10 s: status 1, the address named', async () => {
@@ -124,6 +131,60 @@ describe('run', () => {
     expect(performance.now() - begun).toBeLessThan(10_000)
     expect(ended.status).toBe(1)
     expect(ended.err.trim().split('\n').at(-1)).toMatch(/^millrace: .*127\.0\.0\.1:9/)
+  }, 30_000)
+})
+
+test('whatever is made in the state directory is for its owner only', async () => {
+  mkdirSync(join(state, 'count'), { recursive: true, mode: 0o755 })
+  chmodSync(state, 0o755)
+  await produce(input('a'), '--topology', file)
+  const { child, ended } = await run()
+  await expect.poll(async () => (await query('a')).out, { timeout: 15_000 }).toBe('1\n')
+  const entries = readdirSync(state, { recursive: true, withFileTypes: true })
+  expect(entries.filter((entry) => entry.name === 'CURRENT').length).toBeGreaterThan(1)
+  const open = entries.filter((entry) => (statSync(join(entry.parentPath, entry.name)).mode & 0o077) !== 0)
+  expect(open.map((entry) => join(entry.parentPath, entry.name))).toEqual([])
+  child.kill('SIGTERM')
+  expect((await ended).status).toBe(0)
+}, 30_000)
+
+describe('a close that never ends', () => {
+  // The file's `millrace` is the very package that runs it.
+  const stuck = () => {
+    file = place.write(
+      'stuck.ts',
+      `import { StreamProcessor } from 'millrace'\nStreamProcessor.prototype.close = () => new Promise(() => {})\n${COUNT}`,
+    )
+    return run()
+  }
+  const told = (started: Started, what: string) =>
+    new Promise<void>((resolve) => started.child.stderr?.on('data', (chunk: Buffer) => chunk.includes(what) && resolve()))
+
+  test('the second signal ends the process at once, status 1, and nothing durable is lost', async () => {
+    await produce(input('a', 'b'), '--topology', file)
+    const started = await stuck()
+    started.child.kill('SIGTERM')
+    await told(started, 'stopping')
+    await new Promise((resolve) => setTimeout(resolve, 400)) // within a moment it would count as the same one
+    expect(started.child.exitCode).toBe(null)
+    const begun = performance.now()
+    started.child.kill('SIGTERM')
+    expect(await started.ended).toMatchObject({ status: 1, signal: null })
+    expect(performance.now() - begun).toBeLessThan(2_000)
+    expect((await consume('in')).map(({ key }) => key).sort()).toEqual(['a', 'b'])
+  }, 30_000)
+
+  test('one signal that comes twice within a moment counts once; the time for it runs out: status 1 within 10 s', async () => {
+    const started = await stuck()
+    const begun = performance.now()
+    started.child.kill('SIGTERM')
+    await told(started, 'stopping')
+    started.child.kill('SIGINT')
+    const { status, err } = await started.ended
+    expect(status).toBe(1)
+    expect(performance.now() - begun).toBeGreaterThan(8_000)
+    expect(performance.now() - begun).toBeLessThan(10_000)
+    expect(err.trim().split('\n').at(-1)).toMatch(/^millrace: not closed within 9.5 s; what was not committed is done again/)
   }, 30_000)
 })
 
