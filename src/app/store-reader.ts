@@ -30,7 +30,10 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
       const task = tasks.get(taskId(store.subTopology, partition))
       const held = task === undefined ? undefined : storeOf(task)
       if (held === undefined)
-        throw new MillraceError('STREAM_NOT_LOCAL', `store ${name}: partition ${partition} is not running here (or is being restored)`)
+        throw new MillraceError(
+          'STREAM_NOT_LOCAL',
+          `store ${name}: the task of this key, ${taskId(store.subTopology, partition)}, does not run in this process or is still being restored; ask the instance that runs it, or again when it is ready`,
+        )
       const stored = held.getSync(bytes)
       return stored === undefined ? null : store.rowOf(stored)
     },

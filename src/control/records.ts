@@ -3,7 +3,8 @@
 //
 // 1. `produce` writes the lines before a refused one; it resolves when they are durable. Requests are taken one after the other.
 // 2. `consume` shows what was committed when it was called, whatever comes meanwhile; one chunk is in memory.
-// 3. `query` is of committed rows: the given reader's, or the store's changelog when nothing runs.
+// 3. `query` is of committed rows: the given reader's; the store's changelog when nothing runs, or when the key's task runs elsewhere
+//    or is being restored.
 import { asBuffer } from '../base/bytes.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -193,10 +194,20 @@ async function query(options: RecordsOptions, name: string, text: string): Promi
     )
   }
   const key = parseKey(text, store.spec.key)
-  const row = options.row === undefined ? await changelogRow(options, plan, store, key) : await options.row(name, key)
+  const row = await committedRow(options, plan, store, key)
   if (row === null || row === undefined) return null
   const { value } = store.spec
   return { value: value.toJson === undefined ? row : value.toJson(row) }
+}
+
+async function committedRow(options: RecordsOptions, plan: Plan, store: QueryableStore, key: unknown): Promise<unknown> {
+  if (options.row === undefined) return await changelogRow(options, plan, store, key)
+  try {
+    return await options.row(store.name, key)
+  } catch (error) {
+    if (!(error instanceof MillraceError && error.code === 'STREAM_NOT_LOCAL')) throw error
+    return await changelogRow(options, plan, store, key)
+  }
 }
 
 /** A key as typed: text for a serde that writes text; else JSON where it is JSON that the serde takes, else text. */

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { MillraceError } from '../../src/base/errors.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { connectControl } from '../../src/control/client.ts'
 import type { Line } from '../../src/control/lines.ts'
@@ -179,6 +180,18 @@ describe('query', () => {
     expect(await here().query('counts', '2')).toBeNull()
     expect(await here().query('counts', '3')).toBeNull()
     await expect(here().query('counts', 'one')).rejects.toThrow(/the key is refused: int64\(\)/)
+    const failing = (code: 'STREAM_NOT_LOCAL' | 'STREAM_CLOSED') =>
+      recordsControl({
+        log,
+        plan,
+        world,
+        createPartitions: null,
+        row: () => {
+          throw new MillraceError(code, 'not here')
+        },
+      })
+    expect(await failing('STREAM_NOT_LOCAL').query('counts', '1')).toEqual({ value: 11 }) // its task runs elsewhere
+    await expect(failing('STREAM_CLOSED').query('counts', '1')).rejects.toThrow('not here')
   })
   test('from a running store, over the socket', async () => {
     const client = await overSocket(
