@@ -58,7 +58,9 @@ export class Barrier {
     return this.#failure
   }
 
+  /** Throws the failure of the epoch before, if it has failed meanwhile: that is no fault of the caller's. */
   worked(records: number): void {
+    if (this.#failure !== null) throw this.#failure.error
     this.#state = worked(this.#state, records, this.#o.world.clock.monotonic())
   }
 

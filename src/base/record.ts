@@ -18,6 +18,15 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/** Bytes that a log counts against LIMITS.recordBytesMax, at most: a header costs its name, its value and two lengths. */
+export function recordBytes(key: Buffer | null, value: Buffer | null, headers: Headers): number {
+  let bytes = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+  if (headers.length === 0) return bytes
+  bytes += 5
+  for (const [name, header] of headers) bytes += 10 + Buffer.byteLength(name, 'utf8') + (header === null ? 0 : header.length)
+  return bytes
+}
+
 /** One text for a partition: `topic-3`. For Map keys and messages. */
 export function partitionName(topic: string, partition: number): string {
   return `${topic}-${partition}`

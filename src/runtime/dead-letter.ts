@@ -2,7 +2,7 @@
 // the end of the processor, as the policy says.
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import type { Headers, LogRecord } from '../base/record.ts'
+import { type Headers, type LogRecord, recordBytes } from '../base/record.ts'
 
 export type ErrorPolicy = 'deadLetter' | 'skip' | 'fail'
 
@@ -19,15 +19,43 @@ export function deadLetterTopic(applicationId: string): string {
   return `${applicationId}-dead-letter`
 }
 
+/** What a dead letter says of what had to be left out of it, because it was too long for a record. */
+const LEFT_OUT = '__millrace.errors.left.out'
+
+/** The record with the headers of its trouble. Where that is more than a record may have, its own headers stay behind, then its value, then
+ *  its key: the origin says where they are. A dead letter that no log takes would stop its task for good. */
+export function deadLetter(
+  topic: string,
+  partition: number,
+  record: LogRecord,
+  error: unknown,
+): { readonly key: Buffer | null; readonly value: Buffer | null; readonly headers: Headers } {
+  const { key, value } = record
+  const whole = { key, value, headers: deadLetterHeaders(topic, partition, record, error) }
+  if (fits(whole)) return whole
+  const less = (left: string, rest: { key: Buffer | null; value: Buffer | null }): typeof whole => {
+    const bare = deadLetterHeaders(topic, partition, { ...record, headers: [] }, error)
+    return { ...rest, headers: [...bare, [LEFT_OUT, Buffer.from(left)]] }
+  }
+  const plain = less('headers', { key, value })
+  if (fits(plain)) return plain
+  const short = less('headers, value', { key, value: null })
+  return fits(short) ? short : less('headers, value, key', { key: null, value: null })
+}
+
+function fits({ key, value, headers }: { key: Buffer | null; value: Buffer | null; headers: Headers }): boolean {
+  return recordBytes(key, value, headers) <= LIMITS.recordBytesMax
+}
+
 /** The record's own headers, then where it came from and what happened. */
-export function deadLetterHeaders(topic: string, partition: number, record: LogRecord, error: unknown): Headers {
+function deadLetterHeaders(topic: string, partition: number, record: LogRecord, error: unknown): Headers {
   const root = error instanceof MillraceError && error.cause instanceof Error ? error.cause : error
   const stack = root instanceof Error ? (root.stack ?? '') : ''
   const text = (value: string): Buffer => Buffer.from(value, 'utf8')
   return [
     ...record.headers.filter(([name]) => !name.startsWith('__streams.errors.')),
     ['__streams.errors.exception', text(error instanceof MillraceError ? error.code : root instanceof Error ? root.name : typeof root)],
-    ['__streams.errors.message', text(explain(error))],
+    ['__streams.errors.message', text(explain(error).slice(0, LIMITS.stacktraceBytesMax))],
     ['__streams.errors.stacktrace', text(stack.slice(0, LIMITS.stacktraceBytesMax))],
     ['__streams.errors.topic', text(topic)],
     ['__streams.errors.partition', text(String(partition))],

@@ -29,6 +29,7 @@ export class InputQueue implements TopicPartition {
   position: number
   /** Where the reader goes on: behind what is queued. */
   fetched: number
+  /** -1: a position that must be committed before anything is read from it. */
   committed: number
   /** Greatest timestamp processed; -1 before the first. Goes along with the commit. */
   partitionTime = -1

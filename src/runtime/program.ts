@@ -7,7 +7,7 @@
 import { MillraceError, wrap } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionOf } from '../base/murmur2.ts'
-import { type Headers, NO_HEADERS } from '../base/record.ts'
+import { type Headers, NO_HEADERS, recordBytes } from '../base/record.ts'
 import { operators } from '../operators/index.ts'
 import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
@@ -101,7 +101,7 @@ export function compile(options: ProgramOptions): Program {
         const count = partitionsOf(topic)
         if (count === 0) throw new MillraceError('STREAM_TOPIC_MISSING', `${node.name}: topic ${topic} does not exist`)
         const target = to ?? (key === null ? partition % count : partitionOf(key, count))
-        const bytes = (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+        const bytes = recordBytes(key, value, context.headers)
         if (bytes > LIMITS.recordBytesMax) {
           throw new MillraceError(
             'STREAM_RECORD_TOO_LARGE',

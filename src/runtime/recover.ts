@@ -12,7 +12,7 @@ import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength } from '../operators/index.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, restoreStore } from '../state/restore.ts'
-import type { OpenedStore, StateStore, StoreProvider } from '../state/store.ts'
+import type { StateStore, StoreProvider } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
@@ -117,27 +117,34 @@ function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key
 
 async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec): Promise<StateStore> {
   const { provider, world } = deps
-  let opened = await provider.open(id, spec.name, spec.persistent)
-  if (!spec.changelog) return opened.store
-  note(world, id, spec, opened)
-  const changelog = { topic: deps.changelogTopic(spec.name), partition }
-  const [earliest] = await deps.log.offsets([changelog], 'earliest')
-  const [end] = await deps.log.offsets([changelog], 'latest')
-  const checkpoint = opened.store.checkpoint()
-  if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
-    await opened.store.close()
-    const reason = `checkpoint ${checkpoint.changelogOffset} is outside ${changelog.topic}-${partition} (${earliest} to ${end})`
-    await provider.setAside(id, spec.name, reason)
-    opened = { ...(await provider.open(id, spec.name, spec.persistent)), rebuilt: reason }
-    note(world, id, spec, opened)
+  let { store, rebuilt } = await provider.open(id, spec.name, spec.persistent)
+  if (!spec.changelog) return store
+  try {
+    note(world, id, spec, rebuilt)
+    const changelog = { topic: deps.changelogTopic(spec.name), partition }
+    const [earliest] = await deps.log.offsets([changelog], 'earliest')
+    const [end] = await deps.log.offsets([changelog], 'latest')
+    const checkpoint = store.checkpoint()
+    if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
+      await store.close()
+      rebuilt = `checkpoint ${checkpoint.changelogOffset} is outside ${changelog.topic}-${partition} (${earliest} to ${end})`
+      await provider.setAside(id, spec.name, rebuilt)
+      store = (await provider.open(id, spec.name, spec.persistent)).store
+      note(world, id, spec, rebuilt)
+    }
+    await restore(deps, id, store, changelog, earliest as number, end as number)
+    return store
+  } catch (error) {
+    // Left open it could not be opened again by the next try; left damaged where it is, it might be taken for sound.
+    await store.close().catch(() => {})
+    if (store.damaged !== null) await provider.setAside(id, spec.name, store.damaged).catch(() => {})
+    throw error
   }
-  await restore(deps, id, opened.store, changelog, earliest as number, end as number)
-  return opened.store
 }
 
-function note(world: World, task: string, spec: StoreSpec, opened: OpenedStore): void {
-  if (opened.rebuilt === null) return
-  world.logger.warn({ task, store: spec.name, reason: opened.rebuilt }, 'store set aside, rebuilding it from its changelog')
+function note(world: World, task: string, spec: StoreSpec, rebuilt: string | null): void {
+  if (rebuilt === null) return
+  world.logger.warn({ task, store: spec.name, reason: rebuilt }, 'store set aside, rebuilding it from its changelog')
 }
 
 async function restore(
@@ -206,6 +213,8 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId'>, queu
   queues.forEach((queue, i) => {
     const at = committed[i] as CommittedOffset | null
     queue.rewind(at?.offset ?? (resets.get(queue) as number), at === null ? -1 : partitionTimeOf(at.metadata))
+    // "The end" is another place at the next look: what came in between would be lost. It is committed before anything is read.
+    if (at === null && (queue.entries[0] as SourceEntry).source.offsetReset === 'latest') queue.committed = -1
     queue.endOffset = ends[i] as number
   })
 }

@@ -11,10 +11,13 @@ import { NO_HEADERS } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
 import type { RecordContext } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
-import { deadLetterHeaders, type ErrorPolicies, policyOf } from './dead-letter.ts'
+import { deadLetter, type ErrorPolicies, policyOf } from './dead-letter.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { Suspend } from './suspend.ts'
+
+/** Logs take no later time; producers that write nanoseconds do come with one. */
+const TIMESTAMP_MAX = 2 ** 51
 
 export interface TaskStore {
   readonly name: string
@@ -159,8 +162,8 @@ export class Task {
     staged.length = 0
     try {
       if (head.problem !== null) throw undecodable(queue, head)
-      if (!Number.isSafeInteger(head.timestamp))
-        throw new MillraceError('STREAM_CALLBACK', `the timestamp callback of ${queue.topic} gave ${head.timestamp}`)
+      if (!Number.isSafeInteger(head.timestamp) || head.timestamp > TIMESTAMP_MAX)
+        throw new MillraceError('STREAM_SERDE', `timestamp ${head.timestamp} of a record of ${queue.topic} is no epoch time in ms`)
       if (head.timestamp >= 0) this.#feed(queue, head)
       else this.counts.skipped++
     } catch (error) {
@@ -218,10 +221,8 @@ export class Task {
     program.staged.push({
       topic: deadLetterTopic,
       partition: queue.partition % partitionsOf(deadLetterTopic),
-      timestamp: Math.max(0, record.timestamp),
-      key: record.key,
-      value: record.value,
-      headers: deadLetterHeaders(queue.topic, queue.partition, record, error),
+      timestamp: Math.min(Math.max(0, record.timestamp), TIMESTAMP_MAX),
+      ...deadLetter(queue.topic, queue.partition, record, error),
     })
   }
 

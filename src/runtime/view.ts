@@ -3,7 +3,10 @@
 // Invariants
 // 1. A key that is the input record's own, under the same serde object, keeps the bytes it came with.
 // 2. Bytes handed to the overlay are never changed afterwards.
+// 3. A row that its changelog would not take is refused here, where it costs one record, and not at the barrier.
 import { asBuffer } from '../base/bytes.ts'
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import type { RecordContext, Row, StoreView } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { StoreSpec } from '../topology/node.ts'
@@ -30,11 +33,11 @@ export class TypedView implements StoreView {
   }
 
   put(key: unknown, value: unknown, timestamp: number): void {
-    this.#overlay.put(this.encodeKey(key), this.encodeValue(value), timestamp)
+    this.putBytes(this.encodeKey(key), this.encodeValue(value), timestamp)
   }
 
   delete(key: unknown, timestamp: number): void {
-    this.#overlay.put(this.encodeKey(key), null, timestamp)
+    this.putBytes(this.encodeKey(key), null, timestamp)
   }
 
   getBytes(key: Buffer): Row<Buffer> | null {
@@ -42,6 +45,10 @@ export class TypedView implements StoreView {
   }
 
   putBytes(key: Buffer, value: Buffer | null, timestamp: number): void {
+    const bytes = key.length + (value === null ? 0 : value.length)
+    if (bytes > LIMITS.recordBytesMax) {
+      throw new MillraceError('STREAM_RECORD_TOO_LARGE', `store ${this.name}: a row of ${bytes} bytes is over ${LIMITS.recordBytesMax}`)
+    }
     this.#overlay.put(key, value, timestamp)
   }
 

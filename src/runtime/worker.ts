@@ -5,14 +5,16 @@
 // 1. Only the loop touches tasks, reader and barrier; the group's callbacks leave a note and wake it.
 // 2. Nothing is processed between a revocation and the next assignment.
 // 3. After any failure: drop, `writer.init`, stores to their committed end, inputs to the committed offsets (R2). In that order.
-// 4. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
+// 4. Tasks are kept over a rebalance only from one generation to the very next under one member id: else somebody may have run them
+//    in between, and they are recovered like after a failure.
+// 5. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
 import { assignTasks } from '../assignment/assignor.ts'
 import { Barrier } from '../barrier/barrier.ts'
 import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName, type TopicPartition } from '../base/record.ts'
-import type { Group, GroupAssignment, GroupMember, Guarantee, Reader, Writer } from '../log/log.ts'
+import type { Group, GroupAssignment, GroupIdentity, GroupMember, Guarantee, Reader, Writer } from '../log/log.ts'
 import { closeTask, discardTask, openTasks, parseTaskId, type TaskDeps, taskId } from './recover.ts'
 import type { Task } from './task.ts'
 
@@ -29,7 +31,7 @@ export interface WorkerOptions {
 
 type Note =
   | { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void }
-  | { readonly kind: 'assign'; readonly assignment: GroupAssignment }
+  | { readonly kind: 'assign'; readonly assignment: GroupAssignment; readonly identity: GroupIdentity }
 
 export interface WorkerCounts {
   rewinds: number
@@ -50,11 +52,14 @@ export class Worker {
   #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
   #lost: string[] = [] // tasks to be opened again by a rewind that has not succeeded yet
   #stopping = false
+  #ended = false // the loop attends to no note any more
+  #identity: GroupIdentity | null = null // of the assignment adopted last
   #running: Promise<void> | null = null
   #waitingSince = new Map<Task, number>()
 
   constructor(options: WorkerOptions) {
-    this.#o = options
+    const stopping = (): boolean => this.#stopping || options.deps.stopping()
+    this.#o = { ...options, deps: { ...options.deps, stopping } }
     const { log, groupId, world } = options.deps
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
@@ -65,7 +70,7 @@ export class Worker {
       userData: () => Buffer.from(JSON.stringify({ owned: [...this.tasks.keys()], stored: options.stored })),
       assign: (members) => this.#assign(members),
       onRevoke: (lost) => new Promise((done) => this.#note({ kind: 'revoke', lost, done })),
-      onAssign: (assignment) => this.#note({ kind: 'assign', assignment }),
+      onAssign: (assignment) => this.#note({ kind: 'assign', assignment, identity: this.#group.identity() }),
       onFatal: (error) => this.#end(error),
     })
     this.barrier = new Barrier({
@@ -94,15 +99,28 @@ export class Worker {
   async close(): Promise<void> {
     this.#stopping = true
     this.#reader.wake()
-    await this.#running
-    await this.#group.close()
-    for (const task of this.tasks.values()) await closeTask(task)
+    const failures: unknown[] = []
+    const end = async (what: () => Promise<void> | null): Promise<void> => {
+      try {
+        await what()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    await end(() => this.#running)
+    await end(() => this.#group.close())
+    for (const task of this.tasks.values()) await end(() => closeTask(task))
     this.tasks.clear()
-    await this.#reader.close()
-    await this.#writer.close()
+    await end(() => this.#reader.close())
+    await end(() => this.#writer.close())
+    if (failures.length > 0) throw failures[0]
   }
 
   #note(note: Note): void {
+    if (this.#ended) {
+      if (note.kind === 'revoke') note.done()
+      return
+    }
     this.#notes.push(note)
     this.#reader.wake()
   }
@@ -132,7 +150,8 @@ export class Worker {
         }
       } catch (error) {
         const disposition = error instanceof MillraceError ? error.disposition : 'rewind'
-        if (disposition === 'stop' || disposition === 'usage') {
+        // park: an error of one record that no record can be blamed for here; it would come again and again.
+        if (disposition === 'stop' || disposition === 'usage' || disposition === 'park') {
           this.#end(error)
           break
         }
@@ -151,7 +170,11 @@ export class Worker {
     if (barrier.failure !== null) throw barrier.failure.error
     const chunks = await this.#reader.poll(this.#waitMs())
     for (const chunk of chunks) this.#byPartition.get(partitionName(chunk.topic, chunk.partition))?.accept(chunk)
-    if (this.#paused || this.#notes.length > 0) return
+    if (this.#paused || this.#notes.length > 0) {
+      this.#throttle()
+      await this.#o.deps.world.timers.turn() // what is waited for comes through the event loop
+      return
+    }
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
     await this.#process()
     this.#throttle()
@@ -192,6 +215,7 @@ export class Worker {
   }
 
   #waitMs(): number {
+    if (this.#paused) return LIMITS.pollWaitMs // what waits in the queues cannot go on: a note wakes the reader
     for (const task of this.tasks.values()) if (task.suspended !== null || task.ready()) return 0
     return Math.max(0, Math.min(LIMITS.pollWaitMs, this.barrier.committing ? 1 : (this.barrier.dueInMs() ?? LIMITS.pollWaitMs)))
   }
@@ -235,7 +259,7 @@ export class Worker {
       note.done()
       return
     }
-    await this.#adopt(note.assignment)
+    await this.#adopt(note.assignment, note.identity)
     this.#notes.shift()
     this.#paused = false
     this.counts.rebalances++
@@ -251,17 +275,20 @@ export class Worker {
     await barrier.settled()
   }
 
-  async #adopt(assignment: GroupAssignment): Promise<void> {
+  async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
+    const before = this.#identity
+    if (before !== null && (identity.memberId !== before.memberId || identity.generation !== before.generation + 1)) this.#stale = true
+    this.#identity = identity
     const wanted = new Set(decodeTasks(assignment.userData))
     this.#lost = this.#lost.filter((id) => wanted.has(id))
     for (const [id, task] of this.tasks) {
       if (wanted.has(id)) continue
-      task.drop()
-      await closeTask(task)
       this.tasks.delete(id)
+      await discardTask(this.#o.deps, task)
     }
     if (this.#stale) await this.#rewind()
     await this.#openTasks([...wanted].filter((id) => !this.tasks.has(id)))
+    await this.#begin()
     this.#readTasks(false)
     this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
   }
@@ -269,6 +296,7 @@ export class Worker {
   async #rewind(): Promise<void> {
     const { deps } = this.#o
     await this.barrier.settled().catch(() => {})
+    this.#byPartition = new Map()
     this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]
     for (const [id, task] of [...this.tasks]) {
       this.tasks.delete(id)
@@ -279,8 +307,15 @@ export class Worker {
     this.#lost = []
     this.barrier.recover()
     this.#waitingSince.clear()
+    await this.#begin()
     this.#stale = false
     this.#readTasks(true)
+  }
+
+  /** Positions that nobody can find again are committed before anything is read from them. */
+  async #begin(): Promise<void> {
+    const unsure = [...this.tasks.values()].some((task) => task.queues.some((queue) => queue.committed < 0))
+    if (unsure) await this.#commitAll()
   }
 
   async #openTasks(ids: readonly string[]): Promise<void> {
@@ -306,6 +341,7 @@ export class Worker {
     }
     for (const note of this.#notes) if (note.kind === 'revoke') note.done()
     this.#notes.length = 0
+    this.#ended = true
   }
 
   // --- assignment ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import type { Log, Writer } from '../../src/log/log.ts'
 import { memoryLog } from '../../src/log/memory.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import type { OpenedStore, StoreProvider } from '../../src/state/store.ts'
+import { proxied } from '../support/proxied.ts'
 import { type InputRecord, load, readAll, runWorker } from '../support/run-worker.ts'
 
 const world = systemWorld()
@@ -90,21 +91,6 @@ async function pad(log: Log): Promise<void> {
   await writer.flush()
   await writer.commit(null, 'padding', [])
   await writer.close()
-}
-
-function proxied<T extends object>(target: T): T {
-  const copy = {} as Record<string, unknown>
-  for (
-    let proto: object | null = target;
-    proto !== null && proto !== Object.prototype;
-    proto = Object.getPrototypeOf(proto) as object | null
-  ) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
-      if (name in copy || name === 'constructor') continue
-      copy[name] = typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
-    }
-  }
-  return copy as T
 }
 
 const inputOf = (events: readonly (readonly [string, number])[]): InputRecord[] =>

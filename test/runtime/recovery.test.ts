@@ -1,0 +1,464 @@
+// What a worker must survive between a failure and the next committed epoch: restores that are cut off, commits that fail while
+// records are read ahead, assignments it never heard of, records that no log takes. Each of these once lost, doubled or stopped something.
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { MillraceError } from '../../src/base/errors.ts'
+import { LIMITS } from '../../src/base/limits.ts'
+import { systemWorld } from '../../src/base/system.ts'
+import { json, string, topology } from '../../src/index.ts'
+import type { GroupOptions, Log, Reader, Writer } from '../../src/log/log.ts'
+import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
+import { memoryProvider } from '../../src/state/memory.ts'
+import type { StateStore, StoreProvider } from '../../src/state/store.ts'
+import { proxied } from '../support/proxied.ts'
+import { type InputRecord, load, type RunningWorker, readAll, runWorker, type WorkerSetup } from '../support/run-worker.ts'
+
+const world = systemWorld()
+
+const counts = topology('counts', (t) => {
+  t.stream('in', { key: string(), value: json<number>() })
+    .groupByKey()
+    .count({ store: 'n' })
+    .toStream()
+    .to('out', { key: string(), value: json<number>() })
+})
+
+const records = (keys: readonly string[], from = 0): InputRecord[] =>
+  keys.map((key, i) => ({ topic: 'in', key: Buffer.from(key), value: Buffer.from('1'), timestamp: from + i }))
+const keysOf = (n: number): string[] => Array.from({ length: n }, (_, i) => `k${i % 10}`)
+
+const open: { close(): Promise<void> }[] = []
+afterEach(async () => {
+  for (const each of open.splice(0).reverse()) await each.close()
+})
+
+function logOf(): MemoryLog {
+  const log = memoryLog(world)
+  open.push(log)
+  return log
+}
+
+async function run(setup: Partial<WorkerSetup> & Pick<WorkerSetup, 'log'>): Promise<RunningWorker> {
+  const defaults = { topology: counts, applicationId: 'app', provider: memoryProvider(), world, partitions: 1, commitIntervalMs: 2 }
+  const running = await runWorker({ ...defaults, ...setup })
+  open.push({ close: () => running.worker.close().catch(() => {}) })
+  return running
+}
+
+/** Every key's outputs are 1, 2, 3, ... */
+async function expectCounts(log: Log, total: number): Promise<void> {
+  const seen = new Map<string, number[]>()
+  for (const { key, value } of (await readAll(log, 'out')).flat()) {
+    const name = (key as Buffer).toString()
+    seen.set(name, [...(seen.get(name) ?? []), Number((value as Buffer).toString())])
+  }
+  let sum = 0
+  for (const [key, list] of seen) {
+    expect(list, key).toEqual(list.map((_, i) => i + 1))
+    sum += list.length
+  }
+  expect(sum).toBe(total)
+}
+
+/** A log whose readers, writers and groups are made by the test out of the true ones. */
+function altered(
+  log: Log,
+  by: {
+    reader?: (of: Reader) => Reader
+    writer?: (of: Writer) => Writer
+    group?: (options: GroupOptions) => GroupOptions
+    offsets?: Log['offsets']
+  },
+): Log {
+  const { reader, writer, group, ...rest } = by
+  return {
+    ...proxied(log),
+    ...(reader === undefined ? {} : { reader: (options) => reader(log.reader(options)) }),
+    ...(writer === undefined ? {} : { writer: (options) => writer(log.writer(options)) }),
+    ...(group === undefined ? {} : { group: (options) => log.group(group(options)) }),
+    ...rest,
+  }
+}
+
+function alteredStores(inner: StoreProvider, by: (store: StateStore) => Partial<StateStore>): StoreProvider {
+  return {
+    async open(task, name, persistent) {
+      const opened = await inner.open(task, name, persistent)
+      return { ...opened, store: { ...proxied(opened.store), ...by(opened.store) } }
+    },
+    setAside: (task, name, reason) => inner.setAside(task, name, reason),
+  }
+}
+
+/** As a provider on disk: a store that is open can't be opened again. */
+function lockedStores(inner: StoreProvider): StoreProvider & { readonly held: Set<string> } {
+  const held = new Set<string>()
+  return {
+    held,
+    async open(task, name, persistent) {
+      const id = `${task}/${name}`
+      if (held.has(id)) throw new MillraceError('STREAM_STATE_LOCKED', `store ${id} is in use`)
+      held.add(id)
+      const opened = await inner.open(task, name, persistent)
+      const close = async (): Promise<void> => {
+        await opened.store.close()
+        held.delete(id)
+      }
+      return { ...opened, store: { ...proxied(opened.store), close } }
+    },
+    setAside: (task, name, reason) => inner.setAside(task, name, reason),
+  }
+}
+
+describe('a restore that is cut off', () => {
+  it('closes the store, so that the next try can open it', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(50)), 1)
+    const first = await run({ log })
+    await first.untilCaughtUp()
+    await first.worker.close()
+    let faults = 2
+    const unreachable = altered(log, {
+      async offsets(partitions, which) {
+        if (faults > 0 && partitions[0]?.topic.endsWith('-changelog') === true) {
+          faults--
+          throw new MillraceError('STREAM_UNSTABLE', 'injected: the broker did not answer')
+        }
+        return log.offsets(partitions, which)
+      },
+    })
+    const provider = lockedStores(memoryProvider())
+    const second = await run({ log: unreachable, provider })
+    await load(log, records(keysOf(50)), 1)
+    await second.untilCaughtUp()
+    await second.worker.close()
+    expect(faults).toBe(0)
+    expect([...provider.held]).toEqual([])
+    await expectCounts(log, 100)
+  })
+
+  it('ends soon when the worker is closed, and leaves no store open', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(50)), 1)
+    const first = await run({ log })
+    await first.untilCaughtUp()
+    await first.worker.close()
+    let restoring = false
+    const stuck = altered(log, {
+      reader: (of) => ({
+        ...proxied(of),
+        async poll(waitMs) {
+          if (waitMs !== LIMITS.fetchWaitMs) return of.poll(waitMs)
+          restoring = true
+          await world.timers.sleep(5)
+          return []
+        },
+      }),
+    })
+    const provider = lockedStores(memoryProvider())
+    const second = await run({ log: stuck, provider })
+    while (!restoring) await world.timers.sleep(1)
+    const closed = second.worker.close().then(() => 'closed')
+    expect(await Promise.race([closed, world.timers.sleep(2_000).then(() => 'still restoring')])).toBe('closed')
+    expect([...provider.held]).toEqual([])
+  })
+})
+
+describe('an epoch that fails', () => {
+  it('while records are read ahead costs a rewind, not the worker', async () => {
+    const log = logOf()
+    await load(log, records(Array.from({ length: 3_000 }, (_, i) => `k${i}`)), 1)
+    let failures = 3
+    let failed = (): void => {}
+    const failing = altered(log, {
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        // As a filter that lets nothing through: what the broker refused is not noticed by an append.
+        append: (...args) => of.append(...args),
+        async commit(identity, groupId, offsets) {
+          await world.timers.sleep(2)
+          if (failures-- <= 0) return of.commit(identity, groupId, offsets)
+          failed()
+          throw new MillraceError('STREAM_DOUBT', 'injected')
+        },
+      }),
+    })
+    // Each read ahead ends only after the commit under way has.
+    const provider = alteredStores(memoryProvider(), (store) => ({
+      async getMany(keys) {
+        if (failures > 0) await Promise.race([new Promise<void>((done) => (failed = done)), world.timers.sleep(20)])
+        await setImmediate()
+        return store.getMany(keys)
+      },
+    }))
+    const running = await run({ log: failing, provider, commitIntervalMs: 0 })
+    await running.untilCaughtUp()
+    await load(log, records(keysOf(1_000)), 1)
+    await running.untilCaughtUp()
+    await running.worker.close()
+    expect(failures).toBeLessThan(0)
+    await expectCounts(log, 4_000)
+  })
+
+  it('before the first commit loses nothing of a source that begins at the end', async () => {
+    const latest = topology('latest', (t) => {
+      t.stream('in', { key: string(), value: json<number>(), offsetReset: 'latest' })
+        .groupByKey()
+        .count({ store: 'n' })
+        .toStream()
+        .to('out', { key: string(), value: json<number>() })
+    })
+    const log = logOf()
+    await load(log, records(keysOf(30)), 1)
+    let refuse = false
+    const failing = altered(log, {
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        async commit(identity, groupId, offsets) {
+          if (!refuse) return of.commit(identity, groupId, offsets)
+          refuse = false
+          throw new MillraceError('STREAM_DOUBT', 'injected')
+        },
+      }),
+    })
+    const running = await run({ log: failing, topology: latest })
+    while (!running.worker.ready) await world.timers.sleep(1)
+    refuse = true
+    await load(log, records(keysOf(20)), 1)
+    while (refuse) await world.timers.sleep(1)
+    await world.timers.sleep(100)
+    await load(log, records(['end']), 1)
+    await running.untilCaughtUp()
+    await running.worker.close()
+    await expectCounts(log, 21)
+  })
+})
+
+describe('a rebalance', () => {
+  it('that went by unheard takes what was kept with it', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(40)), 4)
+    // The second assignment never arrives, as when SyncGroup is answered by the next rebalance.
+    let assignments = 0
+    const deaf = altered(log.another(), {
+      group: (options) => ({
+        ...options,
+        onAssign(assignment) {
+          if (++assignments !== 2) options.onAssign(assignment)
+        },
+      }),
+    })
+    const first = await run({ log: deaf, partitions: 4, member: 'a' })
+    await first.untilCaughtUp()
+    const client = log.another()
+    const second = await run({ log: client, partitions: 4, member: 'b' })
+    while (second.worker.tasks.size === 0) await world.timers.sleep(1)
+    await load(log, records(keysOf(40)), 4)
+    await world.timers.sleep(100)
+    await second.worker.close()
+    await first.untilCaughtUp()
+    await first.worker.close()
+    expect(assignments).toBe(3)
+    await expectCounts(log, 80)
+  })
+
+  it('that takes long leaves the event loop its turns, and fetches no more than the queues may hold', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(100)), 1)
+    let polls = 0
+    let fetched = 0
+    const counting = altered(log, {
+      reader: (of) => ({
+        ...proxied(of),
+        async poll(waitMs) {
+          if (++polls > 20_000) throw new MillraceError('STREAM_INTERNAL', 'polled without an end')
+          const chunks = await of.poll(waitMs)
+          return chunks.map((chunk) => {
+            const some = chunk.records.slice(0, 500)
+            const position = some.length === 0 ? chunk.position : (some.at(-1)?.offset ?? 0) + 1
+            of.seek({ ...chunk, offset: position })
+            fetched += some.length
+            return { ...chunk, records: some, position }
+          })
+        },
+      }),
+    })
+    const running = await run({ log: counting })
+    await running.untilCaughtUp()
+    let release = (): void => {}
+    const slow = log.another().group({
+      groupId: 'app',
+      instanceId: null,
+      topics: ['in'],
+      userData: () => Buffer.from('{}'),
+      assign: () => new Map(),
+      onRevoke: () => new Promise((done) => (release = done)),
+      onAssign: () => {},
+      onFatal: () => {},
+    })
+    await slow.start()
+    await running.untilCaughtUp()
+    slow.rejoin()
+    while (running.worker.ready) await world.timers.sleep(1)
+    const before = { polls, fetched }
+    await load(log, records(keysOf(50_000)), 1)
+    await world.timers.sleep(100) // the timer would never fire if the loop got no turn
+    expect(polls - before.polls).toBeLessThan(1_000)
+    expect(fetched - before.fetched).toBeLessThanOrEqual(LIMITS.queueRecordsHigh + 1_000)
+    polls = Number.NEGATIVE_INFINITY
+    release()
+    await running.untilCaughtUp()
+    await slow.close()
+    await running.worker.close()
+    await expectCounts(log, 50_100)
+  })
+
+  it('after the worker has given up is answered, so that the group can be left', async () => {
+    const log = logOf()
+    let revoke: GroupOptions['onRevoke'] | null = null
+    let fatal: GroupOptions['onFatal'] | null = null
+    const watched = altered(log, {
+      group: (options) => {
+        revoke = options.onRevoke
+        fatal = options.onFatal
+        return options
+      },
+    })
+    await log.createTopics([{ name: 'in', partitions: 1, kind: 'plain' }])
+    const running = await run({ log: watched })
+    await running.untilCaughtUp()
+    ;(fatal as unknown as GroupOptions['onFatal'])(new Error('injected'))
+    await world.timers.sleep(20)
+    const revoked = (revoke as unknown as GroupOptions['onRevoke'])(false).then(() => 'answered')
+    expect(await Promise.race([revoked, world.timers.sleep(500).then(() => 'pending')])).toBe('answered')
+  })
+})
+
+describe('closing', () => {
+  it('closes everything else when one thing refuses', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(50)), 2)
+    const closed: string[] = []
+    const provider = alteredStores(memoryProvider(), (store) => ({
+      async close() {
+        closed.push(store.name)
+        await store.close()
+        throw new Error('injected: it does not close')
+      },
+    }))
+    const stubborn = altered(log, {
+      reader: (of) => ({
+        ...proxied(of),
+        async close() {
+          closed.push('reader')
+          await of.close()
+        },
+      }),
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        async close() {
+          closed.push('writer')
+          await of.close()
+        },
+      }),
+    })
+    const running = await run({ log: stubborn, provider, partitions: 2 })
+    await running.untilCaughtUp()
+    closed.length = 0
+    await expect(running.worker.close()).rejects.toThrow('injected')
+    expect(closed.sort()).toEqual(['0_0/n', '0_1/n', 'reader', 'writer'])
+  })
+})
+
+describe('records that no log takes', () => {
+  const long = 'x'.repeat(LIMITS.recordBytesMax - 200)
+
+  it('input whose dead letter would be too long: the origin goes, the bytes stay where they are', async () => {
+    const log = logOf()
+    const bad: InputRecord = { topic: 'in', key: Buffer.from('bad'), value: Buffer.from(long), timestamp: 5 }
+    await load(log, [...records(['a']), bad, ...records(['a'])], 1)
+    const running = await run({ log })
+    await running.untilCaughtUp(3_000)
+    await running.worker.close()
+    const [letter] = (await readAll(log, 'app-dead-letter')).flat()
+    const headers = new Map(letter?.headers.map(([name, value]) => [name, value?.toString()]))
+    expect(headers.get('__streams.errors.offset')).toBe('1')
+    expect(headers.get('__streams.errors.topic')).toBe('in')
+    await expectCounts(log, 2)
+  })
+
+  it('an output that is too long with its headers', async () => {
+    const log = logOf()
+    await load(log, records(['a']), 1)
+    const writer = log.writer({ transactionalId: 'loader', guarantee: 'at_least_once' })
+    await writer.init()
+    writer.append('in', 0, 1, Buffer.from('b'), Buffer.from('x'.repeat(LIMITS.recordBytesMax - 300)), [['trace', Buffer.alloc(200)]])
+    writer.append('in', 0, 2, Buffer.from('c'), Buffer.from('1'), [])
+    writer.seal()
+    await writer.flush()
+    await writer.commit(null, 'loader', [])
+    await writer.close()
+    const grown = topology('grown', (t) => {
+      t.stream('in', { key: string(), value: string() })
+        .mapValues((value) => (value.length > 1 ? `${value}${'y'.repeat(200)}` : value))
+        .to('out', { key: string(), value: string() })
+    })
+    const running = await run({ log, topology: grown })
+    await running.untilCaughtUp(3_000)
+    await running.worker.close()
+    expect((await readAll(log, 'out')).flat().map((record) => (record.key as Buffer).toString())).toEqual(['a', 'c'])
+    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
+  })
+
+  it('a row that its changelog would not take', async () => {
+    const joined = topology('joined', (t) => {
+      t.stream('in', { key: string(), value: string() })
+        .groupByKey()
+        .reduce((a, b) => a + b, { store: 'all' })
+        .toStream()
+        .mapValues((value) => String(value?.length))
+        .to('out', { key: string(), value: string() })
+    })
+    const log = logOf()
+    const value = Buffer.from('z'.repeat(600_000))
+    await load(
+      log,
+      ['a', 'a', 'b'].map((key, i) => ({ topic: 'in', key: Buffer.from(key), value, timestamp: i })),
+      1,
+    )
+    const running = await run({ log, topology: joined })
+    await running.untilCaughtUp(3_000)
+    await running.worker.close()
+    const out = (await readAll(log, 'out')).flat().map((record) => `${record.key}:${record.value}`)
+    expect(out).toEqual(['a:600000', 'b:600000'])
+    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
+  })
+
+  it('a timestamp beyond what a log can write', async () => {
+    const dated = topology('dated', (t) => {
+      t.stream('in', { key: string(), value: json<number>(), timestamp: (value) => (value === 1 ? Number.MAX_SAFE_INTEGER : 7) }).to(
+        'out',
+        {
+          key: string(),
+          value: json<number>(),
+        },
+      )
+    })
+    const log = logOf()
+    const of = (key: string, value: string): InputRecord => ({
+      topic: 'in',
+      key: Buffer.from(key),
+      value: Buffer.from(value),
+      timestamp: 0,
+    })
+    await load(log, [of('a', '1'), of('b', '2')], 1)
+    const running = await run({ log, topology: dated })
+    await running.untilCaughtUp(3_000)
+    await running.worker.close()
+    expect((await readAll(log, 'out')).flat().map((record) => (record.key as Buffer).toString())).toEqual(['b'])
+    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
+  })
+})
