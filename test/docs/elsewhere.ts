@@ -1,0 +1,36 @@
+// The commands of the documents that test/docs.test.ts does not type, and what runs them instead: a file and a text in it.
+export interface Cover {
+  readonly file: string
+  readonly text: string
+}
+
+const gate = (text: string): Cover => ({ file: '.ci/run', text })
+const kafka: Cover = { file: 'test/kafka/docs.kafka.test.ts', text: 'topologies/README.md' }
+const demo: Cover = { file: 'test/topologies/demo.test.ts', text: 'scripts/demo.ts' }
+
+export const ELSEWHERE: Readonly<Record<string, Cover>> = {
+  'git clone <this repository> millrace && cd millrace && npm ci': gate('npm ci'),
+  'npm ci && npm run demo': demo,
+  'npm ci && npm test': gate('`npm test` is lint, types and tests'),
+  'npm ci': gate('npm ci'),
+  'npm run demo': demo,
+  'npm test': gate('`npm test` is lint, types and tests'),
+  'npm run verify': gate('format:check'),
+  'npm run format': { file: 'package.json', text: '"format": "biome format --write ."' },
+  'npm run unit -- test/state': gate('suite unit'),
+  'npm run test:kafka': gate('suite kafka'),
+  'npm run test:package': gate('suite package'),
+  'npm run build': { file: 'test/package/package.test.ts', text: 'npm pack' },
+  'npm publish': { file: 'test/package/package.test.ts', text: 'npm pack' },
+  'node scripts/pack.ts restore': { file: 'package.json', text: '"postpack": "node scripts/pack.ts restore"' },
+  '.ci/run': { file: '.ci/run', text: 'passed, %d failed' },
+  // Vitest is what runs it here, too.
+  'npx vitest run test/topologies/orders-by-customer.test.ts': {
+    file: 'test/topologies/orders-by-customer.test.ts',
+    text: 'any order of arrival gives the same totals',
+  },
+}
+
+/** Commands for a real Kafka; the Kafka suite types those of topologies/README.md. */
+export const isKafka = (command: string): boolean => /localhost:9092/.test(command)
+export const KAFKA_COVER = kafka
