@@ -6,12 +6,13 @@
 // 2. Outputs are shown once, when the barrier that committed them has ended, in the order written.
 // 3. `crash` loses what no barrier committed, restores the stores from their changelogs (their disks are gone too), and takes the
 //    records since the last barrier again, in their order, with their first timestamps.
+// 4. Between barriers nothing is kept of committed outputs and repartition records.
 import { Barrier } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../base/record.ts'
-import type { Chunk, Log, Reader, Writer } from '../log/log.ts'
-import { memoryLog } from '../log/memory.ts'
+import type { Chunk, Reader, Writer } from '../log/log.ts'
+import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
@@ -68,7 +69,7 @@ export class Session {
   readonly #options: SessionOptions
   readonly #topology: Topology
   #world!: VirtualWorld
-  #log!: Log
+  #log!: MemoryLog
   #sized!: SizedPlan
   #writer!: Writer
   #reader!: Reader
@@ -293,6 +294,16 @@ export class Session {
     this.#lines = []
     for (const record of this.#open) this.#committed.push(record)
     this.#open = []
+    this.#forget()
+  }
+
+  /** What is committed is not read again: outputs were handed out, repartition topics go on from the committed offsets. Changelogs
+   *  stay, a crash restores from them: a record for each key that an epoch has written. */
+  #forget(): void {
+    for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)])
+      for (let partition = 0; partition < this.partitions; partition++) this.#log.forget(topic, partition, Number.MAX_SAFE_INTEGER)
+    for (const queue of this.#tasks.flatMap((task) => task.queues))
+      if (this.#sized.partitions.has(queue.topic)) this.#log.forget(queue.topic, queue.partition, queue.committed)
   }
 
   async crash(): Promise<void> {
