@@ -116,7 +116,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   }
 }
 
-async function jars(): Promise<string> {
+/** The folder of the jars; fetched when it is not there yet. */
+export async function jars(): Promise<string> {
   const lib = join(CACHE, 'lib')
   if (existsSync(lib)) return lib
   const work = mkdtempSync(`${CACHE}-`)

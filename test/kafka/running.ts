@@ -4,7 +4,7 @@ import { type KafkaLogOptions, openKafkaLog } from '../../src/log/kafka/index.ts
 import type { Log } from '../../src/log/log.ts'
 
 export const KAFKA = process.env.MILLRACE_KAFKA === '1'
-if (!KAFKA)
+if (!KAFKA && process.env.VITEST !== undefined)
   console.warn(
     'SKIPPED: tests against a real Kafka. Set MILLRACE_KAFKA=1 to run them (Java 17 and Maven are needed; the jars are fetched once)',
   )
