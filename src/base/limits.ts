@@ -29,6 +29,7 @@ export const LIMITS = {
   // state
   openTasksAtOnce: 4,
   cacheEntriesMax: 100_000,
+  cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task, beside the entries' own cost
   restoreBatchBytes: 4 * 1024 * 1024,
   scanChunkEntries: 1_000,
   tombstoneRetentionMs: 7 * 86_400_000,

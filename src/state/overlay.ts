@@ -5,15 +5,20 @@
 // 1. The disk and the cache hold committed values only (R1). `drop` therefore loses exactly what no barrier committed.
 // 2. While a sealed epoch is being applied its entries are still read from the sealed map, so no read sees half of it.
 // 3. What was read from disk while an `apply` ran is not put into the cache: it may be older than the cache's entry.
-// 4. `rollback` undoes the writes since `mark`, in reverse order.
+// 4. What is cached owns its bytes: a view of a fetched response would keep all of that alive.
+// 5. `rollback` undoes the writes since `mark`, in reverse order.
 import { keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Checkpoint, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
 
+/** Node's own pool, whose slices serdes write into, is no more. */
+const OWN_BYTES = 65_536
+
 export interface OverlayOptions {
   readonly cacheEntriesMax?: number
+  readonly cacheBytesMax?: number
   /** Length of the part of a key that `prefix` is asked for. Set: the open and sealed entries are indexed by it. */
   readonly prefixLength?: (key: Buffer) => number
 }
@@ -27,6 +32,8 @@ export class Overlay {
   #young: Map<string, Stored | null> = new Map()
   #old: Map<string, Stored | null> = new Map()
   readonly #generationMax: number
+  readonly #generationBytesMax: number
+  #youngBytes = 0
   readonly #journal: (string | Write | undefined)[] = []
   #applies = 0
   readonly #rows = new Map<string, readonly (readonly [Buffer, Stored])[]>()
@@ -37,6 +44,7 @@ export class Overlay {
   constructor(store: StateStore, options: OverlayOptions = {}) {
     this.store = store
     this.#generationMax = Math.max(1, (options.cacheEntriesMax ?? LIMITS.cacheEntriesMax) >> 1)
+    this.#generationBytesMax = (options.cacheBytesMax ?? LIMITS.cacheBytesMax) / 2
     this.#prefixLength = options.prefixLength
   }
 
@@ -150,7 +158,7 @@ export class Overlay {
     if (sealed.size > 0) await this.store.apply([...sealed.values()], checkpoint)
     this.#applies++
     this.#rows.clear()
-    for (const [text, write] of sealed) this.#remember(text, write.value === null ? null : (write as Stored))
+    for (const [text, { value, timestamp }] of sealed) this.#remember(text, value === null ? null : { value: owned(value), timestamp })
     this.#sealed = null
     this.#sealedIndex.clear()
   }
@@ -170,6 +178,7 @@ export class Overlay {
   reset(): void {
     this.drop()
     this.#young.clear()
+    this.#youngBytes = 0
     this.#old.clear()
     this.#applies++
   }
@@ -184,11 +193,18 @@ export class Overlay {
 
   #remember(text: string, stored: Stored | null): void {
     this.#young.set(text, stored)
-    if (this.#young.size >= this.#generationMax) {
+    this.#youngBytes += text.length + (stored === null ? 0 : stored.value.length)
+    if (this.#young.size >= this.#generationMax || this.#youngBytes >= this.#generationBytesMax) {
       this.#old = this.#young
       this.#young = new Map()
+      this.#youngBytes = 0
     }
   }
+}
+
+/** The value itself, unless it is a small part of something large: then a copy. */
+function owned(value: Buffer): Buffer {
+  return value.buffer.byteLength > OWN_BYTES && value.buffer.byteLength > 2 * value.length ? Buffer.from(value) : value
 }
 
 function indexInto(index: Map<string, Set<string>>, prefix: string, text: string): void {

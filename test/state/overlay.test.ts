@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { memoryProvider } from '../../src/state/memory.ts'
 import { Overlay } from '../../src/state/overlay.ts'
+import type { StateStore } from '../../src/state/store.ts'
 
 const open = async (cacheEntriesMax = 8) => new Overlay((await memoryProvider().open('0_0', 's', true)).store, { cacheEntriesMax })
 const bytes = (text: string) => Buffer.from(text)
@@ -41,6 +42,60 @@ describe('overlay', () => {
     const applying = overlay.apply({ changelogOffset: 2 })
     await Promise.all([overlay.prefetch([bytes('a')]), applying])
     expect(text(overlay, 'a')).toBe('2')
+  })
+
+  it('applies an epoch in one write with its checkpoint, and nothing for an epoch without writes', async () => {
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    const applied: unknown[] = []
+    const watched: StateStore = {
+      ...store,
+      apply(writes, checkpoint) {
+        applied.push([writes.map(({ key }) => key.toString()), checkpoint.changelogOffset])
+        return store.apply(writes, checkpoint)
+      },
+    }
+    const overlay = new Overlay(watched)
+    overlay.put(bytes('a'), bytes('1'), 1)
+    overlay.put(bytes('b'), null, 1)
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 2 })
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 2 })
+    expect(applied).toEqual([[['a', 'b'], 2]])
+  })
+
+  it('caches rows, not the response that they came in', async () => {
+    const overlay = await open()
+    const response = Buffer.alloc(1_000_000, 'x')
+    overlay.put(response.subarray(10, 20), response.subarray(20, 40), 1)
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 1 })
+    const cached = overlay.get(response.subarray(10, 20))
+    expect(cached?.value.toString()).toBe('x'.repeat(20))
+    expect(Object.keys(cached ?? {})).toEqual(['value', 'timestamp'])
+    expect(cached?.value.buffer.byteLength).toBeLessThan(100_000)
+  })
+
+  it('caches no more than so many bytes', async () => {
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    let reads = 0
+    const counting: StateStore = {
+      ...store,
+      getSync(key) {
+        reads++
+        return store.getSync(key)
+      },
+    }
+    const overlay = new Overlay(counting, { cacheBytesMax: 100_000 })
+    const keys = Array.from({ length: 200 }, (_, i) => bytes(`k${i}`))
+    for (const key of keys) overlay.put(key, Buffer.alloc(1_000, 'v'), 1)
+    overlay.seal()
+    await overlay.apply({ changelogOffset: 1 })
+    for (const key of keys) overlay.get(key)
+    expect(reads).toBe(200)
+    reads = 0
+    for (const key of keys.slice(-40)) overlay.get(key)
+    expect(reads).toBe(0)
   })
 
   it('merges rows of a prefix from disk and from both epochs', async () => {
