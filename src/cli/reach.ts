@@ -69,13 +69,23 @@ async function ownerOrLog(options: Layered, stateDir: string, flags: ReachFlags,
     const client = await connectControl(stateDir)
     if (client !== null) return { control: client, close: async () => client.close() }
     try {
-      return await open(options, flags.topology ?? recall(stateDir)?.file ?? null, flags, world)
+      return await open(options, flags.topology ?? rememberedFile(stateDir), flags, world)
     } catch (error) {
       const locked = error instanceof MillraceError && error.code === 'STREAM_STATE_LOCKED'
       if (!locked || world.clock.monotonic() >= giveUp) throw error
       await world.timers.sleep(OWNER_RETRY_MS)
     }
   }
+}
+
+/** Null: nothing is remembered; produce and query will ask for it, consume shows text. */
+function rememberedFile(stateDir: string): string | null {
+  const file = recall(stateDir)?.file ?? null
+  if (file === null || existsSync(file)) return file
+  throw new MillraceError(
+    'STREAM_TOPOLOGY_FILE',
+    `${stateDir} is of the topology ${file}, which is not there any more; name its file with --topology`,
+  )
 }
 
 type Layered = Omit<ProcessorOptions, 'brokers'> & { readonly brokers?: readonly string[] | undefined }

@@ -1,5 +1,5 @@
 // `run` on the embedded log as a process, and `produce`, `consume`, `query` beside it and after it.
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
@@ -196,6 +196,20 @@ describe('without a process', () => {
     await run()
     await expect.poll(async () => (await consume('out')).length, { timeout: 15_000 }).toBe(3)
   }, 60_000)
+
+  test('a topology file that has moved: what is remembered is named, and the way out', async () => {
+    const moving = place.write('moving.ts', COUNT)
+    expect((await produce(input('a'), '--topology', moving)).status).toBe(0)
+    rmSync(moving)
+    for (const ended of [await millrace(['consume', 'in', '--state-dir', state]), await produce(input('b')), await query('a')]) {
+      expect(ended).toMatchObject({ status: 2, out: '' })
+      expect(ended.err).toMatch(
+        /^millrace: .*state is of the topology .*moving\.ts, which is not there any more; name its file with --topology\n$/,
+      )
+    }
+    expect((await produce(input('b'), '--topology', file)).status).toBe(0)
+    expect(await consume('in')).toHaveLength(2)
+  }, 30_000)
 
   test('a refused line: those before it are durable, status 2', async () => {
     const bad = await produce(`${input('a')}{"topic":"in","key":5,"value":"x"}\n${input('b')}`, '--topology', file)

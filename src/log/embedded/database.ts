@@ -41,7 +41,7 @@ export async function openDatabase(dir: string, self: ProcessIdentity): Promise<
   }
   try {
     writeOwner(dir, self)
-    for (const file of readdirSync(dir)) chmodSync(join(dir, file), 0o600)
+    for (const file of readdirSync(dir)) keepPrivate(join(dir, file))
     const dropped = recoveryLosses(dir)
     if (dropped !== null) {
       writeFileSync(note, `committed data was lost in its write-ahead log (${dropped})\n`, { mode: 0o600 })
@@ -65,6 +65,15 @@ function prepare(dir: string): void {
     chmodSync(dir, 0o700)
   } catch (error) {
     throw new MillraceError('STREAM_USAGE', `the log directory ${dir} cannot be used; check its path and permissions`, { cause: error })
+  }
+}
+
+/** LevelDB compacts from the moment it is open: a file that was there may be gone. */
+function keepPrivate(file: string): void {
+  try {
+    chmodSync(file, 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }
 
