@@ -1,6 +1,9 @@
 // What only an in-process log promises: nothing but microtasks and the World's timers, members that are late or away, crashes.
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
+import { localLog } from '../../src/log/local/log.ts'
+import { emptyPartition } from '../../src/log/local/partition.ts'
+import { emptyState } from '../../src/log/local/state.ts'
 import type { Group, GroupMember, Log } from '../../src/log/log.ts'
 import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
 import { append, commit, freshWriter, position, refusal, textOf } from '../contract/log/steps.ts'
@@ -141,6 +144,45 @@ describe('the log in memory', () => {
     const reader = log.reader()
     reader.assign([{ topic, partition: 0, offset: 0 }])
     expect((await reader.poll(0)).flatMap((chunk) => chunk.records.map(textOf))).toEqual(['kept', 'other'])
+    await log.close()
+  })
+})
+
+describe('a durable log in process', () => {
+  it('waits with the committed offsets for a commit that is under way, but not for ever', async () => {
+    const world = manualWorld()
+    const writes: (() => void)[] = []
+    const state = emptyState(world, {
+      createTopics: async (specs) =>
+        specs.map((spec) => ({ spec, partitions: [emptyPartition(spec.name, 0, `${spec.name}-0`)], deleted: false })),
+      async deleteTopics() {},
+      commit: () => new Promise((resolve) => writes.push(resolve)),
+      settled() {},
+      async close() {},
+    })
+    const log = localLog('embedded', state, true)
+    await log.createTopics([{ name: topic, partitions: 1, kind: 'plain' }])
+    const writer = await freshWriter(log)
+    append(writer, topic, ['x'])
+    const done = commit(writer, { groupId: 'group', offsets: [position(topic, 0, 1)] })
+    await settled()
+    const at = [{ topic, partition: 0 }]
+    const answers: unknown[] = []
+    const asked = log.committed('group', at).then((offsets) => answers.push(offsets[0]))
+    await settled()
+    expect([writes.length, answers]).toEqual([1, []])
+    writes[0]?.()
+    await Promise.all([done, asked])
+    expect(answers).toEqual([position(topic, 0, 1)])
+
+    append(writer, topic, ['y'])
+    const stuck = commit(writer, { groupId: 'group', offsets: [position(topic, 0, 2)] })
+    await settled()
+    const refused = refusal('STREAM_UNSTABLE', () => log.committed('group', at))
+    await world.advance(LIMITS.stableOffsetsTimeoutMs)
+    await refused
+    writes[1]?.()
+    await stuck
     await log.close()
   })
 })

@@ -201,6 +201,48 @@ describe('an epoch that fails', () => {
     await expectCounts(log, 4_000)
   })
 
+  it('is settled by an init before anything committed is read', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(30)), 2)
+    const asked: string[] = []
+    let failed = false
+    const base = altered(log, {
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        async init() {
+          await of.init()
+          if (failed) asked.push('init')
+        },
+        async commit(identity, groupId, offsets) {
+          await of.commit(identity, groupId, offsets)
+          if (failed) return
+          failed = true
+          throw new MillraceError('STREAM_DOUBT', 'injected')
+        },
+      }),
+      offsets(partitions, which) {
+        if (failed) asked.push('offsets')
+        return log.offsets(partitions, which)
+      },
+    })
+    const watched: Log = {
+      ...base,
+      committed(groupId, partitions) {
+        if (failed) asked.push('committed')
+        return log.committed(groupId, partitions)
+      },
+    }
+    const running = await run({ log: watched, partitions: 2 })
+    while (running.worker.counts.rewinds === 0 || !running.worker.ready || asked.length < 3) await world.timers.sleep(1)
+    expect(asked[0]).toBe('init')
+    expect(asked.filter((what) => what === 'init')).toHaveLength(1)
+    expect(asked).toContain('committed')
+    await running.untilCaughtUp()
+    await running.worker.close()
+    await expectCounts(log, 30)
+  })
+
   it('before the first commit loses nothing of a source that begins at the end', async () => {
     const latest = topology('latest', (t) => {
       t.stream('in', { key: string(), value: json<number>(), offsetReset: 'latest' })
