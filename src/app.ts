@@ -25,6 +25,8 @@ import type { Topology } from './topology/node.ts'
 import { plan as planOf } from './topology/plan.ts'
 import type { Plan } from './topology/plan-types.ts'
 
+const READY_LOOK_MS = 10
+
 /** Opens the log that the configuration names: Kafka, or the embedded one in the state directory. */
 export async function openLog(config: Config, world: World): Promise<Log> {
   if (config.brokers.length === 0) {
@@ -80,6 +82,7 @@ export class StreamProcessor {
   #unlock: (() => void) | null = null
   #restoring: RestoreProgress | null = null
   readonly #restored = new Map<string, number>()
+  #opening: Promise<void> | null = null
   #stopping = false
   #closed: Promise<void> | null = null
 
@@ -93,12 +96,18 @@ export class StreamProcessor {
     this.#fail = reject
   }
 
-  /** Resolves when the processor is a member of its group and has been given its tasks; it restores and runs in the background.
-   *  Throws what keeps it from starting: a missing topic, a broker that does not answer, a state directory in use. */
+  /** Resolves when the tasks that this process was given are restored and run, so that `store()` answers. `status()` tells how far
+   *  a long restore is; `close()` ends it. Throws what keeps it from starting: a missing topic, a broker that does not answer, a
+   *  state directory in use. */
   async start(): Promise<void> {
-    if (this.#log !== null || this.#closed !== null) throw new MillraceError('STREAM_USAGE', 'a StreamProcessor starts once')
+    if (this.#opening !== null || this.#closed !== null) throw new MillraceError('STREAM_USAGE', 'a StreamProcessor starts once')
     try {
-      await this.#open()
+      this.#opening = this.#open()
+      await this.#opening
+      while (!this.status().ready) {
+        await this.#unlessClosed(null)
+        await Promise.race([this.#world.timers.sleep(READY_LOOK_MS), this.failed])
+      }
     } catch (error) {
       await this.close().catch(() => {})
       throw error
@@ -117,16 +126,20 @@ export class StreamProcessor {
     }
     const state = openStateDir(config.stateDir, config.applicationId, world)
     await this.#lock()
-    this.#log = await openLog(config, world)
+    await this.#unlessClosed(null)
+    const log = await openLog(config, world)
+    await this.#unlessClosed(log)
+    this.#log = log
     const embedded = config.brokers.length === 0
-    this.#topics = await prepareTopics(this.#log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
+    this.#topics = await prepareTopics(log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
+    await this.#unlessClosed(null)
     for (const pattern of this.#topics.unmatched)
       world.logger.warn(
         { pattern: String(pattern) },
         'no topic has a name that the pattern matches as a whole; topics made later are read after a restart',
       )
     this.#worker = new Worker({
-      deps: this.#deps(this.#log, this.#topics, state.stores),
+      deps: this.#deps(log, this.#topics, state.stores),
       transactionalId: `${config.applicationId}-${state.processId}-0`,
       instanceId: embedded ? null : `${config.applicationId}-${state.processId}-0`,
       guarantee: config.guarantee,
@@ -135,16 +148,25 @@ export class StreamProcessor {
       onFatal: (error) => void this.#give(error),
     })
     await this.#worker.start()
-    this.#control = await openControlServer(
+    const control = await openControlServer(
       config.stateDir,
       recordsControl({
-        log: this.#log,
+        log,
         plan: this.plan,
         world,
         createPartitions: embedded ? LIMITS.embeddedPartitions : null,
         row: (store, key) => this.store(store).get(key),
       }),
     )
+    await this.#unlessClosed(control)
+    this.#control = control
+  }
+
+  /** A close that came meanwhile did not see what was just opened. */
+  async #unlessClosed(opened: { close(): Promise<void> } | null): Promise<void> {
+    if (!this.#stopping) return
+    await opened?.close()
+    throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
   }
 
   /** The embedded log locks its own directory; with Kafka the stores need a lock of their own. */
@@ -226,6 +248,8 @@ export class StreamProcessor {
       await this.#worker?.close()
     } finally {
       await this.#log?.close()
+      // An embedded log that is just being opened closes itself; a broker that does not answer is not waited for.
+      if (this.#log === null && this.config.brokers.length === 0) await this.#opening?.catch(() => {})
       this.#unlock?.()
     }
   }

@@ -43,12 +43,12 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
   const { StreamProcessor } = await import('../app.ts')
   const app = new StreamProcessor(topology, { ...options, world })
   const stopped = untilSignal(world)
-  const started = app.start()
+  const onTerminal = process.stderr.isTTY === true && flags.json !== true
+  const hide = onTerminal ? showProgress(process.stderr, () => app.status(), world) : () => {}
+  const started = app.start().finally(hide)
   const early = await Promise.race([started.then(() => null), stopped])
   if (early === null) {
     remember(config.stateDir, file, config.applicationId)
-    const onTerminal = process.stderr.isTTY === true && flags.json !== true
-    const hide = onTerminal ? showProgress(process.stderr, () => app.status(), world) : () => {}
     logger.info(
       { topology: topology.name, applicationId: config.applicationId, stateDir: config.stateDir, brokers: config.brokers },
       'running',
@@ -57,7 +57,6 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
       await Promise.race([app.close(), world.timers.sleep(CLOSE_MS)]).catch(() => {}) // the reason is what to tell
       throw error
     })
-    hide()
     logger.info({ signal }, 'stopping')
   } else started.catch(() => {}) // it is being closed
   const late = world.timers.after(CLOSE_MS, () => {
