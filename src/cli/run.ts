@@ -58,7 +58,10 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
       throw error
     })
     logger.info({ signal }, 'stopping')
-  } else started.catch(() => {}) // it is being closed
+  } else {
+    started.catch(() => {}) // it is being closed
+    logger.info({ signal: early }, 'stopping')
+  }
   const late = world.timers.after(CLOSE_MS, () => {
     process.stderr.write(`millrace: not closed within ${CLOSE_MS / 1000} s; what was not committed is done again at the next start\n`)
     process.exit(FAILED)
