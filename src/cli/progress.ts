@@ -1,4 +1,4 @@
-// On a terminal: one line that says how far the restore of the stores has come; it is gone when all tasks run.
+// On a terminal: one line that says how far the restore of the stores has come, gone when all tasks run; how many lines were produced.
 import type { World } from '../base/ports.ts'
 
 export interface Restoring {
@@ -31,5 +31,27 @@ export function showProgress(stream: NodeJS.WriteStream, status: () => Restoring
   return () => {
     cancel()
     clear()
+  }
+}
+
+export interface Counting {
+  add(lines: number): void
+  /** The sum stays on the terminal. */
+  end(): void
+}
+
+/** How many lines are durable so far, on one line that is written over. */
+export function showCount(stream: NodeJS.WriteStream, clock: World['clock']): Counting {
+  let lines = 0
+  let shownMs = clock.monotonic()
+  const show = (end: string): boolean => stream.write(`\r\x1b[K${lines} lines written${end}`)
+  return {
+    add(more) {
+      lines += more
+      if (clock.monotonic() - shownMs < EVERY_MS) return
+      shownMs = clock.monotonic()
+      show('')
+    },
+    end: () => void show('\n'),
   }
 }

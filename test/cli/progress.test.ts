@@ -1,6 +1,6 @@
-// The restore line: shown while something is restored, gone when all runs, and no timer left behind.
+// What is shown on a terminal: the restore line, gone when all runs and no timer left behind; the count of produced lines.
 import { expect, test } from 'vitest'
-import { type Restoring, showProgress } from '../../src/cli/progress.ts'
+import { type Restoring, showCount, showProgress } from '../../src/cli/progress.ts'
 import { virtualWorld } from '../../src/testing/virtual-world.ts'
 
 test('shows how far it is, clears itself when ready', async () => {
@@ -24,4 +24,19 @@ test('shows how far it is, clears itself when ready', async () => {
   const before = asked
   await world.advance(10_000)
   expect(asked).toBe(before)
+})
+
+test('the count of produced lines: now and then, and the sum at the end', async () => {
+  const world = virtualWorld(0, 1)
+  const written: string[] = []
+  const counting = showCount({ write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream, world.clock)
+  counting.add(10)
+  counting.add(10)
+  expect(written).toEqual([])
+  await world.advance(200)
+  counting.add(5)
+  expect(written).toEqual(['\r\x1b[K25 lines written'])
+  counting.add(7)
+  counting.end()
+  expect(written.slice(1)).toEqual(['\r\x1b[K32 lines written\n'])
 })
