@@ -8,11 +8,12 @@
 // 1. A result is only made of the present left row and an answer to the present sequence and foreign key.
 // 2. Of two answers to one sequence the one with the greater counter counts, whichever comes first.
 // 3. An old result stays out until the answer for the new foreign key is there; no row behind it: retracted (inner), or (left, null).
-// 4. A change that keeps the foreign key sends nothing. A deleted row keeps its sequence.
+// 4. An answer whose result can't be made, because a callback threw, is heard all the same: the next left row is joined with it.
+// 5. A change that keeps the foreign key sends nothing. A deleted row keeps its sequence.
 import { sameBytes } from '../base/bytes.ts'
 import type { ForeignKeyLeft } from '../topology/plan-types.ts'
 import { keyToBytes } from './encode.ts'
-import { decodeResponse, encodeSubscription } from './foreign-key-messages.ts'
+import { decodeResponse, encodeSubscription, type Response } from './foreign-key-messages.ts'
 import { decodeState, encodeState, type LeftState, NO_STATE } from './foreign-key-state.ts'
 import type { Operator, Push } from './operator.ts'
 import { keepAndForward, storeGetter } from './table-store.ts'
@@ -79,32 +80,39 @@ export const foreignKeyLeft: Operator = (site) => {
     if (moved || settled.out !== state.out) states.putBytes(keyBytes, encodeState(settled), timestamp)
   }
 
-  const answered: Push = (keyBytes: Buffer, bytes: Buffer, timestamp) => {
-    const answer = decodeResponse(bytes)
+  /** The state with this answer in it; null: it answers an older question, or a newer one was heard. */
+  const withAnswer = (keyBytes: Buffer, answer: Response): LeftState | null => {
     const row = states.getBytes(keyBytes)
     const state = row === null ? NO_STATE : decodeState(row.value)
     // The foreign key is compared too: after a crash under at-least-once a sequence may have been used for another one.
     const current = answer.sequence === state.sequence && sameBytes(answer.foreignKey, state.foreignKey)
-    if (!current || answer.counter <= state.counter) {
+    if (!current || answer.counter <= state.counter) return null
+    const { counter, timestamp, value } = answer
+    return { ...state, heard: value === null ? 'absent' : 'present', counter, timestamp, value }
+  }
+
+  const answered: Push = (keyBytes: Buffer, bytes: Buffer, timestamp) => {
+    const answer = decodeResponse(bytes)
+    const heard = withAnswer(keyBytes, answer)
+    if (heard === null) {
       stale.n++
       return
     }
     const key = leftKey.decode(keyBytes)
     const leftRow = left(key)
-    const heard: LeftState = {
-      ...state,
-      heard: answer.value === null ? 'absent' : 'present',
-      counter: answer.counter,
-      timestamp: answer.timestamp,
-      value: answer.value,
-    }
     const leftAt = leftRow === null ? timestamp : leftRow.timestamp
     const at = answer.byRight ? answer.timestamp : answer.value === null ? leftAt : Math.max(leftAt, answer.timestamp)
     states.putBytes(keyBytes, encodeState(settle(key, leftRow === null ? null : leftRow.value, heard, at)), timestamp)
   }
 
+  const answerUndone: Push = (keyBytes: Buffer, bytes: Buffer, timestamp) => {
+    const heard = withAnswer(keyBytes, decodeResponse(bytes))
+    if (heard !== null) states.putBytes(keyBytes, encodeState(heard), timestamp)
+  }
+
   return {
     inputs: [changed, answered],
+    undone: [null, answerUndone],
     ...(results === null ? {} : { getter: storeGetter(results) }),
     reads:
       resultAt === -1

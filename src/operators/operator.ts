@@ -90,6 +90,8 @@ export interface Instance {
   readonly inputs: readonly Push[]
   /** For tables: their present row. Absent: the node is no table. */
   readonly getter?: TableGetter
+  /** By input: what is kept of a record that was undone because something threw. Calls nobody's callback, forwards and sends nothing. */
+  readonly undone?: readonly (Push | null)[]
   /** Stores (index in node.stores) that input i reads by the record's own key: what the task prefetches for a batch. */
   readonly reads?: readonly (readonly number[])[]
 }

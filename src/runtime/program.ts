@@ -29,6 +29,8 @@ export interface SourceEntry {
   readonly node: PlanNode
   readonly source: PlanSource
   readonly push: Push
+  /** Called for a record that was undone and given up. */
+  readonly undone: readonly Push[]
   /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
   readonly reads: readonly Overlay[]
 }
@@ -125,7 +127,8 @@ export function compile(options: ProgramOptions): Program {
   const sources = subTopology.sources.map((index): SourceEntry => {
     const node = nodes[index] as PlanNode
     const push = instances[index]?.inputs[0] as Push
-    return { node, source: node.operator as PlanSource, push, reads: readsBelow(index, nodes, instances, overlay) }
+    const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
+    return { node, source: node.operator as PlanSource, push, undone, reads: readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, counters }
 }

@@ -2,7 +2,8 @@
 // record asked to wait for.
 //
 // Invariants
-// 1. A record is all or nothing: when it throws or suspends, the stores are rolled back and nothing it staged is appended.
+// 1. A record is all or nothing: when it throws or suspends, the stores are rolled back and nothing it staged is appended (but for what
+//    an operator keeps of it in its own state, `Instance.undone`).
 // 2. Among the inputs the record with the smallest timestamp goes first; an input that is known to have more, or that was not heard of
 //    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
@@ -175,6 +176,7 @@ export class Task {
       }
       if (!parkable(error)) throw error
       this.#giveUp(queue, head, error)
+      if (head.problem === null) this.#keepOfUndone(queue, head)
     }
     for (const s of staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
     return true
@@ -202,6 +204,16 @@ export class Task {
       context.value = decoded.value
       context.valueSerde = entry.source.carries === 'records' ? entry.source.value : null
       entry.push(decoded.key, decoded.value, timestamp, decoded.old)
+    }
+  }
+
+  /** What an operator must know of a record although it was undone. When that fails too, nothing of it is kept. */
+  #keepOfUndone(queue: InputQueue, head: Head): void {
+    try {
+      for (const entry of queue.entries) for (const undone of entry.undone) undone(head.key, head.value, head.timestamp, head.old)
+    } catch (error) {
+      for (const store of this.stores) store.overlay.rollback()
+      if (!parkable(error)) throw error
     }
   }
 
