@@ -2,7 +2,8 @@
 // files and functions that they name are there.
 //
 // 1. A command that is not typed here is in the table of test/docs/elsewhere.ts with what runs it; one that is in neither is an error.
-// 2. A `ts` block is word for word in a file of the repository, or a program of its own, or a piece of a topology's function.
+// 2. A `ts` block is word for word in a file of the repository (it must be in the one that its first line names), or a program of its
+//    own, which is run, or a piece of a topology's function, which is built.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,16 +25,21 @@ const sources = ['topologies', 'test/topologies', 'src', 'test/types'].flatMap((
     .map((name) => `${folder}/${name}`),
 )
 const bare = (text: string): string => text.replaceAll(/\s+/g, ' ').trim()
-const inRepository = (() => {
-  const texts = sources.map((path) => bare(read(path)))
-  return (code: string): boolean => texts.some((text) => text.includes(bare(code.replace(/^\/\/ \S+\.ts\n/, ''))))
-})()
+const texts = new Map(sources.map((path) => [path, bare(read(path))]))
+/** The file that the first line of a piece of code names, or null. */
+const fileNamed = (code: string): string | null => /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? null
+function inRepository(code: string): boolean {
+  const name = fileNamed(code)
+  const wanted = bare(code.replace(/^\/\/ \S+\.ts\n/, ''))
+  return name === null ? [...texts.values()].some((text) => text.includes(wanted)) : texts.get(name)?.includes(wanted) === true
+}
 /** Of what is in backticks in a sentence. */
 const isCommand = (word: string): boolean => /^(npm|npx|node|git|vitest|tsc) [a-z]/.test(word) || word === '.ci/run'
 const isProgram = (code: string): boolean => /^import /m.test(code)
 /** A piece of a topology's function as a topology. */
 const asTopology = (code: string): string =>
   `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n})\n`
+const asProgram = (code: string): string => (isProgram(code) ? code : asTopology(code))
 const names = (code: string): string => {
   const used = ['string', 'json', 'int32', 'int64', 'float64', 'boolean', 'bytes', 'avro'].filter(
     (name) => code.includes(`${name}(`) || code.includes(`${name}<`),
@@ -51,7 +57,8 @@ describe.each(documents)('$path', ({ path, text, blocks }) => {
   test('its commands do what it says', { timeout: 120_000 }, async () => {
     for (const block of blocks) {
       if (block.kind === 'sh') await shell.type(block, (command) => command in ELSEWHERE || isKafka(command))
-      else if (isProgram(block.text) && !inRepository(block.text)) runProgram(shell.folder, block)
+      else if (fileNamed(block.text) !== null) expect(inRepository(block.text), `line ${block.line}: the file has changed`).toBe(true)
+      else if (!inRepository(block.text)) runProgram(shell.folder, block)
     }
   })
 
@@ -81,8 +88,7 @@ test('the code compiles', { timeout: 60_000 }, () => {
         .filter(({ kind, text }) => kind === 'ts' && !inRepository(text))
         .map(({ text, line }) => {
           const file = join(folder, `${path.replaceAll(/\W/g, '-')}-${line}.ts`)
-          const code = isProgram(text) ? text.replaceAll("from './topologies/", `from '${root}topologies/`) : asTopology(text)
-          writeFileSync(file, `${code}\nexport {}\n`)
+          writeFileSync(file, `${asProgram(text).replaceAll("from './topologies/", `from '${root}topologies/`)}\nexport {}\n`)
           return file
         }),
     )
@@ -200,7 +206,7 @@ function placeOf(document: string, word: string): string | null {
 
 function runProgram(folder: string, block: Block): void {
   const file = join(folder, `program-${block.line}.ts`)
-  writeFileSync(file, block.text)
+  writeFileSync(file, asProgram(block.text))
   const { status, stdout, stderr } = spawnSync(node, [file], { cwd: folder, encoding: 'utf8', timeout: 30_000 })
   expect(status, stderr).toBe(0)
   if (block.shown !== null) expect(looksLike(block.shown, stdout), `line ${block.line}: it printed\n${stdout}`).toBe(true)
