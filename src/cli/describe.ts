@@ -1,12 +1,12 @@
 // `millrace describe`: loads the file, plans it, prints it.
+import type { DescribeFormat } from '../topology/describe/formats.ts'
 import { describe } from '../topology/describe.ts'
 import { plan } from '../topology/plan.ts'
 import { loadTopology } from './load.ts'
 import { outputTo } from './output.ts'
-import type { FORMATS } from './program.ts'
 
 export interface DescribeFlags {
-  readonly format: (typeof FORMATS)[number]
+  readonly format: DescribeFormat
   readonly applicationId?: string
 }
 

@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { explain, MillraceError } from '../base/errors.ts'
 import type { Topology } from '../topology/node.ts'
+import { isTopology } from '../topology/validate.ts'
 
 const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const OWN: Readonly<Record<string, string>> = {
@@ -69,10 +70,6 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return `${nameOf(error)}, which is no Error`
   const place = error instanceof SyntaxError ? /^file:\/\/\S+:\d+$/m.exec(error.stack ?? '') : null
   return place === null ? explain(error) : `${explain(error)} (${fileURLToPath(place[0])})`
-}
-
-function isTopology(value: unknown): value is Topology {
-  return typeof value === 'object' && value !== null && (value as { brand?: unknown }).brand === 'millrace/topology'
 }
 
 function nameOf(value: unknown): string {

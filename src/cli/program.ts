@@ -1,8 +1,7 @@
 // The commands: their words, flags and help. Each one's work is imported when it is called, so that `--version` loads nothing.
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-
-export const FORMATS = ['text', 'mermaid', 'svg', 'json'] as const
+import { DESCRIBE_FORMATS } from '../topology/describe/formats.ts'
 
 /** package.json lies two folders up, from src/cli as from dist/cli. */
 function version(): string {
@@ -90,7 +89,7 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
 
   command('describe', 'Print what a topology is: sub-topologies, topics, stores. Does no I/O.')
     .argument('<file>', 'the topology file')
-    .addOption(new Option('--format <format>', 'how').choices(FORMATS).default('text'))
+    .addOption(new Option('--format <format>', 'how').choices(DESCRIBE_FORMATS).default('text'))
     .addOption(applicationId())
     .addHelpText(
       'after',

@@ -9,11 +9,13 @@ import { closest } from '../base/suggest.ts'
 import { badLine, lineBatches } from '../control/lines.ts'
 import { type InputLine, parseLine, type RecordLine } from '../control/ndjson.ts'
 import { encodeRecord, type RecordBytes, showRecord, type TopicSerdes } from '../control/serdes.ts'
+import type { Session } from '../testing/session.ts'
 import type { Topology } from '../topology/node.ts'
 import { matchesTopic } from '../topology/pattern.ts'
 import { loadTopology } from './load.ts'
 import { type Output, outputTo } from './output.ts'
-import type { Session, SessionInput } from './session.ts'
+
+type Inputs = ReturnType<Session['inputs']>
 
 const BARRIER_LINES = 10_000
 const BARRIER_BYTES = 8 * 1024 * 1024
@@ -113,12 +115,12 @@ export async function tryLines(session: Session, input: AsyncIterable<Uint8Array
   await show()
 }
 
-function serdesOf(inputs: readonly SessionInput[], topic: string): TopicSerdes | null {
+function serdesOf(inputs: Inputs, topic: string): TopicSerdes | null {
   const exact = inputs.find((input) => input.topic === topic)
   return exact ?? inputs.find((input) => input.topic instanceof RegExp && matchesTopic(input.topic, topic)) ?? null
 }
 
-function unknownTopic(inputs: readonly SessionInput[], topic: string): string {
+function unknownTopic(inputs: Inputs, topic: string): string {
   const names = inputs.map((input) => String(input.topic))
   const near = closest(topic, names)
   const patterns = inputs.some((input) => input.topic instanceof RegExp) ? ' (a pattern matches the whole name)' : ''
@@ -133,7 +135,7 @@ export async function tryTopology(
   options: TryOptions & { readonly seed: number | null },
 ): Promise<void> {
   const { openSession } = await import('../testing/session.ts')
-  const session: Session = await openSession(topology, {
+  const session = await openSession(topology, {
     partitions: options.partitions,
     ...(options.seed === null ? {} : { seed: options.seed }),
   })

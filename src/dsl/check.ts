@@ -1,6 +1,7 @@
 // Refuses users' mistakes where they are made, by the name of the operator. For those who write JavaScript, or cast.
 import { MillraceError } from '../base/errors.ts'
 import { checkName } from '../base/names.ts'
+import { closest } from '../base/suggest.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Fn } from '../topology/node.ts'
 
@@ -46,43 +47,11 @@ export function checkOptions<O extends object>(operator: string, options: O | un
   }
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
-    const near = nearest(key, known)
-    const hint = near === null ? `it knows ${known.join(', ')}` : `did you mean "${near}"?`
-    refuse(operator, `unknown option ${JSON.stringify(key)}; ${hint}`)
+    refuse(operator, `unknown option ${JSON.stringify(key)}${closest(key, known) || `; it knows ${known.join(', ')}`}`)
   }
   return options
 }
 
 export function checkTopic(operator: string, topic: unknown): string {
   return checkName(topic, `${operator}: topic`)
-}
-
-/** The known word that is at most two edits away, or null. */
-export function nearest(word: string, known: readonly string[]): string | null {
-  let best: string | null = null
-  let least = 3
-  for (const candidate of known) {
-    const distance = edits(word.toLowerCase(), candidate.toLowerCase())
-    if (distance < least && distance < candidate.length) {
-      least = distance
-      best = candidate
-    }
-  }
-  return best
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours that turn a into b. */
-function edits(a: string, b: string): number {
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  const at = (i: number, j: number) => rows[i]?.[j] ?? 0
-  for (let i = 1; i <= a.length; i++) {
-    rows.push([i])
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let cost = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) cost = Math.min(cost, at(i - 2, j - 2) + 1)
-      rows[i]?.push(cost)
-    }
-  }
-  return at(a.length, b.length)
 }

@@ -1,13 +1,11 @@
 // describe: a plan for people and tools. Text for the terminal, mermaid for documents, svg for a page, json for programs.
 import { MillraceError } from '../base/errors.ts'
+import { DESCRIBE_FORMATS, type DescribeFormat } from './describe/formats.ts'
 import { graphOf } from './describe/graph.ts'
 import { mermaidOf } from './describe/mermaid.ts'
 import { svgOf } from './describe/svg.ts'
 import { textOf } from './describe/text.ts'
 import type { Plan } from './plan-types.ts'
-
-export const DESCRIBE_FORMATS = ['text', 'mermaid', 'svg', 'json'] as const
-export type DescribeFormat = (typeof DESCRIBE_FORMATS)[number]
 
 /** Ends with a line break. */
 export function describe(plan: Plan, format: DescribeFormat): string {

@@ -63,7 +63,7 @@ describe('refused when built', () => {
       'a typo',
       (t) => t.stream('a').groupByKey().count({ stroe: 'x' }),
       'STREAM_TOPOLOGY',
-      /^count: unknown option "stroe"; did you mean "store"\?$/,
+      /^count: unknown option "stroe" \(did you mean "store"\?\)$/,
     ],
     [
       'an unknown option',
