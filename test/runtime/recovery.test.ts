@@ -1,64 +1,19 @@
 // What a worker must survive between a failure and the next committed epoch: restores that are cut off, commits that fail while
-// records are read ahead, assignments it never heard of, records that no log takes. Each of these once lost, doubled or stopped something.
+// records are read ahead, assignments it never heard of. Each of these once lost, doubled or stopped something.
 import { setImmediate } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { json, string, topology } from '../../src/index.ts'
 import type { GroupOptions, Log, Reader, Writer } from '../../src/log/log.ts'
-import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import type { StateStore, StoreProvider } from '../../src/state/store.ts'
+import { expectCounts, keysOf, logOf, records, run } from '../support/counted-keys.ts'
 import { proxied } from '../support/proxied.ts'
-import { type InputRecord, load, type RunningWorker, readAll, runWorker, type WorkerSetup } from '../support/run-worker.ts'
+import { load } from '../support/run-worker.ts'
 
 const world = systemWorld()
-
-const counts = topology('counts', (t) => {
-  t.stream('in', { key: string(), value: json<number>() })
-    .groupByKey()
-    .count({ store: 'n' })
-    .toStream()
-    .to('out', { key: string(), value: json<number>() })
-})
-
-const records = (keys: readonly string[], from = 0): InputRecord[] =>
-  keys.map((key, i) => ({ topic: 'in', key: Buffer.from(key), value: Buffer.from('1'), timestamp: from + i }))
-const keysOf = (n: number): string[] => Array.from({ length: n }, (_, i) => `k${i % 10}`)
-
-const open: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  for (const each of open.splice(0).reverse()) await each.close()
-})
-
-function logOf(): MemoryLog {
-  const log = memoryLog(world)
-  open.push(log)
-  return log
-}
-
-async function run(setup: Partial<WorkerSetup> & Pick<WorkerSetup, 'log'>): Promise<RunningWorker> {
-  const defaults = { topology: counts, applicationId: 'app', provider: memoryProvider(), world, partitions: 1, commitIntervalMs: 2 }
-  const running = await runWorker({ ...defaults, ...setup })
-  open.push({ close: () => running.worker.close().catch(() => {}) })
-  return running
-}
-
-/** Every key's outputs are 1, 2, 3, ... */
-async function expectCounts(log: Log, total: number): Promise<void> {
-  const seen = new Map<string, number[]>()
-  for (const { key, value } of (await readAll(log, 'out')).flat()) {
-    const name = (key as Buffer).toString()
-    seen.set(name, [...(seen.get(name) ?? []), Number((value as Buffer).toString())])
-  }
-  let sum = 0
-  for (const [key, list] of seen) {
-    expect(list, key).toEqual(list.map((_, i) => i + 1))
-    sum += list.length
-  }
-  expect(sum).toBe(total)
-}
 
 /** A log whose readers, writers and groups are made by the test out of the true ones. */
 function altered(
@@ -412,95 +367,5 @@ describe('closing', () => {
     closed.length = 0
     await expect(running.worker.close()).rejects.toThrow('injected')
     expect(closed.sort()).toEqual(['0_0/n', '0_1/n', 'reader', 'writer'])
-  })
-})
-
-describe('records that no log takes', () => {
-  const long = 'x'.repeat(LIMITS.recordBytesMax - 200)
-
-  it('input whose dead letter would be too long: the origin goes, the bytes stay where they are', async () => {
-    const log = logOf()
-    const bad: InputRecord = { topic: 'in', key: Buffer.from('bad'), value: Buffer.from(long), timestamp: 5 }
-    await load(log, [...records(['a']), bad, ...records(['a'])], 1)
-    const running = await run({ log })
-    await running.untilCaughtUp(3_000)
-    await running.worker.close()
-    const [letter] = (await readAll(log, 'app-dead-letter')).flat()
-    const headers = new Map(letter?.headers.map(([name, value]) => [name, value?.toString()]))
-    expect(headers.get('__streams.errors.offset')).toBe('1')
-    expect(headers.get('__streams.errors.topic')).toBe('in')
-    await expectCounts(log, 2)
-  })
-
-  it('an output that is too long with its headers', async () => {
-    const log = logOf()
-    await load(log, records(['a']), 1)
-    const writer = log.writer({ transactionalId: 'loader', guarantee: 'at_least_once' })
-    await writer.init()
-    writer.append('in', 0, 1, Buffer.from('b'), Buffer.from('x'.repeat(LIMITS.recordBytesMax - 300)), [['trace', Buffer.alloc(200)]])
-    writer.append('in', 0, 2, Buffer.from('c'), Buffer.from('1'), [])
-    writer.seal()
-    await writer.flush()
-    await writer.commit(null, 'loader', [])
-    await writer.close()
-    const grown = topology('grown', (t) => {
-      t.stream('in', { key: string(), value: string() })
-        .mapValues((value) => (value.length > 1 ? `${value}${'y'.repeat(200)}` : value))
-        .to('out', { key: string(), value: string() })
-    })
-    const running = await run({ log, topology: grown })
-    await running.untilCaughtUp(3_000)
-    await running.worker.close()
-    expect((await readAll(log, 'out')).flat().map((record) => (record.key as Buffer).toString())).toEqual(['a', 'c'])
-    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
-  })
-
-  it('a row that its changelog would not take', async () => {
-    const joined = topology('joined', (t) => {
-      t.stream('in', { key: string(), value: string() })
-        .groupByKey()
-        .reduce((a, b) => a + b, { store: 'all' })
-        .toStream()
-        .mapValues((value) => String(value?.length))
-        .to('out', { key: string(), value: string() })
-    })
-    const log = logOf()
-    const value = Buffer.from('z'.repeat(600_000))
-    await load(
-      log,
-      ['a', 'a', 'b'].map((key, i) => ({ topic: 'in', key: Buffer.from(key), value, timestamp: i })),
-      1,
-    )
-    const running = await run({ log, topology: joined })
-    await running.untilCaughtUp(3_000)
-    await running.worker.close()
-    const out = (await readAll(log, 'out')).flat().map((record) => `${record.key}:${record.value}`)
-    expect(out).toEqual(['a:600000', 'b:600000'])
-    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
-  })
-
-  it('a timestamp beyond what a log can write', async () => {
-    const dated = topology('dated', (t) => {
-      t.stream('in', { key: string(), value: json<number>(), timestamp: (value) => (value === 1 ? Number.MAX_SAFE_INTEGER : 7) }).to(
-        'out',
-        {
-          key: string(),
-          value: json<number>(),
-        },
-      )
-    })
-    const log = logOf()
-    const of = (key: string, value: string): InputRecord => ({
-      topic: 'in',
-      key: Buffer.from(key),
-      value: Buffer.from(value),
-      timestamp: 0,
-    })
-    await load(log, [of('a', '1'), of('b', '2')], 1)
-    const running = await run({ log, topology: dated })
-    await running.untilCaughtUp(3_000)
-    await running.worker.close()
-    expect((await readAll(log, 'out')).flat().map((record) => (record.key as Buffer).toString())).toEqual(['b'])
-    expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
   })
 })
