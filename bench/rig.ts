@@ -24,6 +24,8 @@ export interface RigOptions {
   readonly partitions: number
   readonly input: readonly InputRecord[]
   readonly commitIntervalMs?: number
+  /** Topics to be made beside those of the input. */
+  readonly topics?: readonly string[]
 }
 
 export class Rig {
@@ -40,6 +42,8 @@ export class Rig {
   async load(): Promise<void> {
     const { log, partitions, input } = this.#options
     this.#log = log === 'memory' ? memoryLog(this.#world) : await openEmbeddedLog({ dir: join(this.#dir, 'log'), world: this.#world })
+    const names = this.#options.topics ?? []
+    if (names.length > 0) await this.#log.createTopics(names.map((name) => ({ name, partitions, kind: 'plain' })))
     await load(this.#log, input, partitions)
   }
 

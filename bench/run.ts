@@ -1,7 +1,11 @@
-// npm run bench: first figures, in one process. Machines are noisy: compare ratios inside one run.
+// npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
+// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=lww|catalog|restore runs one part.
 import { json, string, topology } from '../src/index.ts'
+import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
+import catalog from '../topologies/catalog.ts'
 import { distinctEvents, versionedEvents } from './events.ts'
 import { Rig, type Run } from './rig.ts'
+import { profiled } from './stages.ts'
 
 interface Product {
   id: string
@@ -10,6 +14,8 @@ interface Product {
 }
 
 const RECORDS = Number(process.env.BENCH_RECORDS ?? 500_000)
+const only = process.env.BENCH_ONLY
+const wanted = (part: string): boolean => only === undefined || only === part
 
 const lastWriteWins = topology('bench-lww', (t) => {
   t.stream('events', { key: string(), value: json<Product>() })
@@ -18,26 +24,54 @@ const lastWriteWins = topology('bench-lww', (t) => {
     .to('table', { key: string(), value: json<Product>() })
 })
 
-const line = (name: string, { records, seconds, cpuSeconds, epochs }: Run): string =>
-  `${name.padEnd(44)} ${Math.round(records / seconds)
+const rate = (records: number, seconds: number): string =>
+  `${Math.round(records / seconds)
     .toLocaleString('en')
-    .padStart(10)} records/s  ${((cpuSeconds / records) * 1e6).toFixed(2).padStart(6)} us CPU a record  ${epochs} epochs`
+    .padStart(10)} records/s`
+const line = (name: string, { records, seconds, cpuSeconds, epochs }: Run): string =>
+  `${name.padEnd(44)} ${rate(records, seconds)}  ${((cpuSeconds / records) * 1e6).toFixed(2).padStart(6)} us CPU a record  ${epochs} epochs`
 
-for (const log of ['memory', 'embedded'] as const) {
-  const rig = new Rig({ topology: lastWriteWins, log, partitions: 4, input: versionedEvents('events', RECORDS, RECORDS / 10) })
+if (wanted('lww')) {
+  for (const log of ['memory', 'embedded'] as const) {
+    const rig = new Rig({ topology: lastWriteWins, log, partitions: 4, input: versionedEvents('events', RECORDS, RECORDS / 10) })
+    await rig.load()
+    for (const round of [1, 2, 3])
+      console.log(line(`lastWriteWins, ${log} log, LevelDB, round ${round}`, await rig.run(`lww-${round}`, true)))
+    const { result, seconds } = await profiled(() => rig.run('lww-profiled', true))
+    const parts = [...seconds].sort(([, a], [, b]) => b - a)
+    console.log(
+      `  by stage, us a record on the event loop (profiled): ${parts
+        .map(([stage, spent]) => `${stage} ${((spent / result.records) * 1e6).toFixed(2)}`)
+        .join(', ')}`,
+    )
+    await rig.close()
+  }
+}
+
+if (wanted('catalog')) {
+  const products = Math.ceil(RECORDS / 50)
+  const size = { categories: Math.ceil(products / 15), brands: Math.ceil(products / 40), channels: 5, products, edits: products * 6 }
+  const { events } = deliver(historyOf(size, 1), { shuffle: true, duplicates: 0.2, staleAfterDelete: 0.5 }, 2)
+  const input = events.map(({ topic, key, value, timestamp }) => {
+    return { topic, key: Buffer.from(key), value: Buffer.from(JSON.stringify(value)), timestamp }
+  })
+  const rig = new Rig({ topology: catalog, log: 'memory', partitions: 4, input, topics: [...CATALOG_TOPICS, 'catalog'] })
   await rig.load()
-  for (const round of [1, 2, 3])
-    console.log(line(`lastWriteWins, ${log} log, LevelDB, round ${round}`, await rig.run(`lww-${round}`, true)))
+  for (const round of [1, 2, 3]) {
+    const run = await rig.run(`catalog-${round}`, true)
+    console.log(line(`catalog, memory log, LevelDB, round ${round}`, run))
+    console.log(`${'  of them input events'.padEnd(44)} ${rate(input.length, run.seconds)}  (the rest is internal: joins and groups)`)
+  }
   await rig.close()
 }
 
-const restore = new Rig({ topology: lastWriteWins, log: 'embedded', partitions: 4, input: distinctEvents('events', RECORDS) })
-await restore.load()
-console.log(line('lastWriteWins, all keys distinct, embedded', await restore.run('restore', true)))
-const again = await restore.run('restore', true)
-console.log(
-  `restore from the changelog                   ${Math.round(again.restored / again.seconds)
-    .toLocaleString('en')
-    .padStart(10)} records/s  (${again.restored} records in ${again.seconds.toFixed(2)} s, start included)`,
-)
-await restore.close()
+if (wanted('restore')) {
+  const rig = new Rig({ topology: lastWriteWins, log: 'embedded', partitions: 4, input: distinctEvents('events', RECORDS) })
+  await rig.load()
+  console.log(line('lastWriteWins, all keys distinct, embedded', await rig.run('restore', true)))
+  const again = await rig.run('restore', true)
+  console.log(
+    `${'restore from the changelog, embedded'.padEnd(44)} ${rate(again.restored, again.seconds)}  (${again.restored} records in ${again.seconds.toFixed(2)} s, start included)`,
+  )
+  await rig.close()
+}
