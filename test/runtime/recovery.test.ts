@@ -156,6 +156,30 @@ describe('an epoch that fails', () => {
     await expectCounts(log, 4_000)
   })
 
+  it('for a record that its topic does not take ends the worker by name, and does not go round for ever', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(30)), 1)
+    const refusing = altered(log, {
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        async flush() {
+          throw new MillraceError('STREAM_RECORD_TOO_LARGE', 'injected: out-0 takes no record of 900000 bytes')
+        },
+      }),
+    })
+    const running = await run({ log: refusing })
+    await expect(
+      (async () => {
+        for (;;) {
+          await running.caughtUp()
+          await world.timers.sleep(1)
+        }
+      })(),
+    ).rejects.toThrow('out-0 takes no record')
+    expect(running.worker.counts.rewinds).toBe(0)
+  })
+
   it('is settled by an init before anything committed is read', async () => {
     const log = logOf()
     await load(log, records(keysOf(30)), 2)
@@ -334,6 +358,34 @@ describe('a rebalance', () => {
 })
 
 describe('closing', () => {
+  it('waits for the epoch under way, commits the next one, and leaves nothing to restore', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(50)), 1)
+    let committing = 0
+    const slow = altered(log, {
+      writer: (of) => ({
+        ...proxied(of),
+        bufferedBytes: 0,
+        async commit(identity, groupId, offsets) {
+          committing++
+          await world.timers.sleep(50)
+          await of.commit(identity, groupId, offsets)
+        },
+      }),
+    })
+    const provider = memoryProvider()
+    const first = await run({ log: slow, provider })
+    while (committing === 0) await world.timers.sleep(1)
+    await load(log, records(keysOf(50)), 1)
+    while ([...first.worker.tasks.values()].some((task) => task.counts.records < 100)) await world.timers.sleep(1)
+    await first.worker.close()
+    const second = await run({ log, provider })
+    await second.untilCaughtUp()
+    expect(second.restored()).toBe(0)
+    await second.worker.close()
+    await expectCounts(log, 100)
+  })
+
   it('closes everything else when one thing refuses', async () => {
     const log = logOf()
     await load(log, records(keysOf(50)), 2)
