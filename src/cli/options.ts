@@ -9,7 +9,7 @@ import { extname } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import { Secret } from '../base/secret.ts'
 import { closest, editSteps } from '../base/suggest.ts'
-import { OPTION_NAMES, type ProcessorOptions } from '../config.ts'
+import { OPTION_NAMES, type ProcessorOptions, resolveConfig, type ServerOptions } from '../config.ts'
 import { loadDefault } from './load.ts'
 
 /** What commander hands over. */
@@ -64,8 +64,11 @@ export async function gatherOptions(flags: Flags, environment: Environment): Pro
   if (tokenFile !== undefined && (flags.tokenFile !== undefined || environment.MILLRACE_TOKEN === undefined))
     server.token = readToken(tokenFile)
   // A token or a host alone opens no port: MILLRACE_TOKEN may be set for good.
-  if (server.port === undefined) delete merged.server
-  else merged.server = server
+  if (server.port === undefined) {
+    delete merged.server
+    // Whoever types a host means one; without a token it would be refused with a port too.
+    if (flags.host !== undefined) resolveConfig('host', { server: { ...server, host: flags.host, port: 0 } as ServerOptions })
+  } else merged.server = server
   return merged as ProcessorOptions
 }
 

@@ -125,6 +125,9 @@ describe('gatherOptions', () => {
     await expect(gatherOptions({ config: place.write('d.json', '{') }, {})).rejects.toThrow(/d\.json: it is not JSON/)
     await expect(gatherOptions({ config: place.write('e.json', '[]') }, {})).rejects.toThrow(/one object/)
     await expect(gatherOptions({ config: 'nowhere.json' }, {})).rejects.toThrow(/nowhere\.json: it cannot be read \(ENOENT\)/)
+    await expect(gatherOptions({ host: '0.0.0.0' }, {})).rejects.toThrow(/can be reached from outside/)
+    expect(await gatherOptions({ host: '0.0.0.0' }, { MILLRACE_TOKEN: 'x'.repeat(32) })).toEqual({})
+    expect(await gatherOptions({ host: '127.0.0.1' }, {})).toEqual({})
     await expect(gatherOptions({ port: 'http' }, {})).rejects.toThrow(/--port must be a whole number, not "http"/)
     await expect(gatherOptions({}, { MILLRACE_WORKERS: 'many' })).rejects.toThrow(/MILLRACE_WORKERS must be a whole number/)
     await expect(gatherOptions({}, { MILLRACE_BROKER: 'a:1' })).rejects.toThrow(
