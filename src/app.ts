@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { openStateDir, storedTasks } from './app/state-dir.ts'
 import { type StoreReader, storeReader } from './app/store-reader.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
-import { MillraceError } from './base/errors.ts'
+import { explain, MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
 import type { World } from './base/ports.ts'
 import { systemWorld } from './base/system.ts'
@@ -244,7 +244,9 @@ export class StreamProcessor {
   async #close(): Promise<void> {
     this.#stopping = true
     try {
-      await this.#control?.close()
+      await this.#control
+        ?.close()
+        .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))
       await this.#worker?.close()
     } finally {
       await this.#log?.close()

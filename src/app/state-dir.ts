@@ -1,6 +1,6 @@
 // The state directory: who owns it, and the process id that it keeps, so that a restart settles its own predecessor's transaction (R4).
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
 
@@ -15,11 +15,23 @@ export interface StateDir {
 export function openStateDir(path: string, applicationId: string, world: World): StateDir {
   const stores = join(path, applicationId)
   try {
-    mkdirSync(stores, { recursive: true, mode: 0o700 })
+    makeDirectory(stores)
     chmodSync(stores, 0o700) // one that was unpacked from a backup
     return { path, stores, processId: processIdOf(path, world) }
   } catch (error) {
     throw new MillraceError('STREAM_USAGE', `state directory ${path} can't be used`, { cause: error })
+  }
+}
+
+/** mkdir -p. Node's own never returns where a directory exists and takes no children, as in /proc. */
+function makeDirectory(path: string): void {
+  const whole = resolve(path)
+  if (existsSync(whole)) return
+  if (dirname(whole) !== whole) makeDirectory(dirname(whole))
+  try {
+    mkdirSync(whole, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 

@@ -14,6 +14,7 @@ export const LIMITS = {
   queueRecordsHigh: 4_000,
   queueBytesHigh: 8 * 1024 * 1024,
   inputWaitMs: 1_000, // an input that should have more is waited for this long, then the others go on
+  givenUpLogMs: 10_000, // a task tells of records that it gave up at most this often
   pollWaitMs: 100,
   // the epoch
   commitIntervalMs: 100,

@@ -16,6 +16,7 @@ import type { StateStore, StoreProvider } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
+import { givenUpLog } from './given-up.ts'
 import { InputQueue } from './input-queue.ts'
 import { compile, type SourceEntry } from './program.ts'
 import { Task, type TaskStore } from './task.ts'
@@ -86,6 +87,7 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
       policies: deps.policies,
       deadLetterTopic: deps.deadLetterTopic,
       partitionsOf: deps.partitionsOf,
+      givenUp: givenUpLog(deps.world, id, deps.deadLetterTopic),
     })
   } catch (error) {
     await Promise.allSettled(opened.map((store) => store.close()))

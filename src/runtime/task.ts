@@ -8,11 +8,12 @@
 //    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
 import { explain, MillraceError } from '../base/errors.ts'
-import { NO_HEADERS } from '../base/record.ts'
+import { type LogRecord, NO_HEADERS } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
 import type { RecordContext } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import { deadLetter, type ErrorPolicies, policyOf } from './dead-letter.ts'
+import type { GivenUp } from './given-up.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { Suspend } from './suspend.ts'
@@ -36,6 +37,7 @@ export interface TaskParts {
   readonly policies: ErrorPolicies
   readonly deadLetterTopic: string
   readonly partitionsOf: (topic: string) => number
+  readonly givenUp: GivenUp
 }
 
 export interface TaskCounts {
@@ -218,18 +220,26 @@ export class Task {
   }
 
   #giveUp(queue: InputQueue, head: Head, error: unknown): void {
-    const { policies, deadLetterTopic, partitionsOf, program } = this.#parts
+    const { policies, deadLetterTopic, partitionsOf, program, givenUp } = this.#parts
     const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
     const { record } = head
+    const at = recordName(queue, record)
     if (policy === 'fail') {
-      const at = `${queue.topic}-${queue.partition}@${record.offset}`
-      throw new MillraceError('STREAM_CALLBACK', `${at}: ${explain(error)}`, { cause: error, disposition: 'stop' })
+      const code = error instanceof MillraceError ? error.code : 'STREAM_CALLBACK'
+      const reason = explain(error)
+      const what = reason.startsWith(at) ? reason : `${at}: ${reason}`
+      throw new MillraceError(code, `${what}; the policy is to stop: mend it, or choose deadLetter or skip`, {
+        cause: error,
+        disposition: 'stop',
+      })
     }
     if (policy === 'skip') {
       this.counts.skipped++
+      givenUp(at, 'skipped', error)
       return
     }
     this.counts.deadLetters++
+    givenUp(at, 'dead letter', error)
     program.staged.push({
       topic: deadLetterTopic,
       partition: queue.partition % partitionsOf(deadLetterTopic),
@@ -290,7 +300,7 @@ export class Task {
 }
 
 function undecodable(queue: InputQueue, head: Head): MillraceError {
-  return new MillraceError('STREAM_SERDE', `${queue.topic}-${queue.partition}@${head.record.offset} can't be decoded`, {
+  return new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, {
     cause: head.problem,
   })
 }
@@ -298,4 +308,8 @@ function undecodable(queue: InputQueue, head: Head): MillraceError {
 /** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */
 function parkable(error: unknown): boolean {
   return !(error instanceof MillraceError) || error.disposition === 'park' || error.code === 'STREAM_TOPIC_MISSING'
+}
+
+function recordName({ topic, partition }: InputQueue, { offset }: LogRecord): string {
+  return `${topic}-${partition}@${offset}`
 }

@@ -9,6 +9,8 @@ import fc, { type Arbitrary } from 'fast-check'
 /** Events in their order, or an arbitrary of them. */
 export type Events<T> = readonly T[] | Arbitrary<readonly T[]>
 
+type EventIn<E> = E extends Events<infer T> ? T : never
+
 export interface DuplicatedOptions {
   /** At most so many copies. Default 16. */
   readonly copiesMax?: number
@@ -95,6 +97,8 @@ function mergesOf<T>(sequences: readonly (readonly T[])[]): Arbitrary<T[]> {
  * )
  * ```
  */
+export function interleavings<const S extends readonly Events<unknown>[]>(sequences: S): Arbitrary<EventIn<S[number]>[]>
+export function interleavings<T>(sequences: Arbitrary<readonly (readonly T[])[]>): Arbitrary<T[]>
 export function interleavings<T>(sequences: readonly Events<T>[] | Arbitrary<readonly (readonly T[])[]>): Arbitrary<T[]> {
   if (!Array.isArray(sequences)) return (sequences as Arbitrary<readonly (readonly T[])[]>).chain((given) => mergesOf(given))
   const each = sequences as readonly Events<T>[]

@@ -236,3 +236,15 @@ test('the examples of the documentation run', () => {
     new Function('fc', ...Object.keys(arbitraries), body)(fc, ...Object.values(arbitraries))
   }
 })
+
+test('interleavings: sequences of several kinds of events need no common type', () => {
+  const orders = [{ topic: 'orders', value: { cents: 5 } } as const]
+  const customers = [{ topic: 'customers', value: { name: 'Ada' } } as const]
+  fc.assert(
+    fc.property(interleavings([orders, customers]), (arrived) => {
+      const cents = arrived.flatMap((event) => (event.topic === 'orders' ? [event.value.cents] : []))
+      expect(cents).toEqual([5])
+      expect(arrived).toHaveLength(2)
+    }),
+  )
+})
