@@ -33,6 +33,9 @@ export const LIMITS = {
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task, beside the entries' own cost
   restoreBatchBytes: 4 * 1024 * 1024,
   scanChunkEntries: 1_000,
+  frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
+  cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
+  expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log
   connectTimeoutMs: 10_000,

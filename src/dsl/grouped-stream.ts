@@ -1,10 +1,14 @@
 // GroupedStream<K, V>: a stream by key, on its way to an aggregation. Adds no node of its own.
+import type { SessionWindows, SlidingWindows, TimeWindows } from '../base/window.ts'
 import { json } from '../serde/json.ts'
 import { checkFunction, checkOptions, checkSerde } from './check.ts'
+import { CogroupedStream, cogrouped } from './cogrouped-stream.ts'
 import { PLACE, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
 import { Table } from './table.ts'
 import type { StoreOptions, StoreValueOptions } from './types.ts'
+import { type WindowedByOptions, windowing } from './window-node.ts'
+import { SessionWindowedStream, WindowedStream } from './windowed-stream.ts'
 
 export class GroupedStream<K, V> {
   readonly [PLACE]: Place
@@ -12,6 +16,22 @@ export class GroupedStream<K, V> {
   constructor(place: Place) {
     this[PLACE] = place
     Object.freeze(this)
+  }
+
+  /** The first of several grouped streams that add to one state; `aggregate` ends the list. */
+  cogroup<A>(adder: (aggregate: A, value: NonNullable<V>, key: K) => A | null | undefined): CogroupedStream<K, A> {
+    return new CogroupedStream(cogrouped([], this[PLACE], adder))
+  }
+
+  /** By windows of time: a state per key and window, under keys {key, start, end}. */
+  windowedBy(windows: TimeWindows | SlidingWindows, options?: WindowedByOptions<K, V>): WindowedStream<K, V>
+  windowedBy(windows: SessionWindows, options?: WindowedByOptions<K, V>): SessionWindowedStream<K, V>
+  windowedBy(
+    windows: TimeWindows | SlidingWindows | SessionWindows,
+    options?: WindowedByOptions<K, V>,
+  ): WindowedStream<K, V> | SessionWindowedStream<K, V> {
+    const checked = windowing(windows, options)
+    return checked.windows.kind === 'session' ? new SessionWindowedStream(this[PLACE], checked) : new WindowedStream(this[PLACE], checked)
   }
 
   /** How many records each key had. */

@@ -4,6 +4,7 @@
 // 1. K and V leave null out: no row is null. Callbacks are not called for what is deleted, but joiners of left and outer joins are
 //    called with a missing side.
 // 2. A table is kept in a store where the user names one; else the plan decides whether it has to be.
+import type { Windowed } from '../base/window.ts'
 import { json } from '../serde/json.ts'
 import type { Serde } from '../serde/serde.ts'
 import type { JoinType } from '../topology/node.ts'
@@ -12,6 +13,7 @@ import { PLACE, type Place } from './draft.ts'
 import { GroupedTable } from './grouped-table.ts'
 import { addPlain, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
 import { addToStream, Stream } from './stream.ts'
+import { addSuppress, type SuppressFor, type SuppressUntilClose } from './suppress.ts'
 import type { KeyOptions, KeyValueOptions, Made, MadeRow, Maybe, StoreOptions, StoreValueOptions } from './types.ts'
 
 export class Table<K, V> {
@@ -46,6 +48,14 @@ export class Table<K, V> {
     return new Table(
       addTable([this[PLACE]], label, store, serdes, (spec) => ({ kind: 'tableMapValues', fn, store: spec, ...serdes, keyChanged: false })),
     )
+  }
+
+  /** One result a window, when it has closed. */
+  suppress(this: Table<Windowed<unknown>, V>, options: SuppressUntilClose): Table<K, V>
+  /** Of the updates of a key within some time only the latest. */
+  suppress(options: SuppressFor): Table<K, V>
+  suppress(options: SuppressUntilClose | SuppressFor): Table<K, V> {
+    return new Table(addSuppress(this[PLACE], options))
   }
 
   /** The changes as a stream; a deleted row is null. With a mapper, under a new key. */

@@ -2,6 +2,7 @@
 import type { PlanOperator } from '../topology/plan-types.ts'
 import { aggregate } from './aggregate.ts'
 import { changeSink } from './change-sink.ts'
+import { cogroup } from './cogroup.ts'
 import { filter, filterNot } from './filter.ts'
 import { flatMap, flatMapValues } from './flat-map.ts'
 import { foreignKeyLeft } from './foreign-key-left.ts'
@@ -17,11 +18,13 @@ import { selectKey } from './select-key.ts'
 import { sink } from './sink.ts'
 import { split } from './split.ts'
 import { streamTableJoin } from './stream-table-join.ts'
+import { suppress } from './suppress.ts'
 import { tableAggregate } from './table-aggregate.ts'
 import { tableFilter, tableFilterNot } from './table-filter.ts'
 import { tableJoin } from './table-join.ts'
 import { tableMapValues } from './table-map-values.ts'
 import { toTable } from './to-table.ts'
+import { windowAggregate } from './window-aggregate.ts'
 
 export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>, Operator>> = {
   filter,
@@ -45,6 +48,9 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   tableMapValues,
   lastWriteWins,
   aggregate,
+  windowAggregate,
+  cogroup,
+  suppress,
   changeSink,
   tableAggregate,
   tableJoin,

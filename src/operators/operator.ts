@@ -48,6 +48,8 @@ export interface StoreView<K = any, V = any> {
   /** All rows whose key begins with these bytes, in the order of the bytes. May suspend the record (the task reads them
    *  from disk and runs the record again). */
   prefixBytes(prefix: Buffer): readonly (readonly [key: Buffer, row: Row<Buffer>])[]
+  /** The lowest key below `below` among those that begin with the byte `region`, or null. May suspend the record, once for many keys. */
+  first(region: number, below: Buffer): Buffer | null
   /** The key's bytes: the input record's own when it is the same key under the same serde. */
   encodeKey(key: K): Buffer
   decodeKey(bytes: Buffer): K

@@ -58,6 +58,12 @@ export class TypedView implements StoreView {
     return rows
   }
 
+  first(region: number, below: Buffer): Buffer | null {
+    const key = this.#overlay.first(region, below)
+    if (key === undefined) throw new Suspend(() => this.#overlay.fetchFront(region))
+    return key
+  }
+
   encodeKey(key: unknown): Buffer {
     const context = this.#context
     if (key === context.key && context.keySerde === this.#key && context.keyBytes !== null) return context.keyBytes

@@ -7,8 +7,9 @@
 // 3. What was read from disk while an `apply` ran is not put into the cache: it may be older than the cache's entry.
 // 4. What is cached owns its bytes: a view of a fetched response would keep all of that alive.
 // 5. `rollback` undoes the writes since `mark`, in reverse order.
-import { keyText, prefixEnd } from '../base/bytes.ts'
+import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { Front } from './front.ts'
 import type { Checkpoint, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
@@ -40,6 +41,7 @@ export class Overlay {
   readonly #prefixLength: ((key: Buffer) => number) | undefined
   readonly #openIndex = new Map<string, Set<string>>()
   #sealedIndex = new Map<string, Set<string>>()
+  readonly #fronts = new Map<string, Front>()
 
   constructor(store: StateStore, options: OverlayOptions = {}) {
     this.store = store
@@ -75,6 +77,7 @@ export class Overlay {
     this.#open.set(text, { key, value, timestamp })
     this.#openBytes += key.length + (value === null ? 0 : value.length) + 16
     if (this.#prefixLength !== undefined) indexInto(this.#openIndex, text.slice(0, this.#prefixLength(key)), text)
+    if (this.#fronts.size > 0 && value !== null) this.#fronts.get(text[0] as string)?.add(text)
   }
 
   mark(): void {
@@ -88,6 +91,7 @@ export class Overlay {
       const before = journal[i + 1] as Write | undefined
       if (before === undefined) this.#open.delete(text)
       else this.#open.set(text, before)
+      if (this.#fronts.size > 0) this.#fronts.get(text[0] as string)?.add(text) // it may have been taken for gone
     }
     journal.length = 0
   }
@@ -134,6 +138,41 @@ export class Overlay {
     }
   }
 
+  /** The lowest live key below `below` of the region of keys that begin with that byte; null: there is none; undefined: `fetchFront`
+   *  must read from disk first. */
+  first(region: number, below: Buffer): Buffer | null | undefined {
+    const name = String.fromCharCode(region)
+    const front = this.#fronts.get(name)
+    if (front === undefined) return undefined
+    const text = front.first(keyText(below), (candidate) => this.get(keyBytes(candidate)) !== undefined)
+    return text === null || text === undefined ? text : keyBytes(text)
+  }
+
+  /** Brings the next keys of a region to its front. */
+  async fetchFront(region: number): Promise<void> {
+    const name = String.fromCharCode(region)
+    const front = this.#fronts.get(name) ?? new Front(name)
+    const from = front.knownTo
+    if (from === null) return
+    for (;;) {
+      const applies = this.#applies
+      let texts: string[] = []
+      for await (const chunk of this.store.scan({ from: keyBytes(from), to: prefixEnd(Buffer.of(region)), toExclusive: true })) {
+        texts = chunk.map(([key]) => keyText(key))
+        break
+      }
+      if (applies !== this.#applies) continue // what was sealed then may be neither in the scan nor in the overlay
+      const last = texts.at(-1)
+      const to = last === undefined ? null : `${last}\0`
+      for (const entries of [this.#sealed, this.#open])
+        for (const [text, { value }] of entries ?? [])
+          if (value !== null && text[0] === name && text >= from && (to === null || text < to)) texts.push(text)
+      front.extend(texts, to)
+      this.#fronts.set(name, front)
+      return
+    }
+  }
+
   /** Forgets the rows read by `fetchRows`: they hold for one batch only. */
   forgetRows(): void {
     if (this.#rows.size > 0) this.#rows.clear()
@@ -172,6 +211,7 @@ export class Overlay {
     this.#sealedIndex.clear()
     this.#journal.length = 0
     this.#rows.clear()
+    this.#fronts.clear()
   }
 
   /** Also forgets the cache: after the store was restored from its changelog. */

@@ -32,6 +32,7 @@ export function demandOf(nodes: readonly Node[]): Demand {
     if (readable.has(id)) return
     readable.add(id)
     const node = nodes[id] as Node
+    if (node.kind === 'suppress') demandOld(id) // its row is what it let through last
     if (lacksStore(node)) kept.add(id)
     else if (isComputed(node)) node.parents.forEach(demandRead)
   }
@@ -83,6 +84,8 @@ function isComputed(node: Node): boolean {
     case 'tableMapValues':
     case 'tableJoin':
       return node.store === null
+    case 'suppress':
+      return true
     default:
       return false
   }

@@ -57,6 +57,10 @@ function formOf(operator: PlanOperator): string {
     case 'aggregate':
     case 'tableAggregate':
       return `${operator.kind}/${operator.form}`
+    case 'suppress':
+      return `${operator.kind}/${operator.untilClose ? 'close' : 'time'}`
+    case 'windowAggregate':
+      return `${operator.kind}/${operator.form}/${Object.values(operator.windows).join('/')}`
     case 'tableJoin':
       return `${operator.kind}/${operator.type}`
     default:

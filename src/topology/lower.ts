@@ -51,6 +51,14 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     return draft
   }
 
+  /** Each parent whose key may have changed goes through a topic of its own. */
+  function repartitioned(node: Node, store: StoreSpec, parents: readonly DraftNode[]): DraftNode[] {
+    return parents.map((parent, i) => {
+      if (nodes[node.parents[i] as number]?.keyChanged !== true) return parent
+      return addRepartition(plan, parents.length === 1 ? store.name : `${store.name}-${i + 1}`, store.generated, parent, null)
+    })
+  }
+
   for (const node of nodes) {
     const parents = parentsOf(node)
     const [first] = parents as [DraftNode]
@@ -89,6 +97,10 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         )
         break
       }
+      case 'windowAggregate':
+      case 'cogroup':
+        made.set(node.id, add(node, repartitioned(node, node.store, parents)))
+        break
       default:
         made.set(node.id, add(node, parents))
     }

@@ -5,6 +5,7 @@
 // 1. `id` is the node's index in `Topology.nodes`; parents come before children; children run in the order of their ids.
 // 2. A node with `store` owns that store; a store name belongs to one node.
 // 3. Functions are users' callbacks, value first and key second; nothing here calls them.
+import type { Windows } from '../base/window.ts'
 import type { AnySerde } from '../serde/serde.ts'
 
 export type Fn = (...args: any[]) => any
@@ -103,6 +104,42 @@ export interface AggregateNode extends Base {
   readonly adder: Fn | null
 }
 
+/** Aggregation of one grouped stream or several (cogroup) over windows; an adder a parent, none for count. The store's keys are rows of
+ *  its own layout (serde/window-rows.ts); `key` is windowed, `inner` its key without the window. */
+export interface WindowAggregateNode extends Base {
+  readonly kind: 'windowAggregate'
+  readonly form: 'count' | 'reduce' | 'aggregate'
+  readonly windows: Windows
+  readonly emit: 'update' | 'close'
+  readonly onLate: Fn | null
+  readonly inner: AnySerde
+  readonly store: StoreSpec
+  /** From a window's start, in stream time. */
+  readonly retentionMs: number
+  readonly initial: Fn | null
+  readonly adders: readonly Fn[]
+  /** Of sessions: (left, right, key) => merged. */
+  readonly merger: Fn | null
+}
+
+/** Aggregation of several grouped streams without a window; an adder a parent. */
+export interface CogroupNode extends Base {
+  readonly kind: 'cogroup'
+  readonly store: StoreSpec
+  readonly initial: Fn
+  readonly adders: readonly Fn[]
+}
+
+/** Holds a table's updates back until `waitMs` after their window's end, or after the first of them. */
+export interface SuppressNode extends Base {
+  readonly kind: 'suppress'
+  readonly store: StoreSpec
+  readonly untilClose: boolean
+  readonly waitMs: number
+  readonly recordsMax: number | null
+  readonly bytesMax: number | null
+}
+
 /** `table.groupBy`: mapper (value, key) => [groupKey, groupValue]; key and value are the serdes of the group. Always followed by
  *  a repartition topic that carries Changes. */
 export interface TableGroupNode extends Base {
@@ -154,6 +191,9 @@ export type Node =
   | TableStatelessNode
   | LastWriteWinsNode
   | AggregateNode
+  | WindowAggregateNode
+  | CogroupNode
+  | SuppressNode
   | TableGroupNode
   | TableAggregateNode
   | TableJoinNode

@@ -12,6 +12,7 @@
 import type { AnySerde } from '../serde/serde.ts'
 import type {
   AggregateNode,
+  CogroupNode,
   Fn,
   ForeignKeyJoinNode,
   LastWriteWinsNode,
@@ -22,11 +23,13 @@ import type {
   StatelessNode,
   StoreSpec,
   StreamTableJoinNode,
+  SuppressNode,
   TableAggregateNode,
   TableGroupNode,
   TableJoinNode,
   TableStatelessNode,
   ToTableNode,
+  WindowAggregateNode,
 } from './node.ts'
 
 /** Reads one topic (or all that match a pattern). `carries`: records; Changes of a tableGroup; raw bytes of a foreign-key join. */
@@ -95,6 +98,9 @@ export type PlanOperator =
   | TableStatelessNode
   | LastWriteWinsNode
   | AggregateNode
+  | WindowAggregateNode
+  | CogroupNode
+  | SuppressNode
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode

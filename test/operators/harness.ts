@@ -1,6 +1,6 @@
 // A small synchronous stand-in for the runtime: operators wired by hand over stores in Maps, what they send captured.
 // `alone` places one operator with its tables given; `task` wires several nodes as a sub-topology on one partition.
-import { asBuffer, keyText } from '../../src/base/bytes.ts'
+import { asBuffer, keyBytes, keyText } from '../../src/base/bytes.ts'
 import { type Headers, NO_HEADERS } from '../../src/base/record.ts'
 import { decodeChange, operators } from '../../src/operators/index.ts'
 import type { Counter, Instance, Push, RecordContext, Row, Site, StoreView } from '../../src/operators/operator.ts'
@@ -59,6 +59,10 @@ export class MapStore implements StoreView {
   putBytes(key: Buffer, value: Buffer | null, timestamp: number): void {
     if (value === null) this.rows.delete(keyText(key))
     else this.rows.set(keyText(key), { value: Buffer.from(value), timestamp })
+  }
+  first(region: number, below: Buffer): Buffer | null {
+    const texts = [...this.rows.keys()].filter((key) => key.charCodeAt(0) === region && key < keyText(below)).sort()
+    return texts[0] === undefined ? null : keyBytes(texts[0])
   }
   prefixBytes(prefix: Buffer): (readonly [Buffer, Row<Buffer>])[] {
     const begin = keyText(prefix)

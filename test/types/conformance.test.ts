@@ -28,7 +28,7 @@ const KNOWN: readonly (readonly [used: RegExp, there: () => boolean])[] = [
   [/\.globalTable\(/, () => 'globalTable' in TopologyBuilder.prototype],
   [/t\.store\(/, () => 'store' in TopologyBuilder.prototype],
   [/versioned: '/, () => 'versioned' in millrace],
-  [/, \{ grace: '/, () => 'versioned' in millrace],
+  [/(?<!(?:tumbling|sliding|session)\('\w+'), \{ grace: '/, () => 'versioned' in millrace],
 ]
 
 const named = (text: string): string[] =>

@@ -141,6 +141,7 @@ const JOIN = { inner: 'join', left: 'leftJoin', outer: 'outerJoin' } as const
 function operatorLabel(operator: PlanOperator): string {
   switch (operator.kind) {
     case 'aggregate':
+    case 'windowAggregate':
     case 'tableAggregate':
       return operator.form
     case 'tableFilter':

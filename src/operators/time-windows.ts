@@ -1,0 +1,81 @@
+// Aggregates over tumbling and hopping windows, put out at each update or once, when the window closes.
+//
+// Invariants
+// 1. A record goes into each window that holds its timestamp and is not closed: end > stream time - grace. The others are late.
+// 2. A null key is dropped and counted; a null value is aggregated. The timestamp of a result is the greatest of its records'.
+// 3. Put out at the close: each window once, by start and then by key. What says that a window is still to be put out is its row.
+// 4. A row is deleted when its window has closed, or when the store's longer retention says so.
+import type { TimeWindows, Windowed } from '../base/window.ts'
+import { firstStart } from '../base/window.ts'
+import { CLOSING, inRegion, rowInner, rowKey, rowsBefore, rowTime, WINDOW } from '../serde/window-rows.ts'
+import type { WindowAggregateNode } from '../topology/node.ts'
+import { keyToBytes } from './encode.ts'
+import type { Instance, Push, Site } from './operator.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf } from './window-store.ts'
+
+export function timeWindows(site: Site, node: WindowAggregateNode, windows: TimeWindows): Instance {
+  const { inner, retentionMs } = node
+  const { sizeMs, advanceMs, graceMs } = windows
+  const store = site.store(0)
+  const dropped = site.counter('dropped')
+  const late = lateBy(site, node)
+  const { forward } = site
+  const { sendsOld } = site.node
+  const atClose = node.emit === 'close'
+  // Rows that outlive the close can't say by being there that they are to be put out.
+  const outlives = retentionMs > sizeMs + graceMs
+  const closing = outlives ? CLOSING : WINDOW
+  const observe = clockOf(store, site.node.parents.length, atClose)
+
+  const update = (step: Step, key: unknown, keyBytes: Buffer, value: unknown, timestamp: number, start: number): void => {
+    const row = rowKey(WINDOW, start, keyBytes)
+    const stored = store.getBytes(row)
+    const at = stored === null ? timestamp : Math.max(timestamp, stored.timestamp)
+    const old = stored === null || !sendsOld || atClose ? null : store.decodeValue(stored.value)
+    const state = step(stored === null ? null : store.decodeValue(stored.value), value, key) ?? null
+    store.putBytes(row, state === null ? null : store.encodeValue(state), at)
+    if (!atClose) forward({ key, start, end: start + sizeMs }, state, at, old)
+    else if (outlives && (state === null) !== (stored === null)) store.putBytes(inRegion(row, CLOSING), state === null ? null : NOTHING, at)
+  }
+
+  const close = (closeTime: number, streamTime: number): void => {
+    const below = rowsBefore(closing, closeTime - sizeMs + 1)
+    for (let row = store.first(closing, below); row !== null; row = store.first(closing, below)) {
+      const stored = store.getBytes(outlives ? inRegion(row, WINDOW) : row)
+      store.putBytes(row, null, streamTime)
+      if (stored === null) continue
+      const start = rowTime(row)
+      forward({ key: inner.decode(rowInner(row)), start, end: start + sizeMs }, store.decodeValue(stored.value), stored.timestamp, null)
+    }
+  }
+
+  const input = (step: Step, number: number): Push => {
+    return (key, value, timestamp) => {
+      const keyBytes = keyToBytes(site, inner, key)
+      if (keyBytes === null) {
+        dropped.n++
+        return
+      }
+      const { streamTime, settled } = observe(timestamp, number)
+      const closeTime = streamTime - graceMs
+      let windowsOfRecord = 0
+      for (let start = firstStart(windows, timestamp); start <= timestamp; start += advanceMs) {
+        windowsOfRecord++
+        if (start + sizeMs > closeTime) update(step, key, keyBytes, value, timestamp, start)
+        else late(value, key, start, start + sizeMs, timestamp, streamTime)
+      }
+      if (atClose && closeTime >= sizeMs) close(closeTime, streamTime)
+      expire(store, WINDOW, settled - Math.max(sizeMs + graceMs, retentionMs) + 1, 2 * windowsOfRecord, streamTime)
+    }
+  }
+
+  const steps = stepsOf(site, node)
+  return {
+    inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
+    getter: ({ key, start }: Windowed<unknown>) => {
+      const keyBytes = keyToBytes(site, inner, key)
+      const stored = keyBytes === null ? null : store.getBytes(rowKey(WINDOW, start, keyBytes))
+      return stored === null ? null : { value: store.decodeValue(stored.value), timestamp: stored.timestamp }
+    },
+  }
+}

@@ -1,0 +1,100 @@
+// What operators over windows share: the stream time they have seen, what happens to late records, and the deleting of what is expired.
+//
+// Invariants
+// 1. The stream time of an operator is the greatest timestamp of the records that reached it with a key. It is a row of its store, so
+//    it is committed with the offsets of those records and is the same after a crash.
+// 2. Each input of a cogroup has a stream time of its own (as in Kafka Streams), but where windows are put out at the close they have
+//    one: what is out is final.
+// 3. A record deletes a bounded number of expired rows.
+import { LIMITS } from '../base/limits.ts'
+import { META, readTime, rowsBefore, writeTime } from '../serde/window-rows.ts'
+import type { WindowAggregateNode } from '../topology/node.ts'
+import type { Site, StoreView } from './operator.ts'
+
+/** The value of rows whose key says it all. */
+export const NOTHING = Buffer.alloc(0)
+
+export interface Times {
+  /** What lateness is measured by. */
+  readonly streamTime: number
+  /** What no input is behind: what is expired by it is expired for all. */
+  readonly settled: number
+}
+
+/** The operator's clock: `observe` hears a record's timestamp at an input. */
+export function clockOf(store: StoreView, inputs: number, oneTime: boolean): (timestamp: number, input: number) => Times {
+  const rows = Array.from({ length: inputs }, (_, input) => Buffer.of(META, input))
+  const read = (row: Buffer | undefined): number => {
+    const seen = row === undefined ? null : store.getBytes(row)
+    return seen === null ? -1 : readTime(seen.value, 0)
+  }
+  const lagMs = oneTime ? 0 : LIMITS.cogroupLagMs
+  return (timestamp, input) => {
+    const row = rows[input] as Buffer
+    const before = read(row)
+    const own = Math.max(before, timestamp)
+    if (own > before) store.putBytes(row, timeBytes(own), own)
+    if (inputs === 1) return { streamTime: own, settled: own }
+    const settled = rows.reduce((greatest, other) => Math.max(greatest, read(other)), -1) - lagMs
+    return { streamTime: Math.max(own, settled), settled }
+  }
+}
+
+function timeBytes(time: number): Buffer {
+  const bytes = Buffer.allocUnsafe(8)
+  writeTime(bytes, time, 0)
+  return bytes
+}
+
+/** Deletes the oldest rows of a region, those with a time below `before`. */
+export function expire(
+  store: StoreView,
+  region: number,
+  before: number,
+  rowsMax: number,
+  timestamp: number,
+  also?: (row: Buffer) => void,
+): void {
+  if (before <= 0) return
+  const below = rowsBefore(region, before)
+  for (let n = Math.max(rowsMax, LIMITS.expiredRowsMax); n > 0; n--) {
+    const row = store.first(region, below)
+    if (row === null) return
+    also?.(row)
+    store.putBytes(row, null, timestamp)
+  }
+}
+
+export type Late = (value: unknown, key: unknown, start: number, end: number, timestamp: number, streamTime: number) => void
+
+/** Counts what comes too late for a window, and tells the user who asked for it. */
+export function lateBy(site: Site, node: WindowAggregateNode): Late {
+  const late = site.counter('late')
+  if (node.onLate === null) return () => void late.n++
+  const onLate = site.guard(node.onLate)
+  return (value, key, start, end, timestamp, streamTime) => {
+    late.n++
+    onLate(value, key, Object.freeze({ start, end, timestamp, streamTime }))
+  }
+}
+
+/** (state or null when there is none, value, key) => new state or null. */
+export type Step = (state: any, value: any, key: any) => unknown
+
+/** One an input. */
+export function stepsOf(site: Site, node: WindowAggregateNode): readonly Step[] {
+  if (node.form === 'count') return [(state) => (state === null ? 1 : Number(state) + 1)]
+  const adders = node.adders.map((adder) => site.guard(adder as Step))
+  if (node.form === 'reduce')
+    return adders.map(
+      (adder): Step =>
+        (state, value, key) =>
+          state === null ? value : adder(state, value, key),
+    )
+  const initial = site.guard(node.initial as () => unknown)
+  return adders.map(
+    (adder): Step =>
+      (state, value, key) =>
+        adder(state === null ? initial() : state, value, key),
+  )
+}
