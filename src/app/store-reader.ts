@@ -26,7 +26,7 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
   return {
     get(key) {
       const bytes = encodeKey(store, key)
-      const partition = taskPartition(bytes, sized().tasks[store.subTopology] as number)
+      const partition = taskPartition(store, key, sized().tasks[store.subTopology] as number)
       const task = tasks.get(taskId(store.subTopology, partition))
       const held = task === undefined ? undefined : storeOf(task)
       if (held === undefined)
@@ -47,7 +47,7 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
 }
 
 async function* rowsOf(store: QueryableStore, held: StateStore): AsyncIterable<readonly [unknown, unknown]> {
-  for await (const chunk of held.scan({ from: null, to: null })) {
+  for await (const chunk of held.scan(store.range)) {
     for (const [key, stored] of chunk) {
       const value = store.rowOf(stored)
       if (value !== null) yield [store.spec.key.decode(key), value]

@@ -12,7 +12,7 @@ import { partitionOf } from '../base/murmur2.ts'
 import type { World } from '../base/ports.ts'
 import { closest } from '../base/suggest.ts'
 import type { Log, Writer } from '../log/log.ts'
-import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
+import { type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { badLine, type Line } from './lines.ts'
@@ -238,7 +238,7 @@ async function changelogRow(options: RecordsOptions, plan: Plan, store: Queryabl
   const info = topic === undefined ? undefined : (await log.topics([topic])).get(topic)
   if (topic === undefined || info === undefined) return null
   const bytes = asBuffer(store.spec.key.encode(key))
-  const at = { topic, partition: partitionOf(bytes, info.partitions) }
+  const at = { topic, partition: taskPartition(store, key, info.partitions) }
   const [from] = await log.offsets([at], 'earliest')
   const [end] = await log.offsets([at], 'latest')
   const reader = log.reader()

@@ -2,9 +2,13 @@
 //
 // Invariants
 // 1. Without a partition function a key decides (murmur2), and a record without a key goes to the task's own partition number.
-// 2. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked.
+// 2. A windowed key goes where its key without the window goes, as in Kafka Streams.
+// 3. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked.
 import { MillraceError } from '../base/errors.ts'
+import { partitionOf as partitionOfKey } from '../base/murmur2.ts'
 import { isName } from '../base/names.ts'
+import type { Windowed } from '../base/window.ts'
+import { isWindowedSerde } from '../serde/windowed.ts'
 import type { SinkNode } from '../topology/node.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import type { Operator, Site } from './operator.ts'
@@ -23,11 +27,18 @@ export const sink: Operator = (site) => {
       (key, value, timestamp) => {
         const to =
           topicOf === null ? (topic as string) : checkedTopic(site, topicOf(value, key, recordView(context, key, value, timestamp)))
-        const at = partitionOf === null ? null : checkedPartition(site, to, value, key, partitionOf)
+        const at = partitionOf === null ? ownPartition(site, to, key) : checkedPartition(site, to, value, key, partitionOf)
         site.send(to, at, keyToBytes(site, node.key, key), valueToBytes(site, node.value, value), timestamp)
       },
     ],
   }
+}
+
+function ownPartition(site: Site, topic: string, key: unknown): number | null {
+  const serde = site.node.key
+  if (key === null || !isWindowedSerde(serde)) return null
+  const inner = keyToBytes(site, serde.inner, (key as Windowed<unknown>).key)
+  return inner === null ? null : partitionOfKey(inner, site.partitionsOf(topic))
 }
 
 function checkedTopic(site: Site, topic: unknown): string {

@@ -1,8 +1,10 @@
 // How a store is read from outside its task: which sub-topology owns it, how its rows look to a person, which partition has a key.
 import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
+import type { Windowed } from '../base/window.ts'
 import { rowOfLastWriteWins } from '../operators/index.ts'
-import type { Stored } from '../state/store.ts'
+import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
+import type { ScanRange, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import type { Plan } from '../topology/plan-types.ts'
 
@@ -10,9 +12,14 @@ export interface QueryableStore {
   readonly name: string
   readonly subTopology: number
   readonly spec: StoreSpec
+  /** Where its rows are; a window store keeps other things beside them. */
+  readonly range: ScanRange
   /** The row's value; null when the row is only a remembered delete. */
   rowOf(stored: Stored): unknown
 }
+
+const ALL: ScanRange = { from: null, to: null }
+const WINDOWS: ScanRange = { from: Buffer.of(WINDOW), to: Buffer.of(WINDOW + 1), toExclusive: true }
 
 /** Null: no such store (or an internal one whose rows are nobody's business). */
 export function queryableStore(plan: Plan, name: string): QueryableStore | null {
@@ -20,15 +27,17 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
     for (const node of sub.nodes) {
       const spec = node.stores.find((store) => store.name === name)
       const { kind } = node.operator
-      if (spec === undefined || kind === 'foreignKeyRight' || (kind === 'foreignKeyLeft' && node.operator.state.name === name)) continue
+      if (spec === undefined || kind === 'foreignKeyRight' || kind === 'suppress') continue
+      if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       if (kind === 'lastWriteWins') {
         const rowOf = (stored: Stored): unknown => {
           const row = rowOfLastWriteWins(stored.value)
           return row === null ? null : spec.value.decode(row)
         }
-        return { name, subTopology: sub.id, spec, rowOf }
+        return { name, subTopology: sub.id, spec, range: ALL, rowOf }
       }
-      return { name, subTopology: sub.id, spec, rowOf: (stored) => spec.value.decode(stored.value) }
+      const range = isRowSerde(spec.key) ? WINDOWS : ALL
+      return { name, subTopology: sub.id, spec, range, rowOf: (stored) => spec.value.decode(stored.value) }
     }
   }
   return null
@@ -43,6 +52,9 @@ export function encodeKey(store: QueryableStore, key: unknown): Buffer {
   return asBuffer(store.spec.key.encode(key))
 }
 
-export function taskPartition(key: Buffer, tasks: number): number {
-  return partitionOf(key, tasks)
+/** A window's partition is its key's. */
+export function taskPartition(store: QueryableStore, key: unknown, tasks: number): number {
+  const { key: serde } = store.spec
+  if (!isRowSerde(serde)) return partitionOf(encodeKey(store, key), tasks)
+  return partitionOf(asBuffer(serde.inner.encode((key as Windowed<unknown>).key)), tasks)
 }

@@ -12,7 +12,8 @@
 import { asBuffer } from '../base/bytes.ts'
 import type { Windowed } from '../base/window.ts'
 import { refuseBytes } from './refuse.ts'
-import type { Serde } from './serde.ts'
+import type { AnySerde, Serde } from './serde.ts'
+import { textForm } from './windowed.ts'
 
 export const META = 0
 export const WINDOW = 1
@@ -78,15 +79,22 @@ export function inRegion(row: Buffer, region: number): Buffer {
 }
 
 export interface RowSerde<K> extends Serde<Windowed<K>> {
+  readonly rows: 'windows'
   /** Of the key without its window: it decides the partition. */
   readonly inner: Serde<K>
+}
+
+export function isRowSerde(serde: AnySerde): serde is RowSerde<unknown> {
+  return 'rows' in serde && serde.rows === 'windows'
 }
 
 export function timeRows<K>(inner: Serde<K>, sizeMs: number): RowSerde<K> {
   const name = `windows:${inner.name ?? 'custom'}:${sizeMs}`
   return Object.freeze({
+    rows: 'windows',
     name,
     inner,
+    ...textForm(inner),
     encode: ({ key, start }: Windowed<K>) => rowKey(WINDOW, start, asBuffer(inner.encode(key))),
     decode(bytes: Uint8Array): Windowed<K> {
       const row = windowRow(name, bytes)
@@ -99,8 +107,10 @@ export function timeRows<K>(inner: Serde<K>, sizeMs: number): RowSerde<K> {
 export function sessionRows<K>(inner: Serde<K>): RowSerde<K> {
   const name = `sessions:${inner.name ?? 'custom'}`
   return Object.freeze({
+    rows: 'windows',
     name,
     inner,
+    ...textForm(inner),
     encode: ({ key, start, end }: Windowed<K>) => sessionKey(start, end, asBuffer(inner.encode(key))),
     decode(bytes: Uint8Array): Windowed<K> {
       const row = windowRow(name, bytes)

@@ -47,7 +47,7 @@ export function sessionWindowed<K>(key: Serde<K>): WindowedSerde<K> {
 }
 
 export function isWindowedSerde(serde: AnySerde): serde is WindowedSerde<unknown> {
-  return 'inner' in serde
+  return 'inner' in serde && !('rows' in serde)
 }
 
 function checkWindowed(serde: string, value: unknown): Windowed<unknown> {
@@ -77,7 +77,7 @@ function timesOf(serde: string, bytes: Uint8Array, count: number): readonly [at:
 const TEXT = /^(.*)@(\d{1,15})-(\d{1,15})$/s
 
 /** As JSON a windowed key is the text `key@start-end`. */
-function textForm<K>(key: Serde<K>): Required<Pick<Serde<Windowed<K>>, 'toJson' | 'fromJson'>> {
+export function textForm<K>(key: Serde<K>): Required<Pick<Serde<Windowed<K>>, 'toJson' | 'fromJson'>> {
   return {
     toJson({ key: inner, start, end }) {
       const json = key.toJson === undefined ? inner : key.toJson(inner)

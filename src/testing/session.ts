@@ -358,7 +358,7 @@ export class Session {
     const store = queryableStore(this.plan, name)
     if (store === null) throw new MillraceError('STREAM_USAGE', `no store ${name} in ${this.plan.topology}`)
     const bytes = encodeKey(store, key)
-    const partition = taskPartition(bytes, this.#sized.tasks[store.subTopology] as number)
+    const partition = taskPartition(store, key, this.#sized.tasks[store.subTopology] as number)
     const task = this.#tasks.find(({ id }) => id === taskId(store.subTopology, partition))
     const stored = task?.stores.find((held) => held.name === name)?.overlay.get(bytes)
     return stored === undefined ? null : store.rowOf(stored)
