@@ -10,7 +10,20 @@ export type { TopologyBuilder } from './dsl/builder.ts'
 export type { CogroupedStream, SessionWindowedCogroup, WindowedCogroup } from './dsl/cogrouped-stream.ts'
 export type { GroupedStream } from './dsl/grouped-stream.ts'
 export type { GroupedTable } from './dsl/grouped-table.ts'
+export type { ProcessOptions, ProcessValuesOptions } from './dsl/process.ts'
 export type { Branches, Predicates } from './dsl/split.ts'
+export { session } from './dsl/session.ts'
+export {
+  type KeyValueDeclaration,
+  keyValue,
+  readOnly,
+  type SessionDeclaration,
+  type StoreDeclaration,
+  type VersionedDeclaration,
+  versioned,
+  type WindowDeclaration,
+  window,
+} from './dsl/stores.ts'
 export type { Stream } from './dsl/stream.ts'
 export type { SuppressFor, SuppressUntilClose } from './dsl/suppress.ts'
 export type { Table } from './dsl/table.ts'
@@ -34,7 +47,7 @@ export type {
 } from './dsl/types.ts'
 export type { LateRecord, WindowedByOptions, WindowStoreOptions, WindowStoreValueOptions } from './dsl/window-node.ts'
 export type { SessionWindowedStream, WindowedStream, WindowReducer } from './dsl/windowed-stream.ts'
-export { type GraceOptions, type HoppingOptions, hopping, session, sliding, tumbling } from './dsl/windows.ts'
+export { type GraceOptions, type HoppingOptions, hopping, sliding, tumbling } from './dsl/windows.ts'
 export { type AvroOptions, type AvroSchema, avro } from './serde/avro.ts'
 export { bytes } from './serde/bytes.ts'
 export { type Guard, json } from './serde/json.ts'
@@ -43,3 +56,23 @@ export type { AnySerde, Serde } from './serde/serde.ts'
 export { string } from './serde/text.ts'
 export { sessionWindowed, type WindowedSerde, windowed } from './serde/windowed.ts'
 export type { Topology } from './topology/node.ts'
+export type {
+  Cancellable,
+  KeyValueStore,
+  Processor,
+  ProcessorContext,
+  ProcessorRecord,
+  ProcessorSupplier,
+  ReadOnlyKeyValueStore,
+  ReadOnlySessionStore,
+  ReadOnlyVersionedStore,
+  ReadOnlyWindowStore,
+  RecordMetadata,
+  SessionKey,
+  SessionStore,
+  StoreHandle,
+  TimerClock,
+  VersionedRecord,
+  VersionedStore,
+  WindowStore,
+} from './topology/processor.ts'

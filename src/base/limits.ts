@@ -36,6 +36,7 @@ export const LIMITS = {
   frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
+  rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log
   connectTimeoutMs: 10_000,

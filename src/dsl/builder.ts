@@ -1,8 +1,10 @@
 // What `topology(name, (t) => ...)` hands out as `t`: the sources.
 import { json } from '../serde/json.ts'
+import type { StoreHandle } from '../topology/processor.ts'
 import { checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
 import { addNode, type Draft, freshName, type Place } from './draft.ts'
 import { addTable } from './place.ts'
+import { declareStore, type StoreDeclaration } from './stores.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
 import type { SourceOptions, TableSourceOptions } from './types.ts'
@@ -28,6 +30,11 @@ export class TopologyBuilder {
     return new Table(
       addTable([source], 'table', known.store, serdes, (store) => ({ kind: 'toTable', store, ...serdes, keyChanged: false })),
     )
+  }
+
+  /** Declares a store for processors; what it answers goes into their `stores`. */
+  store<S>(declaration: StoreDeclaration<S>): StoreHandle<S> {
+    return declareStore(this.#draft, declaration)
   }
 
   #topics(topic: unknown): readonly string[] | RegExp {

@@ -11,10 +11,12 @@ import { checkName } from '../base/names.ts'
 import { json } from '../serde/json.ts'
 import type { Serde } from '../serde/serde.ts'
 import type { PassNode } from '../topology/node.ts'
+import type { ProcessorSupplier } from '../topology/processor.ts'
 import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
 import { addNamed, addPlain, addStateful, addStateless, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
+import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
 import { addSplit, type Branches, type Predicates } from './split.ts'
 import { Table } from './table.ts'
 import type {
@@ -212,6 +214,26 @@ export class Stream<K, V> {
     options?: ValueOptions<T>,
   ): Stream<K, Made<T, R>> {
     return this.#joinTable('left', table, joiner, options)
+  }
+
+  /** A processor of your own, with stores and timers. It may change the key: a stateful operator below repartitions. */
+  process<K2 = K, V2 = V, N extends string = string>(
+    supplier: ProcessorSupplier<K, V, K2, V2, N>,
+    options: ProcessOptions<K2, V2, N> & { readonly outputs: readonly N[] },
+  ): Branches<N, K2, V2>
+  process<K2 = K, V2 = V>(supplier: ProcessorSupplier<K, V, K2, V2>, options?: ProcessOptions<K2, V2>): Stream<K2, V2>
+  process(supplier: unknown, options?: object): unknown {
+    return addProcess(this[PLACE], { kind: 'process', supplier, options }, (place) => new Stream(place))
+  }
+
+  /** The same without changing the key: what is stateful below needs no repartitioning. */
+  processValues<V2 = V, N extends string = string>(
+    supplier: ProcessorSupplier<K, V, K, V2, N>,
+    options: ProcessValuesOptions<V2, N> & { readonly outputs: readonly N[] },
+  ): Branches<N, K, V2>
+  processValues<V2 = V>(supplier: ProcessorSupplier<K, V, K, V2>, options?: ProcessValuesOptions<V2>): Stream<K, V2>
+  processValues(supplier: unknown, options?: object): unknown {
+    return addProcess(this[PLACE], { kind: 'processValues', supplier, options }, (place) => new Stream(place))
   }
 
   #serdes() {

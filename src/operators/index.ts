@@ -13,6 +13,7 @@ import { mapValues } from './map-values.ts'
 import type { Operator } from './operator.ts'
 import { pass } from './pass.ts'
 import { peek } from './peek.ts'
+import { process } from './process.ts'
 import { repartitionSink } from './repartition-sink.ts'
 import { selectKey } from './select-key.ts'
 import { sink } from './sink.ts'
@@ -57,8 +58,11 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   streamTableJoin,
   foreignKeyLeft,
   foreignKeyRight,
+  process,
+  processValues: process,
 }
 
 export { type Change, decodeChange, encodeChange } from './change.ts'
 export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'
+export { latestVersion, VERSIONED_ROWS } from './user-stores/versions.ts'

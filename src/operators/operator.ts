@@ -8,7 +8,9 @@
 //    or always null where the node's `sendsOld` is false.
 import type { Headers } from '../base/record.ts'
 import type { AnySerde } from '../serde/serde.ts'
+import type { ScanRange } from '../state/store.ts'
 import type { PlanNode } from '../topology/plan-types.ts'
+import type { Cancellable, TimerClock } from '../topology/processor.ts'
 
 export type Push = (key: any, value: any, timestamp: number, old: any) => void
 
@@ -50,6 +52,9 @@ export interface StoreView<K = any, V = any> {
   prefixBytes(prefix: Buffer): readonly (readonly [key: Buffer, row: Row<Buffer>])[]
   /** The lowest key below `below` among those that begin with the byte `region`, or null. May suspend the record, once for many keys. */
   first(region: number, below: Buffer): Buffer | null
+  /** Rows of a range, as they are at the call: later writes are not seen. May suspend the record, at the call or on the way. What is left
+   *  of it must not be used by a later record. */
+  scan(range: ScanRange): IterableIterator<readonly [key: Buffer, row: Row<Buffer>]>
   /** The key's bytes: the input record's own when it is the same key under the same serde. */
   encodeKey(key: K): Buffer
   decodeKey(bytes: Buffer): K
@@ -62,6 +67,16 @@ export type TableGetter = (key: any) => Row<any> | null
 
 export interface Counter {
   n: number
+}
+
+/** What a user's processor may ask of its task. */
+export interface TaskServices {
+  /** Wall clock, epoch ms. */
+  nowMs(): number
+  /** A timer of the node; `run` gets the clock's time. Undone with the record that set it. */
+  schedule(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void): Cancellable
+  /** A commit soon, before the interval is over. */
+  requestCommit(): void
 }
 
 export interface Site {
@@ -83,6 +98,7 @@ export interface Site {
   partitionsOf(topic: string): number
   /** The user's function, its throws named after the operator (STREAM_CALLBACK). */
   guard<F extends (...args: any[]) => any>(fn: F): F
+  readonly services: TaskServices
   /** A counter in the node's metrics: 'dropped', 'stale', 'duplicate', ... */
   counter(name: string): Counter
 }

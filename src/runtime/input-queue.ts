@@ -8,6 +8,7 @@ import { EMPTY } from '../base/bytes.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
 import { decodeChange } from '../operators/index.ts'
+import type { PositionNote } from './position.ts'
 import type { SourceEntry } from './program.ts'
 
 /** A decoded record. `problem`: it could not be decoded or dated, and why. */
@@ -33,6 +34,8 @@ export class InputQueue implements TopicPartition {
   committed: number
   /** Greatest timestamp processed; -1 before the first. Goes along with the commit. */
   partitionTime = -1
+  /** Of the task's timers, as they were when the position was committed. */
+  timers = ''
   /** The end of the partition, as last heard; -1: not heard of yet. */
   endOffset = -1
   records = 0
@@ -66,7 +69,7 @@ export class InputQueue implements TopicPartition {
   }
 
   /** Loses what is queued; the reader goes on at `offset`. */
-  rewind(offset: number, partitionTime: number): void {
+  rewind(offset: number, { partitionTime, timers }: PositionNote): void {
     this.#chunks.length = 0
     this.#next = 0
     this.#head = null
@@ -78,6 +81,7 @@ export class InputQueue implements TopicPartition {
     this.fetched = offset
     this.committed = offset
     this.partitionTime = partitionTime
+    this.timers = timers
   }
 
   /** The next record, decoded; null when the queue is empty. */

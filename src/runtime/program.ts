@@ -9,7 +9,7 @@ import { LIMITS } from '../base/limits.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import { type Headers, NO_HEADERS, recordBytes } from '../base/record.ts'
 import { operators } from '../operators/index.ts'
-import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter } from '../operators/operator.ts'
+import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter, TaskServices } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
 import { Suspend } from './suspend.ts'
@@ -50,6 +50,7 @@ export interface ProgramOptions {
   readonly overlay: (store: string) => Overlay
   /** May throw a Suspend for a topic never seen. */
   readonly partitionsOf: (topic: string) => number
+  readonly services: TaskServices
 }
 
 export function newContext(): RecordContext {
@@ -72,7 +73,7 @@ export function newContext(): RecordContext {
 const nothing: Push = () => {}
 
 export function compile(options: ProgramOptions): Program {
-  const { subTopology, partition, overlay, partitionsOf } = options
+  const { subTopology, partition, overlay, partitionsOf, services } = options
   const { nodes } = subTopology
   const context = newContext()
   const staged: Staged[] = []
@@ -113,6 +114,7 @@ export function compile(options: ProgramOptions): Program {
         staged.push({ topic, partition: target, timestamp, key, value, headers: context.headers })
       },
       partitionsOf,
+      services,
       guard: (fn) => guarded(node.name, fn),
       counter(name) {
         const counter = counted.get(name) ?? { n: 0 }
@@ -192,6 +194,7 @@ const KEEPS_KEY = new Set([
   'tableAggregate',
   'tableJoin',
   'streamTableJoin',
+  'processValues',
   'source',
 ])
 

@@ -2,7 +2,7 @@
 import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
-import { rowOfLastWriteWins } from '../operators/index.ts'
+import { latestVersion, rowOfLastWriteWins, VERSIONED_ROWS } from '../operators/index.ts'
 import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
@@ -29,6 +29,14 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
       const { kind } = node.operator
       if (spec === undefined || kind === 'foreignKeyRight' || kind === 'suppress') continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
+      if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
+      if (spec.form?.kind === 'versioned') {
+        const rowOf = (stored: Stored): unknown => {
+          const latest = latestVersion(stored.value)
+          return latest === null ? null : spec.value.decode(latest)
+        }
+        return { name, subTopology: sub.id, spec, range: VERSIONED_ROWS, rowOf }
+      }
       if (kind === 'lastWriteWins') {
         const rowOf = (stored: Stored): unknown => {
           const row = rowOfLastWriteWins(stored.value)

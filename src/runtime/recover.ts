@@ -18,8 +18,10 @@ import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.
 import type { ErrorPolicies } from './dead-letter.ts'
 import { givenUpLog } from './given-up.ts'
 import { InputQueue } from './input-queue.ts'
+import { readPositionNote } from './position.ts'
 import { compile, type SourceEntry } from './program.ts'
 import { Task, type TaskStore } from './task.ts'
+import { Timers } from './timers.ts'
 
 export interface RestoreProgress {
   readonly task: string
@@ -71,14 +73,24 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
         changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
       })
     })
+    const timers = new Timers()
+    const nowMs = () => deps.world.clock.now()
+    let task: Task | null = null
     const program = compile({
       subTopology: sub,
       partition,
       overlay: (name) => (stores.get(name) as TaskStore).overlay,
       partitionsOf: deps.partitionsOf,
+      services: {
+        nowMs,
+        schedule: (node, intervalMs, clock, run) => timers.add(node, intervalMs, clock, run, nowMs()),
+        requestCommit() {
+          if (task !== null) task.commitRequested = true
+        },
+      },
     })
     const queues = await openQueues(deps, partition, program.sources)
-    return new Task({
+    task = new Task({
       id,
       partition,
       program,
@@ -88,7 +100,11 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
       deadLetterTopic: deps.deadLetterTopic,
       partitionsOf: deps.partitionsOf,
       givenUp: givenUpLog(deps.world, id, deps.deadLetterTopic),
+      timers,
+      nowMs,
     })
+    timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
+    return task
   } catch (error) {
     await Promise.allSettled(opened.map((store) => store.close()))
     throw error
@@ -214,16 +230,11 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId'>, queu
   const ends = await deps.log.offsets(queues, 'latest')
   queues.forEach((queue, i) => {
     const at = committed[i] as CommittedOffset | null
-    queue.rewind(at?.offset ?? (resets.get(queue) as number), at === null ? -1 : partitionTimeOf(at.metadata))
+    queue.rewind(at?.offset ?? (resets.get(queue) as number), readPositionNote(at?.metadata ?? ''))
     // "The end" is another place at the next look: what came in between would be lost. It is committed before anything is read.
     if (at === null && (queue.entries[0] as SourceEntry).source.offsetReset === 'latest') queue.committed = -1
     queue.endOffset = ends[i] as number
   })
-}
-
-function partitionTimeOf(metadata: string): number {
-  const time = Number(metadata === '' ? Number.NaN : metadata)
-  return Number.isSafeInteger(time) ? time : -1
 }
 
 /** After a failed epoch: loses what is not committed; the tasks are to be opened again. A damaged store is set aside. */

@@ -8,18 +8,24 @@
 //    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
 import { explain, MillraceError } from '../base/errors.ts'
-import { type LogRecord, NO_HEADERS } from '../base/record.ts'
+import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
 import type { RecordContext } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
-import { deadLetter, type ErrorPolicies, policyOf } from './dead-letter.ts'
+import type { TimerClock } from '../topology/processor.ts'
+import { deadLetter, type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { GivenUp } from './given-up.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import type { Program, SourceEntry } from './program.ts'
+import { writePositionNote } from './position.ts'
 import { Suspend } from './suspend.ts'
+import type { Timer, Timers } from './timers.ts'
 
 /** Logs take no later time; producers that write nanoseconds do come with one. */
 const TIMESTAMP_MAX = 2 ** 51
+
+/** The context while a timer runs. */
+const NO_RECORD = { topic: '', offset: -1, key: null, keyBytes: null, keySerde: null, value: null, valueBytes: null, valueSerde: null }
 
 export interface TaskStore {
   readonly name: string
@@ -38,6 +44,9 @@ export interface TaskParts {
   readonly deadLetterTopic: string
   readonly partitionsOf: (topic: string) => number
   readonly givenUp: GivenUp
+  readonly timers: Timers
+  /** Wall clock. */
+  readonly nowMs: () => number
 }
 
 export interface TaskCounts {
@@ -55,9 +64,12 @@ export class Task {
   readonly queues: InputQueue[]
   readonly stores: readonly TaskStore[]
   readonly program: Program
+  readonly timers: Timers
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0 }
   /** What the record at the head waits for; `run` does nothing until it was awaited and cleared. */
   suspended: Suspend | null = null
+  /** A processor has asked for a commit. */
+  commitRequested = false
   readonly #parts: TaskParts
   readonly #context: RecordContext
   #dirty = false
@@ -70,6 +82,7 @@ export class Task {
     this.stores = parts.stores
     this.program = parts.program
     this.#context = parts.program.context
+    this.timers = parts.timers
     for (const queue of parts.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
   }
 
@@ -127,6 +140,7 @@ export class Task {
    *  an input that may have more. */
   run(recordsMax: number, append: Append, force = false): number {
     let done = 0
+    if (!this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
       const queue = this.#choose()
       if (queue === null) break
@@ -135,9 +149,75 @@ export class Task {
       queue.shift()
       this.#dirty = true
       done++
+      if (!this.#fireDue('stream', append)) break
     }
     this.counts.records += done
     return done
+  }
+
+  /** When the next timer on the wall clock is due, or null. */
+  get wallTimerAtMs(): number | null {
+    return this.timers.wallAtMs
+  }
+
+  /** Runs what is due on the wall clock; true when there was something. It may suspend, as `run` may. */
+  runTimers(append: Append): boolean {
+    if (this.suspended !== null || this.timers.due('wall', this.#parts.nowMs()) === null) return false
+    this.#fireDue('wall', append)
+    return true
+  }
+
+  /** Each timer is one piece, as a record is. False: one suspended, and is to be run again. */
+  #fireDue(clock: TimerClock, append: Append): boolean {
+    if (this.suspended !== null) return false
+    const now = clock === 'wall' ? this.#parts.nowMs() : this.#context.streamTime
+    for (let timer = this.timers.due(clock, now); timer !== null; timer = this.timers.due(clock, now)) {
+      if (!this.#fire(timer, now, append)) return false
+    }
+    return true
+  }
+
+  #fire(timer: Timer, now: number, append: Append): boolean {
+    const { program, timers } = this.#parts
+    this.#begin()
+    try {
+      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp: now, headers: NO_HEADERS })
+      timer.run(now)
+      if (!timer.cancelled) timers.fired(timer, now)
+    } catch (error) {
+      if (this.#undo(error)) return false
+      timers.fired(timer, now)
+      const record = { offset: -1, timestamp: now, key: null, value: null, headers: NO_HEADERS }
+      this.#letGo(
+        `a timer of ${timer.node}`,
+        { topic: '', partition: this.partition },
+        record,
+        policyOf(error, this.#parts.policies),
+        error,
+      )
+    }
+    this.#dirty = true
+    for (const s of program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    return true
+  }
+
+  #begin(): void {
+    for (const store of this.stores) store.overlay.mark()
+    this.timers.mark()
+    this.program.staged.length = 0
+  }
+
+  /** Undoes what was begun. True: it waits for something; throws what is nobody's record's fault. */
+  #undo(error: unknown): boolean {
+    for (const store of this.stores) store.overlay.rollback()
+    this.timers.rollback()
+    this.program.staged.length = 0
+    if (error instanceof Suspend) {
+      this.suspended = error
+      return true
+    }
+    if (!parkable(error)) throw error
+    return false
   }
 
   #choose(): InputQueue | null {
@@ -159,10 +239,8 @@ export class Task {
 
   /** False: it suspended, and is to be run again. */
   #process(queue: InputQueue, head: Head, append: Append): boolean {
-    const { program, stores } = this.#parts
-    const { staged } = program
-    for (const store of stores) store.overlay.mark()
-    staged.length = 0
+    const { staged } = this.program
+    this.#begin()
     try {
       if (head.problem !== null) throw undecodable(queue, head)
       if (!Number.isSafeInteger(head.timestamp) || head.timestamp > TIMESTAMP_MAX)
@@ -170,13 +248,7 @@ export class Task {
       if (head.timestamp >= 0) this.#feed(queue, head)
       else this.counts.skipped++
     } catch (error) {
-      for (const store of stores) store.overlay.rollback()
-      staged.length = 0
-      if (error instanceof Suspend) {
-        this.suspended = error
-        return false
-      }
-      if (!parkable(error)) throw error
+      if (this.#undo(error)) return false
       this.#giveUp(queue, head, error)
       if (head.problem === null) this.#keepOfUndone(queue, head)
     }
@@ -220,10 +292,13 @@ export class Task {
   }
 
   #giveUp(queue: InputQueue, head: Head, error: unknown): void {
-    const { policies, deadLetterTopic, partitionsOf, program, givenUp } = this.#parts
+    const { policies } = this.#parts
     const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
-    const { record } = head
-    const at = recordName(queue, record)
+    this.#letGo(recordName(queue, head.record), queue, head.record, policy, error)
+  }
+
+  #letGo(at: string, { topic, partition }: TopicPartition, record: LogRecord, policy: ErrorPolicy, error: unknown): void {
+    const { deadLetterTopic, partitionsOf, program, givenUp } = this.#parts
     if (policy === 'fail') {
       const code = error instanceof MillraceError ? error.code : 'STREAM_CALLBACK'
       const reason = explain(error)
@@ -242,9 +317,9 @@ export class Task {
     givenUp(at, 'dead letter', error)
     program.staged.push({
       topic: deadLetterTopic,
-      partition: queue.partition % partitionsOf(deadLetterTopic),
+      partition: partition % partitionsOf(deadLetterTopic),
       timestamp: Math.min(Math.max(0, record.timestamp), TIMESTAMP_MAX),
-      ...deadLetter(queue.topic, queue.partition, record, error),
+      ...deadLetter(topic, partition, record, error),
     })
   }
 
@@ -256,11 +331,16 @@ export class Task {
       for (const write of writes) append(changelogTopic, this.partition, Math.max(0, write.timestamp), write.key, write.value, NO_HEADERS)
     }
     this.#dirty = false
+    this.commitRequested = false
     const offsets: CommittedOffset[] = []
+    const timers = this.timers.text()
+    const everywhere = this.timers.changed
+    this.timers.changed = false
     for (const queue of this.queues) {
-      if (queue.position === queue.committed) continue
+      if (queue.position === queue.committed && !everywhere) continue
       queue.committed = queue.position
-      offsets.push({ topic: queue.topic, partition: queue.partition, offset: queue.position, metadata: String(queue.partitionTime) })
+      const metadata = writePositionNote({ partitionTime: queue.partitionTime, timers })
+      offsets.push({ topic: queue.topic, partition: queue.partition, offset: queue.position, metadata })
     }
     return offsets
   }

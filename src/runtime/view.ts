@@ -9,6 +9,7 @@ import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { RecordContext, Row, StoreView } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
+import type { ScanRange } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import { Suspend } from './suspend.ts'
 
@@ -62,6 +63,12 @@ export class TypedView implements StoreView {
     const key = this.#overlay.first(region, below)
     if (key === undefined) throw new Suspend(() => this.#overlay.fetchFront(region))
     return key
+  }
+
+  scan(range: ScanRange): IterableIterator<readonly [Buffer, Row<Buffer>]> {
+    return this.#overlay.range(range, (fetch) => {
+      throw new Suspend(fetch)
+    })
   }
 
   encodeKey(key: unknown): Buffer {

@@ -178,7 +178,7 @@ export class Worker {
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
     await this.#process()
     this.#throttle()
-    if (barrier.due(this.#openBytes())) barrier.begin([...this.tasks.values()])
+    if (barrier.due(this.#openBytes()) || this.#commitAsked()) barrier.begin([...this.tasks.values()])
     await this.#writer.drain()
     await this.#o.deps.world.timers.turn()
   }
@@ -186,7 +186,8 @@ export class Worker {
   async #process(): Promise<void> {
     const { barrier } = this
     for (const task of this.tasks.values()) {
-      if (task.queued === 0) continue
+      await this.#fireTimers(task)
+      if (task.queued === 0 && task.suspended === null) continue
       const force = this.#overdue(task)
       if (!force && !task.ready() && task.suspended === null) continue
       await task.resume()
@@ -198,7 +199,17 @@ export class Worker {
         await task.resume()
       }
       task.forgetRows()
-      if (done > 0) barrier.worked(done)
+      if (done > 0 || task.dirty) barrier.worked(done)
+    }
+  }
+
+  /** Timers on the wall clock. */
+  async #fireTimers(task: Task): Promise<void> {
+    if (task.suspended !== null) return
+    while (task.runTimers(this.barrier.append)) {
+      this.barrier.worked(0)
+      if (task.suspended !== null) await task.resume()
+      else task.forgetRows()
     }
   }
 
@@ -214,9 +225,27 @@ export class Worker {
     return since !== undefined && now - since >= LIMITS.inputWaitMs
   }
 
+  /** A processor has asked for a commit, and nothing is in its way. */
+  #commitAsked(): boolean {
+    if (!this.barrier.open || this.barrier.committing) return false
+    for (const task of this.tasks.values()) if (task.commitRequested) return true
+    return false
+  }
+
   #waitMs(): number {
     if (this.#paused) return LIMITS.pollWaitMs // what waits in the queues cannot go on: a note wakes the reader
     for (const task of this.tasks.values()) if (task.suspended !== null || task.ready()) return 0
+    return Math.min(this.#timerInMs(), this.#barrierInMs())
+  }
+
+  /** How long until a timer on the wall clock is due. */
+  #timerInMs(): number {
+    let atMs = Number.POSITIVE_INFINITY
+    for (const task of this.tasks.values()) atMs = Math.min(atMs, task.wallTimerAtMs ?? Number.POSITIVE_INFINITY)
+    return atMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : Math.max(0, atMs - this.#o.deps.world.clock.now())
+  }
+
+  #barrierInMs(): number {
     return Math.max(0, Math.min(LIMITS.pollWaitMs, this.barrier.committing ? 1 : (this.barrier.dueInMs() ?? LIMITS.pollWaitMs)))
   }
 
@@ -269,7 +298,11 @@ export class Worker {
     const { barrier } = this
     await barrier.settled()
     const tasks = [...this.tasks.values()]
-    if (!barrier.open && !tasks.some((task) => task.dirty || task.queues.some((queue) => queue.position !== queue.committed))) return
+    if (
+      !barrier.open &&
+      !tasks.some((task) => task.dirty || task.timers.changed || task.queues.some((queue) => queue.position !== queue.committed))
+    )
+      return
     if (!barrier.open) barrier.worked(0)
     barrier.begin(tasks)
     await barrier.settled()
@@ -314,7 +347,7 @@ export class Worker {
 
   /** Positions that nobody can find again are committed before anything is read from them. */
   async #begin(): Promise<void> {
-    const unsure = [...this.tasks.values()].some((task) => task.queues.some((queue) => queue.committed < 0))
+    const unsure = [...this.tasks.values()].some((task) => task.timers.changed || task.queues.some((queue) => queue.committed < 0))
     if (unsure) await this.#commitAll()
   }
 

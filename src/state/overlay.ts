@@ -10,7 +10,8 @@
 import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { Front } from './front.ts'
-import type { Checkpoint, StateStore, Stored, Write } from './store.ts'
+import { type Missing, type RangeRow, Ranges } from './ranges.ts'
+import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
 
@@ -43,6 +44,9 @@ export class Overlay {
   #sealedIndex = new Map<string, Set<string>>()
   readonly #fronts = new Map<string, Front>()
 
+  /** From the first range on. */
+  #ranges: Ranges | null = null
+
   constructor(store: StateStore, options: OverlayOptions = {}) {
     this.store = store
     this.#generationMax = Math.max(1, (options.cacheEntriesMax ?? LIMITS.cacheEntriesMax) >> 1)
@@ -73,6 +77,7 @@ export class Overlay {
   /** A null value deletes. The bytes are kept: the caller never changes them. */
   put(key: Buffer, value: Buffer | null, timestamp: number): void {
     const text = keyText(key)
+    this.#ranges?.writing(text)
     this.#journal.push(text, this.#open.get(text))
     this.#open.set(text, { key, value, timestamp })
     this.#openBytes += key.length + (value === null ? 0 : value.length) + 16
@@ -81,6 +86,7 @@ export class Overlay {
   }
 
   mark(): void {
+    this.#ranges?.begin()
     this.#journal.length = 0
   }
 
@@ -173,9 +179,16 @@ export class Overlay {
     }
   }
 
+  /** The rows of a range, the open and sealed writes among them. `missing` is called, and must throw, where rows must be fetched first. */
+  range(range: ScanRange, missing: Missing): Generator<RangeRow, void, undefined> {
+    this.#ranges ??= new Ranges(this.store, this.#open, this.#sealed)
+    return this.#ranges.rows(range, missing)
+  }
+
   /** Forgets the rows read by `fetchRows`: they hold for one batch only. */
   forgetRows(): void {
     if (this.#rows.size > 0) this.#rows.clear()
+    this.#ranges?.forget()
   }
 
   /** The open epoch becomes the sealed one; its last write per key. */
@@ -185,6 +198,7 @@ export class Overlay {
     this.#sealedIndex = new Map(this.#openIndex)
     this.#openIndex.clear()
     this.#open = new Map()
+    this.#ranges?.seal(this.#open)
     this.#openBytes = 0
     this.#journal.length = 0
     return this.#sealed.values()
@@ -197,6 +211,7 @@ export class Overlay {
     if (sealed.size > 0) await this.store.apply([...sealed.values()], checkpoint)
     this.#applies++
     this.#rows.clear()
+    this.#ranges?.applied()
     for (const [text, { value, timestamp }] of sealed) this.#remember(text, value === null ? null : { value: owned(value), timestamp })
     this.#sealed = null
     this.#sealedIndex.clear()
@@ -212,6 +227,7 @@ export class Overlay {
     this.#journal.length = 0
     this.#rows.clear()
     this.#fronts.clear()
+    this.#ranges = null
   }
 
   /** Also forgets the cache: after the store was restored from its changelog. */

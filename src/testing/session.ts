@@ -5,7 +5,7 @@
 // 1. A record is carried through all repartition topics before the next one is taken.
 // 2. Outputs are shown once, when the barrier that committed them has ended, in the order written.
 // 3. `crash` loses what no barrier committed, restores the stores from their changelogs (their disks are gone too), and takes the
-//    records since the last barrier again, in their order, with their first timestamps.
+//    records and moves of the clock since the last barrier again, in their order, with their first timestamps.
 // 4. Between barriers nothing is kept of committed outputs and repartition records.
 import { Barrier } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
@@ -61,6 +61,11 @@ interface Line {
   readonly record: LogRecord
 }
 
+/** A move of the wall clock. */
+interface Advance {
+  readonly advanceMs: number
+}
+
 const WHOLE_EPOCH = { intervalMs: Number.MAX_SAFE_INTEGER, recordsMax: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER }
 
 export class Session {
@@ -76,7 +81,8 @@ export class Session {
   #barrier!: Barrier
   #topics = new Set<string>() // external topics known so far
   #tasks: Task[] = []
-  #lines: Line[] = [] // since the last barrier
+  #lines: (Line | Advance)[] = [] // since the last barrier
+  #barrierAtMs = 0
   #nextOffsets = new Map<string, number>()
   #open: OutputRecord[] = []
   #committed: OutputRecord[] = []
@@ -93,6 +99,7 @@ export class Session {
     this.#log = memoryLog(this.#world)
     this.#topics = new Set([...this.plan.inputs, ...this.plan.outputs])
     this.#lines = []
+    this.#barrierAtMs = this.nowMs()
     this.#nextOffsets.clear()
     this.#open = []
     this.#sized = this.#size()
@@ -255,8 +262,13 @@ export class Session {
       endOffset: line.record.offset + 1,
     }
     for (const task of this.#tasks) task.accept(chunk)
+    await this.#settle()
+  }
+
+  /** Everything that is under way, through all repartition topics; then the commit that a processor has asked for. */
+  async #settle(): Promise<void> {
     for (;;) {
-      const task = this.#next()
+      const task = this.#tasks.find(({ suspended }) => suspended !== null) ?? this.#next()
       if (task === null) break
       await task.resume()
       await task.prefetch(1)
@@ -265,6 +277,21 @@ export class Session {
       if (done > 0) this.#barrier.worked(done)
       await this.#writer.drain()
       for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
+    }
+    if (this.#tasks.some((task) => task.commitRequested)) await this.commit()
+  }
+
+  /** Timers on the wall clock, task by task, each with all that follows from it. */
+  async #fire(): Promise<void> {
+    for (const task of this.#tasks) {
+      while (task.runTimers(this.#barrier.append)) {
+        this.#barrier.worked(0)
+        if (task.suspended !== null) await task.resume()
+        else task.forgetRows()
+      }
+      await this.#writer.drain()
+      for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
+      await this.#settle()
     }
   }
 
@@ -284,7 +311,9 @@ export class Session {
   }
 
   async advance(ms: number): Promise<void> {
+    this.#lines.push({ advanceMs: ms })
     await this.#world.advance(ms)
+    await this.#fire()
   }
 
   async commit(): Promise<void> {
@@ -292,6 +321,7 @@ export class Session {
     this.#barrier.begin(this.#tasks)
     await this.#barrier.settled()
     this.#lines = []
+    this.#barrierAtMs = this.nowMs()
     for (const record of this.#open) this.#committed.push(record)
     this.#open = []
     this.#forget()
@@ -315,11 +345,17 @@ export class Session {
     this.#open = []
     const again = this.#lines
     this.#lines = []
+    const nowMs = this.nowMs()
+    this.#world.rewind(this.#barrierAtMs)
     await this.#boot() // a new writer of the same transactional id: settles what the dead one left open
     for (const line of again) {
-      this.#lines.push(line)
-      await this.#carry(line)
+      if ('advanceMs' in line) await this.advance(line.advanceMs)
+      else {
+        this.#lines.push(line)
+        await this.#carry(line)
+      }
     }
+    if (this.nowMs() !== nowMs) throw new MillraceError('STREAM_INTERNAL', `the clock is at ${this.nowMs()} after a crash, not at ${nowMs}`)
   }
 
   /** A barrier, then all begins anew: empty, the clock at its start. */

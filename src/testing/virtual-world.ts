@@ -4,6 +4,8 @@ import { type Logger, silent, type World } from '../base/ports.ts'
 export interface VirtualWorld extends World {
   /** Moves the clock, firing the timers on the way in the order of their times. */
   advance(ms: number): Promise<void>
+  /** Sets the clock back: what happened since is to happen again. */
+  rewind(toMs: number): void
 }
 
 export function virtualWorld(startMs = 0, seed = 1, logger: Logger = silent): VirtualWorld {
@@ -38,6 +40,9 @@ export function virtualWorld(startMs = 0, seed = 1, logger: Logger = silent): Vi
       hex: (bytes) => Array.from({ length: bytes }, () => (next() & 255).toString(16).padStart(2, '0')).join(''),
     },
     logger,
+    rewind(toMs) {
+      now = Math.min(now, toMs)
+    },
     async advance(ms) {
       const until = now + ms
       for (;;) {

@@ -15,11 +15,21 @@ export function componentsOf(plan: DraftPlan): Components {
     while (root[at] !== at) at = root[at] as number
     return at
   }
+  const unite = (node: DraftNode, other: DraftNode): void => {
+    const [a, b] = [find(node.order), find(other.order)]
+    // The smaller number leads, so that components keep the order of their first nodes.
+    root[Math.max(a, b)] = Math.min(a, b)
+  }
   for (const node of plan.nodes) {
-    for (const parent of node.parents) {
-      const [a, b] = [find(node.order), find(parent.order)]
-      // The smaller number leads, so that components keep the order of their first nodes.
-      root[Math.max(a, b)] = Math.min(a, b)
+    for (const parent of node.parents) unite(node, parent)
+  }
+  // What shares a store shares its tasks.
+  const holders = new Map<string, DraftNode>()
+  for (const node of plan.nodes) {
+    for (const { name } of node.stores) {
+      const holder = holders.get(name)
+      if (holder === undefined) holders.set(name, node)
+      else unite(node, holder)
     }
   }
   const roots = [...new Set(plan.nodes.map((node) => find(node.order)))].sort((a, b) => a - b)
@@ -57,6 +67,6 @@ function subTopology(id: number, members: readonly DraftNode[]): SubTopology {
     id,
     nodes: Object.freeze(nodes),
     sources: Object.freeze(nodes.filter((node) => node.operator.kind === 'source').map((node) => node.index)),
-    stores: Object.freeze(nodes.flatMap((node) => node.stores)),
+    stores: Object.freeze([...new Map(nodes.flatMap((node) => node.stores.map((store) => [store.name, store] as const))).values()]),
   })
 }

@@ -9,7 +9,9 @@ export function coPartitionsOf(plan: DraftPlan): readonly CoPartition[] {
   const groups: CoPartition[] = []
   for (const node of plan.nodes) {
     if (!meets(node)) continue
-    const topics = topicsAbove(node)
+    // Processors that share a store are fed by what feeds any of them.
+    const sharing = plan.nodes.filter((other) => other === node || other.stores.some((store) => node.stores.includes(store)))
+    const topics = topicsAbove(sharing)
     if (topics.length > 1 || topics[0] instanceof RegExp) groups.push(Object.freeze({ operator: node.name, topics: Object.freeze(topics) }))
   }
   for (const group of groups) checkAsked(plan, group)
@@ -20,7 +22,7 @@ function meets(node: DraftNode): boolean {
   return node.stores.length > 0 || node.operator.kind === 'tableJoin' || node.operator.kind === 'streamTableJoin'
 }
 
-function topicsAbove(node: DraftNode): (string | RegExp)[] {
+function topicsAbove(nodes: readonly DraftNode[]): (string | RegExp)[] {
   const seen = new Set<DraftNode>()
   const topics = new Map<string, string | RegExp>()
   const walk = (at: DraftNode): void => {
@@ -32,7 +34,7 @@ function topicsAbove(node: DraftNode): (string | RegExp)[] {
     }
     at.parents.forEach(walk)
   }
-  walk(node)
+  nodes.forEach(walk)
   return [...topics.values()]
 }
 

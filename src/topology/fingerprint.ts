@@ -28,9 +28,10 @@ function factsOf(sub: SubTopology): string[] {
 }
 
 function storeFacts(node: PlanNode): string[] {
-  return node.stores.map(({ name, key, value, persistent, changelog }) => {
+  return node.stores.map(({ name, key, value, persistent, changelog, form }) => {
     const where = `${persistent ? 'disk' : 'memory'} ${changelog ? 'changelog' : 'no-changelog'}`
-    return `store ${name} ${key.name ?? 'custom'} ${value.name ?? 'custom'} ${where} by ${formOf(node.operator)}`
+    const what = form === undefined ? formOf(node.operator) : `${formOf(node.operator)} ${JSON.stringify(form)}`
+    return `store ${name} ${key.name ?? 'custom'} ${value.name ?? 'custom'} ${where} by ${what}`
   })
 }
 

@@ -9,7 +9,7 @@ import { sameSource } from './validate.ts'
 
 export function lower(topology: Topology, applicationId: string): DraftPlan {
   const { nodes } = topology
-  const specs = nodes.map(storeOf).filter((spec) => spec !== null)
+  const specs = nodes.flatMap((node) => ('stores' in node ? node.stores : (storeOf(node) ?? [])))
   const storeNames = new Set(specs.map((spec) => spec.name.toLowerCase()))
   const plan: DraftPlan = { applicationId, nodes: [], topics: [], names: new Set(), storeNames }
   const { sendsOld, kept } = demandOf(nodes)
@@ -21,7 +21,8 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   }
 
   /** The stores that the node owns: the user's, or the plan's where the table must be kept. */
-  function storesOf(node: Node): StoreSpec[] {
+  function storesOf(node: Node): readonly StoreSpec[] {
+    if ('stores' in node) return node.stores
     const spec = storeOf(node)
     if (spec !== null) return [spec]
     return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value, true)] : []

@@ -3,7 +3,7 @@
 //
 // Invariants
 // 1. `id` is the node's index in `Topology.nodes`; parents come before children; children run in the order of their ids.
-// 2. A node with `store` owns that store; a store name belongs to one node.
+// 2. A node with `store` owns that store; a store name belongs to one node. Only processors share stores (`ProcessNode.stores`).
 // 3. Functions are users' callbacks, value first and key second; nothing here calls them.
 import type { Windows } from '../base/window.ts'
 import type { AnySerde } from '../serde/serde.ts'
@@ -20,7 +20,15 @@ export interface StoreSpec {
   readonly generated: boolean
   readonly persistent: boolean
   readonly changelog: boolean
+  /** Of a store that the user declared for processors: what it is. */
+  readonly form?: StoreForm
 }
+
+export type StoreForm =
+  | { readonly kind: 'keyValue'; readonly ttlMs: number | null }
+  | { readonly kind: 'window'; readonly sizeMs: number; readonly retentionMs: number }
+  | { readonly kind: 'session'; readonly retentionMs: number }
+  | { readonly kind: 'versioned'; readonly retentionMs: number }
 
 interface Base {
   readonly id: number
@@ -180,6 +188,18 @@ export interface StreamTableJoinNode extends Base {
   readonly joiner: Fn
 }
 
+/** A user's processor. supplier (context) => {process(record)}. `processValues` may not change the key. */
+export interface ProcessNode extends Base {
+  readonly kind: 'process' | 'processValues'
+  readonly supplier: Fn
+  /** Several processors may share one; the plan puts them into one sub-topology. */
+  readonly stores: readonly StoreSpec[]
+  /** Names of those stores that this one only reads. */
+  readonly readOnly: readonly string[]
+  /** Names of outputs: child i is a `branch` node that takes what is forwarded to output i, and what is forwarded to all. */
+  readonly outputs: readonly string[]
+}
+
 export type Node =
   | SourceNode
   | SinkNode
@@ -199,6 +219,7 @@ export type Node =
   | TableJoinNode
   | ForeignKeyJoinNode
   | StreamTableJoinNode
+  | ProcessNode
 
 /** What a topology file default-exports. `brand` tells it from any other object. */
 export interface Topology {

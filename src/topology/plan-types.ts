@@ -18,6 +18,7 @@ import type {
   LastWriteWinsNode,
   OffsetReset,
   PassNode,
+  ProcessNode,
   SinkNode,
   SplitNode,
   StatelessNode,
@@ -104,6 +105,7 @@ export type PlanOperator =
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode
+  | ProcessNode
 
 export interface PlanNode {
   /** Index in the sub-topology's `nodes`; parents come first. */

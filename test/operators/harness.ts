@@ -5,6 +5,7 @@ import { type Headers, NO_HEADERS } from '../../src/base/record.ts'
 import { decodeChange, operators } from '../../src/operators/index.ts'
 import type { Counter, Instance, Push, RecordContext, Row, Site, StoreView } from '../../src/operators/operator.ts'
 import type { AnySerde, Serde } from '../../src/serde/serde.ts'
+import type { ScanRange } from '../../src/state/store.ts'
 import type { StoreSpec } from '../../src/topology/node.ts'
 import type { PlanNode, PlanOperator } from '../../src/topology/plan-types.ts'
 
@@ -68,6 +69,16 @@ export class MapStore implements StoreView {
     const begin = keyText(prefix)
     const found = [...this.rows].filter(([key]) => key.startsWith(begin)).sort(([a], [b]) => (a < b ? -1 : 1))
     return found.map(([key, row]) => [Buffer.from(key, 'latin1'), row] as const)
+  }
+  *scan({ from, to, toExclusive = false, reverse = false }: ScanRange): Generator<readonly [Buffer, Row<Buffer>], void, undefined> {
+    const texts = [...this.rows.keys()].filter((text) => {
+      if (from !== null && text < keyText(from)) return false
+      return to === null || text < keyText(to) || (!toExclusive && text === keyText(to))
+    })
+    texts.sort()
+    if (reverse) texts.reverse()
+    const found = texts.map((text) => [Buffer.from(text, 'latin1'), this.rows.get(text)!] as const)
+    yield* found
   }
   encodeKey(key: any): Buffer {
     const context = this.#context
@@ -228,6 +239,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     ...wiring,
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
+    services: { nowMs: () => 0, schedule: () => ({ cancel() {} }), requestCommit() {} },
     guard: (fn) => fn,
     counter(name) {
       const id = `${node.name}.${name}`

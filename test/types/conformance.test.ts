@@ -27,9 +27,22 @@ const KNOWN: readonly (readonly [used: RegExp, there: () => boolean])[] = [
   [/\.processValues[(<]/, () => 'processValues' in Stream.prototype],
   [/\.globalTable\(/, () => 'globalTable' in TopologyBuilder.prototype],
   [/t\.store\(/, () => 'store' in TopologyBuilder.prototype],
-  [/versioned: '/, () => 'versioned' in millrace],
-  [/(?<!(?:tumbling|sliding|session)\('\w+'), \{ grace: '/, () => 'versioned' in millrace],
+  [/versioned: '/, () => builds((t) => t.table('a', { versioned: '5m' } as object))],
+  [
+    /(?<!(?:tumbling|sliding|session)\('\w+'), \{ grace: '/,
+    () => builds((t) => t.stream('a').join(t.table('b', { versioned: '5m' } as object), () => 0, { grace: '1s' } as object)),
+  ],
 ]
+
+/** Whether an option is known already. */
+function builds(build: (t: TopologyBuilder) => unknown): boolean {
+  try {
+    millrace.topology('it', (t) => void build(t))
+    return true
+  } catch {
+    return false
+  }
+}
 
 const named = (text: string): string[] =>
   [...text.matchAll(/import \{([^}]*)\} from 'millrace'/g)].flatMap(([, names]) => (names as string).split(','))

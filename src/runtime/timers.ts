@@ -1,0 +1,123 @@
+// The timers of a task's processors: what is due next on stream time and on the wall clock. Knows no record; the task fires.
+//
+// Invariants
+// 1. A timer on stream time is due from 0 on, one on the wall clock an interval after it was set. What was missed is one call, and the
+//    next time keeps the phase: never a loop over the intervals in between.
+// 2. Setting, cancelling and firing are undone by `rollback`, back to `mark`.
+// 3. Timers that a supplier set go along with the commit (`text`) by the name of their node and their number, so that a restart
+//    goes on where they were; those set later are lost with the task.
+import { murmur2 } from '../base/murmur2.ts'
+import type { Cancellable, TimerClock } from '../topology/processor.ts'
+
+export interface Timer {
+  /** Null: it was not set by a supplier. */
+  readonly id: string | null
+  readonly node: string
+  readonly clock: TimerClock
+  readonly intervalMs: number
+  readonly run: (timestamp: number) => void
+  next: number
+  cancelled: boolean
+}
+
+const CANCELLED = 'x'
+
+export class Timers {
+  #list: Timer[] = []
+  readonly #undo: (() => void)[] = []
+  readonly #cancelledIds = new Set<string>()
+  readonly #counts = new Map<string, number>()
+  #opening = true
+  /** Something that goes along with the commit is not committed yet. */
+  changed = false
+
+  /** `nowMs`: the wall clock. */
+  add(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void, nowMs: number): Cancellable {
+    const count = this.#counts.get(node) ?? 0
+    const id = this.#opening ? `${(murmur2(Buffer.from(node)) >>> 0).toString(36)}.${count}` : null
+    if (this.#opening) this.#counts.set(node, count + 1)
+    const timer: Timer = { id, node, clock, intervalMs, run, next: clock === 'wall' ? nowMs + intervalMs : 0, cancelled: false }
+    const before = this.#list
+    this.#list = [...before, timer]
+    this.#undo.push(() => {
+      this.#list = before
+    })
+    if (this.#opening) this.changed ||= clock === 'wall'
+    return { cancel: () => this.#cancel(timer) }
+  }
+
+  #cancel(timer: Timer): void {
+    if (timer.cancelled) return
+    const before = this.#list
+    timer.cancelled = true
+    this.#list = before.filter((other) => other !== timer)
+    if (timer.id !== null) this.#cancelledIds.add(timer.id)
+    this.#undo.push(() => {
+      timer.cancelled = false
+      this.#list = before
+      if (timer.id !== null) this.#cancelledIds.delete(timer.id)
+    })
+    this.changed ||= timer.id !== null
+  }
+
+  /** The suppliers have run; `text` is what the last commit said. */
+  opened(text: string, streamTime: number, nowMs: number): void {
+    this.#opening = false
+    const saved = new Map(text.split(',').map((each) => [each.split(':')[0] as string, each.split(':')[1] ?? ''] as const))
+    for (const timer of [...this.#list]) {
+      const at = timer.id === null ? undefined : saved.get(timer.id)
+      if (at === undefined) continue
+      if (at === CANCELLED) {
+        this.#cancel(timer)
+        continue
+      }
+      const next = Number.parseInt(at, 36)
+      // Further away than an interval: the interval was made shorter since.
+      const latest = (timer.clock === 'wall' ? nowMs : Math.max(0, streamTime)) + timer.intervalMs
+      if (Number.isSafeInteger(next) && next <= latest) timer.next = next
+    }
+    this.changed = this.#list.some((timer) => timer.clock === 'wall' && timer.id !== null && !saved.has(timer.id))
+    this.mark()
+  }
+
+  /** The timer that is due first, or null. */
+  due(clock: TimerClock, now: number): Timer | null {
+    let first: Timer | null = null
+    if (now < 0) return null
+    for (const timer of this.#list)
+      if (timer.clock === clock && timer.next <= now && (first === null || timer.next < first.next)) first = timer
+    return first
+  }
+
+  /** When the next timer on the wall clock is due; null: there is none. */
+  get wallAtMs(): number | null {
+    let at: number | null = null
+    for (const { clock, next } of this.#list) if (clock === 'wall' && (at === null || next < at)) at = next
+    return at
+  }
+
+  /** It was run at `now`: sets its next time. */
+  fired(timer: Timer, now: number): void {
+    const before = timer.next
+    timer.next = before + (Math.floor((now - before) / timer.intervalMs) + 1) * timer.intervalMs
+    this.#undo.push(() => {
+      timer.next = before
+    })
+    this.changed ||= timer.id !== null
+  }
+
+  mark(): void {
+    this.#undo.length = 0
+  }
+
+  rollback(): void {
+    for (const undo of this.#undo.reverse()) undo()
+    this.#undo.length = 0
+  }
+
+  /** What goes along with the commit; '' when there is nothing to say. */
+  text(): string {
+    const live = this.#list.filter(({ id }) => id !== null).map(({ id, next }) => `${id}:${next.toString(36)}`)
+    return [...live, ...[...this.#cancelledIds].map((id) => `${id}:${CANCELLED}`)].join(',')
+  }
+}
