@@ -145,6 +145,8 @@ export interface Group {
   close(): Promise<void>
 }
 
+export type WhichOffset = 'earliest' | 'latest' | 'settled'
+
 export interface Log {
   readonly kind: 'memory' | 'embedded' | 'kafka' | 'simulated'
   /** Those that exist, by name. */
@@ -153,8 +155,10 @@ export interface Log {
   /** Creates what is missing; what exists must have the same number of partitions, else STREAM_TOPIC_MISMATCH naming both. */
   createTopics(specs: readonly TopicSpec[]): Promise<void>
   deleteTopics(names: readonly string[]): Promise<void>
-  /** 'earliest': the first offset that still exists; 'latest': the end of what is committed. In the order asked. */
-  offsets(partitions: readonly TopicPartition[], which: 'earliest' | 'latest'): Promise<readonly number[]>
+  /** 'earliest': the first offset that still exists; 'latest': the end of what a committed reader may see. 'settled': the same, once every
+   *  transaction has ended that was open there at the call: of a writer that hangs, or one whose end the partition has not heard of yet.
+   *  Waits at most LIMITS.stableOffsetsTimeoutMs, then STREAM_UNSTABLE. In the order asked. */
+  offsets(partitions: readonly TopicPartition[], which: WhichOffset): Promise<readonly number[]>
   /** The group's committed positions, null where there is none, in the order asked. Waits for a transaction that is being ended
    *  (R3), at most LIMITS.stableOffsetsTimeoutMs, then STREAM_UNSTABLE. */
   committed(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (CommittedOffset | null)[]>

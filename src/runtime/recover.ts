@@ -2,7 +2,9 @@
 // start, after a rebalance and after a rewind.
 //
 // Invariants
-// 1. A store is used only when it has caught up with the committed end of its changelog as it was when the restore began.
+// 1. A store is used only when it has caught up with the end of its changelog as it was when the restore began, every transaction
+//    that was open there then having ended. "The end of what is committed" is not enough: the last owner's epoch may be committed and
+//    its marker not yet be here, or an open transaction of one that hangs may hide a committed one behind it.
 // 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7).
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -141,7 +143,7 @@ async function openStore(deps: TaskDeps, id: string, partition: number, spec: St
     note(world, id, spec, rebuilt)
     const changelog = { topic: deps.changelogTopic(spec.name), partition }
     const [earliest] = await deps.log.offsets([changelog], 'earliest')
-    const [end] = await deps.log.offsets([changelog], 'latest')
+    const [end] = await deps.log.offsets([changelog], 'settled')
     const checkpoint = store.checkpoint()
     if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
       await store.close()

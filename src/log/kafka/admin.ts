@@ -9,7 +9,7 @@ import { ConfigResourceTypes, createTopicsV7, deleteTopicsV6, describeConfigsV4,
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
-import type { TopicInfo, TopicKind, TopicSpec } from '../log.ts'
+import type { TopicInfo, TopicKind, TopicSpec, WhichOffset } from '../log.ts'
 import { addressOf, type KafkaClient, type Node } from './client.ts'
 import { BrokerAnswer, judge, responseOf } from './errors.ts'
 
@@ -104,11 +104,42 @@ export async function deleteTopics(client: KafkaClient, names: readonly string[]
 export async function listOffsets(
   client: KafkaClient,
   partitions: readonly TopicPartition[],
-  which: 'earliest' | 'latest',
+  which: WhichOffset,
 ): Promise<readonly number[]> {
   if (partitions.length === 0) return []
+  if (which === 'settled') return settledEnds(client, partitions)
+  return listAll(client, partitions, which, which === 'earliest' ? -2n : -1n, true)
+}
+
+/** The high watermark first, then the last stable offset until it has come so far. */
+async function settledEnds(client: KafkaClient, partitions: readonly TopicPartition[]): Promise<readonly number[]> {
+  const { clock, timers } = client.world
+  const timeoutMs = client.options.stableOffsetsTimeoutMs ?? LIMITS.stableOffsetsTimeoutMs
+  const deadline = clock.monotonic() + timeoutMs
+  const written = await listAll(client, partitions, 'written', -1n, false)
+  for (let tries = 0; ; tries++) {
+    const stable = await listAll(client, partitions, 'latest', -1n, true)
+    const behind = partitions.find((_, i) => (stable[i] as number) < (written[i] as number))
+    if (behind === undefined) return stable
+    if (clock.monotonic() >= deadline)
+      throw new MillraceError(
+        'STREAM_UNSTABLE',
+        `${partitionName(behind.topic, behind.partition)} stayed behind an open transaction for ${timeoutMs} ms; a writer is hung until its transaction ` +
+          'times out, or a broker crash with replication factor 1 left it open for ever (compare kafka-transactions.sh find-hanging)',
+      )
+    await timers.sleep(Math.min(5 * (tries + 1), 200))
+  }
+}
+
+async function listAll(
+  client: KafkaClient,
+  partitions: readonly TopicPartition[],
+  which: string,
+  timestamp: bigint,
+  committedOnly: boolean,
+): Promise<readonly number[]> {
   const names = [...new Set(partitions.map((p) => p.topic))]
-  const ask = (): Promise<Map<string, number>> => listOnce(client, partitions, which === 'earliest' ? -2n : -1n)
+  const ask = (): Promise<Map<string, number>> => listOnce(client, partitions, timestamp, committedOnly)
   if (names.some((name) => client.topic(name) === undefined)) await topics(client, names)
   const found = await client.ask('listOffsets', `${which} offsets of ${names.join(', ')}`, ADMIN_TIMEOUT_MS, ask, () =>
     client.refresh(names).catch(() => {}),
@@ -116,7 +147,12 @@ export async function listOffsets(
   return partitions.map((p) => found.get(partitionName(p.topic, p.partition)) as number)
 }
 
-async function listOnce(client: KafkaClient, partitions: readonly TopicPartition[], timestamp: bigint): Promise<Map<string, number>> {
+async function listOnce(
+  client: KafkaClient,
+  partitions: readonly TopicPartition[],
+  timestamp: bigint,
+  committedOnly: boolean,
+): Promise<Map<string, number>> {
   const byLeader = new Map<string, { node: Node; topics: Map<string, number[]> }>()
   for (const { topic, partition } of partitions) {
     const count = client.topic(topic)?.leaders.length
@@ -142,7 +178,7 @@ async function listOnce(client: KafkaClient, partitions: readonly TopicPartition
         name,
         partitions: list.map((partitionIndex) => ({ partitionIndex, currentLeaderEpoch: -1, timestamp })),
       }))
-      const answer = await listOffsetsV9.api.async(await client.common(of.node), -1, 1, wanted)
+      const answer = await listOffsetsV9.api.async(await client.common(of.node), -1, committedOnly ? 1 : 0, wanted)
       for (const topic of answer.topics)
         for (const p of topic.partitions) found.set(partitionName(topic.name, p.partitionIndex), Number(p.offset))
     }),

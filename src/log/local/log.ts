@@ -13,11 +13,12 @@ import type {
   ReaderOptions,
   TopicInfo,
   TopicSpec,
+  WhichOffset,
   Writer,
   WriterOptions,
 } from '../log.ts'
 import { closeGroups, type LocalGroup, localGroup } from './groups.ts'
-import { emptyPartition, stableEnd } from './partition.ts'
+import { emptyPartition, openBefore, type Partition, stableEnd } from './partition.ts'
 import { type LocalReader, localReader } from './reader.ts'
 import { findPartition, news, type State, type Topic } from './state.ts'
 import { type LocalWriter, localWriter } from './writer.ts'
@@ -103,12 +104,31 @@ class Client implements LocalLog {
     })
   }
 
-  async offsets(partitions: readonly TopicPartition[], which: 'earliest' | 'latest'): Promise<readonly number[]> {
+  async offsets(partitions: readonly TopicPartition[], which: WhichOffset): Promise<readonly number[]> {
     this.#checkOpen()
+    if (which === 'settled') await this.#decided(partitions.map(({ topic, partition }) => findPartition(this.#state, topic, partition)))
     return partitions.map(({ topic, partition }) => {
       const found = findPartition(this.#state, topic, partition)
       return which === 'earliest' ? 0 : stableEnd(found)
     })
+  }
+
+  /** Waits until what is open in these partitions now is committed or aborted. */
+  async #decided(partitions: readonly Partition[]): Promise<void> {
+    const { clock, timers } = this.#state.world
+    const ends = partitions.map((partition) => partition.end)
+    const deadline = clock.monotonic() + LIMITS.stableOffsetsTimeoutMs
+    for (;;) {
+      const open = partitions.find((partition, i) => openBefore(partition, ends[i] as number))
+      if (open === undefined) return
+      if (clock.monotonic() >= deadline)
+        throw new MillraceError(
+          'STREAM_UNSTABLE',
+          `${open.name} stayed behind an open epoch for ${LIMITS.stableOffsetsTimeoutMs} ms; a writer is hung`,
+        )
+      await timers.sleep(5)
+      this.#checkOpen()
+    }
   }
 
   async committed(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (CommittedOffset | null)[]> {

@@ -73,6 +73,12 @@ export function abort(epoch: Epoch): void {
   for (const run of epoch.runs) run.records = []
 }
 
+/** Whether anything before an offset may still be committed or aborted. */
+export function openBefore(partition: Partition, end: number): boolean {
+  stableEnd(partition)
+  return partition.runs.some((run, i) => i >= partition.decided && run.base < end && run.epoch.state === 'open')
+}
+
 /** How far a committed reader may go. */
 export function stableEnd(partition: Partition): number {
   for (let run = partition.runs[partition.decided]; run !== undefined; run = partition.runs[partition.decided]) {

@@ -114,6 +114,36 @@ export function topicsContract(suite: SuiteOf): void {
       expect(one).toBeGreaterThan(read[1]?.at(-1)?.offset as number)
     })
 
+    it('settled waits for an epoch that is open, and for no later one', async () => {
+      const { log } = suite()
+      const topic = await freshTopic(log)
+      const ask = [{ topic, partition: 0 }]
+      expect(await log.offsets(ask, 'settled')).toEqual([0])
+      const hung = await freshWriter(log)
+      append(hung, topic, ['hung'])
+      hung.seal()
+      await hung.flush()
+      const behind = await freshWriter(log)
+      append(behind, topic, ['committed behind it'])
+      await commit(behind)
+      expect(await log.offsets(ask, 'latest'), 'what is committed is hidden').toEqual([0])
+      let settled: readonly number[] | null = null
+      const waiting = log.offsets(ask, 'settled').then((ends) => {
+        settled = ends
+      })
+      await world.timers.sleep(50)
+      expect(settled).toBe(null)
+      await hung.commit(null, '', [])
+      append(hung, topic, ['later'])
+      hung.seal()
+      await hung.flush()
+      await waiting
+      const [records] = await readUntil(log, topic, ([first]) => first?.length === 2)
+      expect(settled?.[0]).toBeGreaterThan(records?.[1]?.offset as number)
+      await hung.close()
+      await behind.close()
+    })
+
     it('latest stands before an open epoch', async () => {
       const { log } = suite()
       const topic = await freshTopic(log)

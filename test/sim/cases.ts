@@ -1,0 +1,252 @@
+// The topologies of the simulator, the input they get, and what must come of it. An oracle is a fold over the input records as they lie
+// in their partitions; it shares no code with the operators.
+import { json, string, topology } from '../../src/index.ts'
+import type { Topology } from '../../src/topology/node.ts'
+import type { Chance } from './chance.ts'
+
+/** An input record, as fed and as it lies in its partition. */
+export interface Fed {
+  readonly topic: string
+  readonly key: string
+  /** The text of its value; not JSON: poison. */
+  readonly value: string
+  readonly timestamp: number
+}
+
+/** What the records of one partition of one input lead to, in their order. */
+export interface Outcome {
+  /** Topic -> key -> values in order; null: a tombstone. */
+  readonly outputs: ReadonlyMap<string, ReadonlyMap<string, readonly (string | null)[]>>
+  /** Store -> key -> value, as a query answers it. */
+  readonly tables: ReadonlyMap<string, ReadonlyMap<string, string>>
+}
+
+export interface SimCase {
+  readonly name: string
+  readonly topology: Topology
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Stores whose registers rise for ever: no delete is forgotten. */
+  readonly rising: readonly string[]
+  feed(chance: Chance, count: number): Fed[]
+  /** What one partition of an input decides alone: outputs and stores of the tasks that read it. */
+  ofPartition(topic: string, records: readonly Fed[]): Outcome
+  /** What all of the input decides in the end, beside that: topic -> key -> the values in order. */
+  inTheEnd(inputs: readonly Fed[]): {
+    readonly sequences: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>
+    /** Topic -> key -> the last value; null or absent: a tombstone or nothing. */
+    readonly last: ReadonlyMap<string, ReadonlyMap<string, string>>
+  }
+}
+
+export const POISON = '{"cut off'
+const KEYS = ['a', 'b', 'c', 'd', 'e', 'f']
+const NONE = { sequences: new Map(), last: new Map() } as const
+
+export function parsed<T>(fed: Fed): T | null {
+  try {
+    return JSON.parse(fed.value) as T
+  } catch {
+    return null
+  }
+}
+
+function listsOf<V>(): { add(key: string, value: V): void; readonly map: Map<string, V[]> } {
+  const map = new Map<string, V[]>()
+  return {
+    map,
+    add(key, value) {
+      const list = map.get(key)
+      if (list === undefined) map.set(key, [value])
+      else list.push(value)
+    },
+  }
+}
+
+// --- sums per key, and counts per group behind a repartition topic: whatever is lost or doubled anywhere shows ------------
+
+interface Amount {
+  readonly n: number
+  readonly group: string
+}
+
+const sums: SimCase = {
+  name: 'sums',
+  inputs: ['in'],
+  outputs: ['out', 'groups'],
+  rising: [],
+  topology: topology('sums', (t) => {
+    const amounts = t.stream('in', { key: string(), value: json<Amount>() })
+    amounts
+      .groupByKey()
+      .aggregate(
+        () => ({ count: 0, sum: 0 }),
+        (state, { n }) => ({ count: state.count + 1, sum: state.sum + n }),
+        { store: 'by-key', value: json<{ count: number; sum: number }>() },
+      )
+      .toStream()
+      .to('out', { key: string(), value: json<{ count: number; sum: number }>() })
+    amounts
+      .groupBy(({ group }) => group, { key: string() })
+      .count({ store: 'by-group' })
+      .toStream()
+      .to('groups', { key: string(), value: json<number>() })
+  }),
+  feed: (chance, count) =>
+    Array.from({ length: count }, (_, i) => ({
+      topic: 'in',
+      key: chance.pick(KEYS),
+      value: chance.hit(0.02) ? POISON : JSON.stringify({ n: chance.draw(10), group: `g${chance.draw(3)}` }),
+      timestamp: 1_000 + i * 10,
+    })),
+  ofPartition(_topic, records) {
+    const out = listsOf<string>()
+    const table = new Map<string, { count: number; sum: number }>()
+    for (const fed of records) {
+      const amount = parsed<Amount>(fed)
+      if (amount === null) continue
+      const { count, sum } = table.get(fed.key) ?? { count: 0, sum: 0 }
+      const next = { count: count + 1, sum: sum + amount.n }
+      table.set(fed.key, next)
+      out.add(fed.key, JSON.stringify(next))
+    }
+    return {
+      outputs: new Map([['out', out.map]]),
+      tables: new Map([['by-key', new Map([...table].map(([key, value]) => [key, JSON.stringify(value)]))]]),
+    }
+  },
+  inTheEnd(inputs) {
+    const groups = listsOf<string>()
+    for (const fed of inputs) {
+      const amount = parsed<Amount>(fed)
+      if (amount !== null) groups.add(amount.group, String((groups.map.get(amount.group)?.length ?? 0) + 1))
+    }
+    return { sequences: new Map([['groups', groups.map]]), last: new Map() }
+  },
+}
+
+// --- one register per key: versions out of order, twice, equal with other values; deletes that are forgotten in time ------
+
+interface Fact {
+  readonly v: number
+  readonly x: string
+  readonly del?: boolean
+}
+
+const RETENTION_MS = 500
+const fact = { version: (f: Fact) => f.v, deleted: (f: Fact) => f.del === true }
+
+function facts(chance: Chance, topic: string, count: number, bodyOf: (fact: Fact) => object): Fed[] {
+  const fed: Fed[] = []
+  for (let i = 0; i < count; i++) {
+    const old = fed.length > 0 && chance.hit(0.15) ? chance.pick(fed) : null
+    const f: Fact = { v: 1 + (i >> 2) + chance.draw(6), x: `x${chance.draw(4)}`, ...(chance.hit(0.25) ? { del: true } : {}) }
+    fed.push({
+      topic,
+      key: old?.key ?? chance.pick(KEYS),
+      value: old?.value ?? (chance.hit(0.02) ? POISON : JSON.stringify({ ...f, ...bodyOf(f) })),
+      timestamp: 1_000 + 100 * ((i >> 1) + chance.draw(4)),
+    })
+  }
+  return fed
+}
+
+/** Version, then the bytes of the value, then a delete. */
+function wins(a: { fact: Fact; text: string }, b: { fact: Fact; text: string }): boolean {
+  if (a.fact.v !== b.fact.v) return a.fact.v > b.fact.v
+  const bytes = Buffer.compare(Buffer.from(a.text), Buffer.from(b.text))
+  return bytes !== 0 ? bytes > 0 : Number(a.fact.del === true) > Number(b.fact.del === true)
+}
+
+function registers(records: readonly Fed[], retentionMs: number) {
+  const forwarded = listsOf<string | null>()
+  const held = new Map<string, { fact: Fact; text: string; timestamp: number }>()
+  let streamTime = -1
+  for (const fed of records) {
+    const value = parsed<Fact>(fed)
+    if (value === null) continue
+    streamTime = Math.max(streamTime, fed.timestamp)
+    const next = { fact: value, text: fed.value, timestamp: fed.timestamp }
+    let old = held.get(fed.key)
+    if (old?.fact.del === true && streamTime - old.timestamp > retentionMs) old = undefined
+    if (old !== undefined && !wins(next, old)) continue
+    held.set(fed.key, next)
+    const existed = old !== undefined && old.fact.del !== true
+    if (value.del !== true) forwarded.add(fed.key, fed.value)
+    else if (existed) forwarded.add(fed.key, null)
+  }
+  const rows = [...held].flatMap(([key, { fact: of, text }]) => (of.del === true ? [] : [[key, text] as const]))
+  return { forwarded: forwarded.map, rows: new Map(rows) }
+}
+
+const register: SimCase = {
+  name: 'register',
+  inputs: ['facts'],
+  outputs: ['latest'],
+  rising: [],
+  topology: topology('register', (t) => {
+    t.stream('facts', { key: string(), value: json<Fact>() })
+      .lastWriteWins({ store: 'register', ...fact, tombstoneRetention: RETENTION_MS })
+      .toStream()
+      .to('latest', { key: string(), value: json<Fact>() })
+  }),
+  feed: (chance, count) => facts(chance, 'facts', count, () => ({})),
+  ofPartition(_topic, records) {
+    const { forwarded, rows } = registers(records, RETENTION_MS)
+    return { outputs: new Map([['latest', forwarded]]), tables: new Map([['register', rows]]) }
+  },
+  inTheEnd: () => NONE,
+}
+
+// --- two tables joined by foreign key: in the end each left row with its right row ----------------------------------------
+
+interface Order extends Fact {
+  readonly product: string
+}
+
+const joinedText = (order: Order, product: Fact | null): string =>
+  `${order.v}${order.x} ${order.product} ${product === null ? 'none' : `${product.v}${product.x}`}`
+
+const FOR_EVER_MS = 7 * 86_400_000
+
+const join: SimCase = {
+  name: 'join',
+  inputs: ['orders', 'products'],
+  outputs: ['joined'],
+  rising: ['orders', 'products'],
+  topology: topology('join', (t) => {
+    const products = t.stream('products', { key: string(), value: json<Fact>() }).lastWriteWins({ store: 'products', ...fact })
+    t.stream('orders', { key: string(), value: json<Order>() })
+      .lastWriteWins({ store: 'orders', ...fact })
+      .leftJoin(
+        products,
+        (order) => order.product,
+        (order, product) => joinedText(order, product ?? null),
+        { store: 'joined-rows' },
+      )
+      .toStream()
+      .to('joined', { key: string(), value: json<string>() })
+  }),
+  feed(chance, count) {
+    const orders = facts(chance, 'orders', count >> 1, () => ({ product: chance.pick(KEYS) }))
+    const products = facts(chance, 'products', count >> 1, () => ({}))
+    return orders.flatMap((order, i) => [order, products[i] as Fed])
+  },
+  ofPartition: (topic, records) => ({ outputs: new Map(), tables: new Map([[topic, registers(records, FOR_EVER_MS).rows]]) }),
+  inTheEnd(inputs) {
+    const of = (topic: string) =>
+      registers(
+        inputs.filter((fed) => fed.topic === topic),
+        FOR_EVER_MS,
+      ).rows
+    const [orders, products] = [of('orders'), of('products')]
+    const joined = [...orders].map(([key, text]) => {
+      const order = JSON.parse(text) as Order
+      const found = products.get(order.product)
+      return [key, JSON.stringify(joinedText(order, found === undefined ? null : (JSON.parse(found) as Fact)))] as const
+    })
+    return { sequences: new Map(), last: new Map([['joined', new Map(joined)]]) }
+  },
+}
+
+export const CASES: readonly SimCase[] = [sums, register, join]

@@ -1,0 +1,270 @@
+// The checks over a history. Pure: nothing here knows where the history came from.
+//
+// L  no loss: every input up to the committed positions is reflected, and all of it is committed.
+// D  no duplicate in what a reader of committed records sees.
+// O  each key's outputs come in the order of its inputs.
+// S  the tables in the end are the oracle's, and a store holds what its changelog says.
+// B  at every moment outputs, changelogs and positions belong together; a store on disk holds exactly the committed changelog up to its
+//    checkpoint, whenever it is opened.
+// M  a versioned register never goes back.
+// Q  a query sees what was committed at one moment.
+import { partitionName, type LogRecord } from '../../src/base/record.ts'
+import { type Fed, type Outcome, parsed } from './cases.ts'
+import type { CheckName, History, Rows, StoredRows, Violation } from './history.ts'
+
+export function checkAll(history: History): Violation[] {
+  return [
+    ...history.fatal.map((what): Violation => ({ check: 'F', what })),
+    ...checkStored(history),
+    ...checkSnapshots(history),
+    ...checkEnd(history),
+    ...checkDeadLetters(history),
+    ...checkVersions(history),
+    ...checkAnswers(history),
+  ]
+}
+
+export function fedOf(topic: string, record: LogRecord): Fed {
+  return { topic, key: (record.key as Buffer).toString(), value: (record.value as Buffer).toString(), timestamp: record.timestamp }
+}
+
+function textOf(record: LogRecord): string | null {
+  return record.value === null ? null : record.value.toString()
+}
+
+/** The oracle over the records of an input partition before an offset. */
+function outcomeBefore(history: History, topic: string, partition: number, offset: number): Outcome {
+  const records = history.inputs.get(topic)?.[partition] ?? []
+  return history.case.ofPartition(
+    topic,
+    records.filter((record) => record.offset < offset).map((record) => fedOf(topic, record)),
+  )
+}
+
+type Sequences = ReadonlyMap<string, readonly (string | null)[]>
+
+/** What is wrong with the values of one key, by kind; null: nothing. */
+export function compareSequences(wanted: readonly (string | null)[], found: readonly (string | null)[]): CheckName | null {
+  if (wanted.length === found.length && wanted.every((value, i) => value === found[i])) return null
+  if (found.length > wanted.length) return 'D'
+  if (found.length < wanted.length) return 'L'
+  const sorted = (of: readonly (string | null)[]): string => [...of].map(String).sort().join('\n')
+  return sorted(wanted) === sorted(found) ? 'O' : 'S'
+}
+
+function compareAll(topic: string, wanted: Sequences, found: Sequences, where: string): Violation[] {
+  const violations: Violation[] = []
+  for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+    const [w, f] = [wanted.get(key) ?? [], found.get(key) ?? []]
+    const check = compareSequences(w, f)
+    if (check !== null) violations.push({ check, what: `${topic} ${where}, key ${key}: wanted ${w.join(' ')}, found ${f.join(' ')}` })
+  }
+  return violations
+}
+
+function byKey(records: readonly LogRecord[]): Map<string, (string | null)[]> {
+  const found = new Map<string, (string | null)[]>()
+  for (const record of records) {
+    const key = (record.key as Buffer).toString()
+    found.set(key, [...(found.get(key) ?? []), textOf(record)])
+  }
+  return found
+}
+
+// --- the end: L D O S ------------------------------------------------------------------------------------------------------
+
+export function checkEnd(history: History): Violation[] {
+  const { outputs } = history
+  const violations: Violation[] = []
+  for (const [name, end] of history.ends) {
+    const at = history.committed.get(name) ?? 0
+    if (at < end) violations.push({ check: 'L', what: `${name}: committed up to ${at} of ${end}` })
+  }
+  const all: Fed[] = []
+  for (const [topic, partitions] of history.inputs) {
+    partitions.forEach((records, partition) => {
+      all.push(...records.map((record) => fedOf(topic, record)))
+      const outcome = outcomeBefore(history, topic, partition, Number.POSITIVE_INFINITY)
+      for (const [out, wanted] of outcome.outputs)
+        violations.push(...compareAll(out, wanted, byKey(outputs.get(out)?.[partition] ?? []), `partition ${partition}`))
+      for (const [store, table] of outcome.tables) violations.push(...checkTable(history, store, partition, table))
+    })
+  }
+  const { sequences, last } = history.case.inTheEnd(all)
+  for (const [topic, wanted] of sequences) violations.push(...compareAll(topic, wanted, byKey((outputs.get(topic) ?? []).flat()), 'in all'))
+  for (const [topic, wanted] of last) {
+    const found = new Map([...byKey((outputs.get(topic) ?? []).flat())].map(([key, values]) => [key, values.at(-1) ?? null]))
+    for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+      const [w, f] = [wanted.get(key) ?? null, found.get(key) ?? null]
+      if (w !== f) violations.push({ check: 'S', what: `${topic} in the end, key ${key}: wanted ${w}, found ${f}` })
+    }
+  }
+  return violations
+}
+
+function checkTable(history: History, store: string, partition: number, wanted: ReadonlyMap<string, string>): Violation[] {
+  const found = tableOf(history.changelogs.get(store)?.[partition] ?? [])
+  return sameTable(wanted, found)
+    ? []
+    : [{ check: 'S', what: `changelog of ${store}-${partition}: wanted ${show(wanted)}, found ${show(found)}` }]
+}
+
+/** The fold of a changelog as a query would show it: the bytes behind a register's head, its deletes left out. */
+export function tableOf(records: readonly LogRecord[]): Map<string, string> {
+  const table = new Map<string, string>()
+  for (const { key, value } of records) {
+    const name = (key as Buffer).toString()
+    const text = value === null ? null : rowText(value)
+    if (text === null) table.delete(name)
+    else table.set(name, text)
+  }
+  return table
+}
+
+/** A stored row as JSON text; null: a remembered delete. The head of a register (flags, kind, version) has no brace. */
+export function rowText(value: Buffer): string | null {
+  if (value[0] !== 0 && value[0] !== 1) return value.toString()
+  return value[0] === 1 ? null : value.subarray(10).toString()
+}
+
+function sameTable(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
+}
+
+function show(table: ReadonlyMap<string, string>): string {
+  return `{${[...table]
+    .sort()
+    .map(([key, value]) => `${key}=${value}`)
+    .join(', ')}}`
+}
+
+// --- dead letters: each poison record once, with its origin ----------------------------------------------------------------
+
+export function checkDeadLetters(history: History): Violation[] {
+  const wanted = new Set<string>()
+  for (const [topic, partitions] of history.inputs)
+    partitions.forEach((records, partition) => {
+      for (const record of records)
+        if (parsed(fedOf(topic, record)) === null) wanted.add(`${partitionName(topic, partition)}@${record.offset}`)
+    })
+  const found = new Map<string, number>()
+  for (const { headers } of history.deadLetters) {
+    const of = (name: string): string => headers.find(([header]) => header === `__streams.errors.${name}`)?.[1]?.toString() ?? '?'
+    const origin = `${of('topic')}-${of('partition')}@${of('offset')}`
+    found.set(origin, (found.get(origin) ?? 0) + 1)
+  }
+  const violations: Violation[] = []
+  for (const origin of wanted) if (!found.has(origin)) violations.push({ check: 'L', what: `no dead letter for ${origin}` })
+  for (const [origin, times] of found) {
+    if (!wanted.has(origin)) violations.push({ check: 'D', what: `a dead letter for ${origin}, which is sound` })
+    else if (times > 1) violations.push({ check: 'D', what: `${times} dead letters for ${origin}` })
+  }
+  return violations
+}
+
+// --- B ---------------------------------------------------------------------------------------------------------------------
+
+/** Outputs and changelogs of a task are at every moment what the input up to its committed position leads to. */
+export function checkSnapshots(history: History): Violation[] {
+  const violations: Violation[] = []
+  const seen = new Set<string>()
+  for (const snapshot of history.snapshots) {
+    for (const [topic, partitions] of history.inputs) {
+      partitions.forEach((_, partition) => {
+        const committed = snapshot.committed.get(partitionName(topic, partition)) ?? 0
+        const outcome = outcomeBefore(history, topic, partition, committed)
+        const before = (records: readonly LogRecord[] | undefined, of: string): readonly LogRecord[] => {
+          const end = snapshot.ends.get(partitionName(of, partition)) ?? 0
+          return (records ?? []).filter((record) => record.offset < end)
+        }
+        const where = `when ${partitionName(topic, partition)} was committed up to ${committed}`
+        for (const [out, wanted] of outcome.outputs) {
+          const found = byKey(before(history.outputs.get(out)?.[partition], out))
+          const first = compareAll(out, wanted, found, where)[0]
+          if (first === undefined || seen.has(out)) continue
+          seen.add(out)
+          violations.push({ check: 'B', what: first.what })
+        }
+        for (const [store, wanted] of outcome.tables) {
+          const found = tableOf(before(history.changelogs.get(store)?.[partition], store))
+          if (sameTable(wanted, found) || seen.has(store)) continue
+          seen.add(store)
+          violations.push({ check: 'B', what: `changelog of ${store} ${where}: wanted ${show(wanted)}, found ${show(found)}` })
+        }
+      })
+    }
+  }
+  return violations
+}
+
+/** On disk lies the committed changelog up to the checkpoint, not a record more or less (R1). */
+export function checkStored(history: History): Violation[] {
+  const violations: Violation[] = []
+  for (const stored of history.stored) {
+    const found = storedFault(history, stored)
+    if (found !== null) violations.push({ check: 'B', what: found })
+  }
+  return violations
+}
+
+function storedFault(history: History, stored: StoredRows): string | null {
+  const wanted = new Map<string, string>()
+  for (const { offset, key, value } of history.changelogs.get(stored.store)?.[stored.partition] ?? []) {
+    if (offset >= stored.changelogOffset) break
+    const name = (key as Buffer).toString('latin1')
+    if (value === null) wanted.delete(name)
+    else wanted.set(name, value.toString('latin1'))
+  }
+  if (sameTable(wanted, stored.rows)) return null
+  return `${stored.where}: ${stored.store} of ${stored.task} with checkpoint ${stored.changelogOffset} holds ${show(stored.rows)}, its changelog says ${show(wanted)}`
+}
+
+// --- M ---------------------------------------------------------------------------------------------------------------------
+
+/** Versions of a register rise along its changelog. */
+export function checkVersions(history: History): Violation[] {
+  const violations: Violation[] = []
+  for (const store of history.case.rising) {
+    for (const records of history.changelogs.get(store) ?? []) {
+      const held = new Map<string, number>()
+      for (const { key, value } of records) {
+        const name = (key as Buffer).toString()
+        const next = value === null ? Number.NEGATIVE_INFINITY : value.readDoubleBE(2)
+        const before = held.get(name)
+        if (before !== undefined && next < before)
+          violations.push({ check: 'M', what: `${store}, key ${name}: version ${next} after ${before}` })
+        held.set(name, next)
+      }
+    }
+  }
+  return violations
+}
+
+// --- Q ---------------------------------------------------------------------------------------------------------------------
+
+export function checkAnswers(history: History): Violation[] {
+  const violations: Violation[] = []
+  const known = new Map<string, readonly ReadonlyMap<string, string>[]>()
+  for (const answer of history.answers) {
+    const name = `${answer.store}-${answer.partition}`
+    let tables = known.get(name)
+    if (tables === undefined) {
+      tables = committedTables(history, answer)
+      known.set(name, tables)
+    }
+    if (tables.length > 0 && !tables.some((table) => sameTable(table, answer.rows)))
+      violations.push({ check: 'Q', what: `${answer.where}: ${name} answered ${show(answer.rows)}, which was never committed` })
+  }
+  return violations
+}
+
+/** Every table that was ever the committed one; none where no single input partition decides it. */
+function committedTables(history: History, { store, partition }: Rows): readonly ReadonlyMap<string, string>[] {
+  for (const [topic] of history.inputs) {
+    const at = (offset: number) => outcomeBefore(history, topic, partition, offset).tables.get(store)
+    if (at(0) === undefined) continue
+    const positions = new Set([0, ...(history.positions.get(partitionName(topic, partition)) ?? [])])
+    return [...positions].map((offset) => at(offset) as ReadonlyMap<string, string>)
+  }
+  return []
+}

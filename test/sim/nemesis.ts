@@ -1,0 +1,147 @@
+// What goes wrong, and when. At its start each run draws which kinds of faults it has and how often (a swarm: some runs have one kind, some
+// many, some none), then one fault after the other. `heal` ends all of it.
+import type { RequestKind } from '../../src/log/outcome.ts'
+import type { Instance } from './instance.ts'
+import type { Cluster } from './log/cluster.ts'
+import { CALM, type Weather } from './log/network.ts'
+import type { SimWorld } from './world.ts'
+
+export const KINDS = [
+  'kill',
+  'power',
+  'wipe',
+  'pause',
+  'ambush',
+  'stop',
+  'transactions',
+  'groups',
+  'leaders',
+  'clock',
+  'refusedWrite',
+  'damagedRead',
+  'weather',
+] as const
+export type FaultKind = (typeof KINDS)[number]
+
+export interface NemesisOptions {
+  readonly world: SimWorld
+  readonly cluster: Cluster
+  readonly instances: readonly Instance[]
+  readonly sessionTimeoutMs: number
+  /** No fault begins later. */
+  readonly untilMs: number
+}
+
+/** Requests that an ambush waits for: with records sent and epochs open, sealed, or between their end and what follows it. */
+const AMBUSHES: readonly RequestKind[] = ['end', 'txnOffsets', 'produce', 'offsetFetch', 'listOffsets', 'init', 'sync']
+
+export class Nemesis {
+  readonly kinds: readonly FaultKind[]
+  readonly counts = new Map<FaultKind, number>()
+  readonly #o: NemesisOptions
+  readonly #everyMs: number
+  readonly #weather: Weather
+  #ambush: { readonly name: string; readonly kind: RequestKind; readonly spring: () => void } | null = null
+  #healed = false
+
+  constructor(options: NemesisOptions) {
+    this.#o = options
+    const { chance } = options.world
+    const share = chance.pick([0, 0.15, 0.3, 0.6])
+    this.kinds = KINDS.filter(() => chance.hit(share))
+    this.#everyMs = chance.between(60, 500)
+    const rate = (): number => chance.pick([0, 0.01, 0.03, 0.1])
+    this.#weather = { lost: rate(), answerLost: rate(), slow: chance.pick([0, 0.02, 0.1, 0.3]), twice: rate() }
+    options.cluster.network.onRequest = (from, kind) => this.#sent(from, kind)
+  }
+
+  begin(): void {
+    if (this.kinds.length > 0) this.#later()
+  }
+
+  heal(): void {
+    this.#healed = true
+    this.#ambush = null
+    const { cluster, instances, world } = this.#o
+    cluster.setWeather(CALM)
+    world.wallOffsetMs = 0
+    for (const { owner, disk } of instances) {
+      if (owner !== null) owner.pausedUntil = 0
+      disk.faults.refuseWrites = 0
+      disk.faults.damagedReads = 0
+    }
+  }
+
+  #later(): void {
+    const { world, untilMs } = this.#o
+    world.at(world.chance.delayMs(0, 2 * this.#everyMs), null, () => {
+      if (this.#healed || world.now > untilMs) return
+      this.#strike(world.chance.pick(this.kinds))
+      this.#later()
+    })
+  }
+
+  #strike(kind: FaultKind): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
+    const { world, cluster, instances, sessionTimeoutMs } = this.#o
+    const { chance } = world
+    const victim = chance.pick(instances)
+    const pauseMs = (): number => chance.delayMs(20, chance.pick([0.5, 1.5, 3]) * sessionTimeoutMs)
+    world.trace('nemesis', kind)
+    if (kind === 'kill') this.#kill(victim)
+    else if (kind === 'power') {
+      this.#kill(victim)
+      if (!victim.running) victim.disk.losePower()
+    } else if (kind === 'wipe') {
+      this.#kill(victim)
+      victim.disk.loseEverything()
+    } else if (kind === 'pause') victim.pause(pauseMs())
+    else if (kind === 'ambush') {
+      const forMs = chance.hit(0.5) ? pauseMs() : null
+      const spring = (): void => (forMs === null ? this.#kill(victim) : victim.pause(forMs))
+      this.#ambush = { name: victim.name, kind: chance.pick(AMBUSHES), spring }
+    } else if (kind === 'stop') {
+      if (!victim.wanted) {
+        victim.start()
+        return
+      }
+      victim.stop()
+      world.at(3_000, null, () => {
+        if (!victim.wanted) victim.kill()
+      })
+      if (chance.hit(0.7)) world.at(chance.delayMs(10, 800), null, () => this.#again(victim))
+    } else if (kind === 'transactions') cluster.moveTransactions(chance.delayMs(5, 250))
+    else if (kind === 'groups') cluster.moveGroups(chance.delayMs(5, 250))
+    else if (kind === 'leaders') cluster.moveLeaders(chance.draw(cluster.options.brokers), chance.delayMs(5, 250))
+    else if (kind === 'clock') world.wallOffsetMs = chance.pick([3_600_000, -3_600_000, 86_400_000, -86_400_000, -1_700_000_000_000])
+    else if (kind === 'refusedWrite') victim.disk.faults.refuseWrites = 1
+    else if (kind === 'damagedRead') victim.disk.faults.damagedReads = 1
+    else {
+      cluster.setWeather(this.#weather)
+      world.at(chance.delayMs(50, 1_000), null, () => cluster.setWeather(CALM))
+    }
+  }
+
+  #kill(victim: Instance): void {
+    if (!victim.running) return
+    victim.kill()
+    const { world } = this.#o
+    world.at(world.chance.delayMs(1, world.chance.hit(0.3) ? 2_000 : 100), null, () => this.#again(victim))
+  }
+
+  #again(victim: Instance): void {
+    if (!this.#healed && !victim.running) victim.start()
+  }
+
+  #sent(from: string, kind: RequestKind): void {
+    const ambush = this.#ambush
+    if (ambush === null || ambush.name !== from || ambush.kind !== kind) return
+    this.#ambush = null
+    const { world } = this.#o
+    // while the request is on its way, or its answer
+    world.at(world.chance.delayMs(0, 4), null, () => {
+      world.trace('nemesis', `ambush at ${kind}`)
+      ambush.spring()
+    })
+  }
+}

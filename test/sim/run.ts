@@ -1,0 +1,356 @@
+// One run: brokers, instances, input, faults; then calm, and the demand that everything is done in time; then the checks.
+import { LIMITS } from '../../src/base/limits.ts'
+import { partitionOf } from '../../src/base/murmur2.ts'
+import { partitionName } from '../../src/base/record.ts'
+import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
+import { plan as planOf } from '../../src/topology/plan.ts'
+import { CASES, type Fed, POISON, type SimCase } from './cases.ts'
+import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
+import { checkAll, rowText } from './checks.ts'
+import { SimDisk, type StoreContent } from './disk.ts'
+import type { History, Rows, Snapshot, StoredRows, Violation } from './history.ts'
+import { APPLICATION, Instance } from './instance.ts'
+import { type OpenedCluster, openCluster } from './log/open.ts'
+import { appendMarker, appendPlain, committedRecords, type Mark, news, plain, type SimPartition, stableEnd } from './log/partition.ts'
+import { Nemesis } from './nemesis.ts'
+import { SimWorld } from './world.ts'
+
+export interface RunOptions {
+  readonly trace?: (line: string) => void
+  /** Only this one; without it the run draws. */
+  readonly case?: string
+}
+
+export interface RunResult {
+  readonly violations: readonly Violation[]
+  readonly case: string
+  readonly events: number
+  readonly faults: ReadonlyMap<string, number>
+  readonly restarts: number
+  readonly transactions: { readonly committed: number; readonly aborted: number }
+}
+
+/** Faults begin and input comes until then. */
+const STORM_MS = 2_000
+/** After it everything is to be done. */
+const CALM_MS = 30_000
+const CALM_EVENTS = 120_000
+
+/** Bounds of src/base/limits.ts, small enough to be reached by a run's few records; undone by `restoreLimits`. */
+const usual = { ...LIMITS }
+function setLimits(chance: Chance): void {
+  Object.assign(LIMITS as Record<keyof typeof LIMITS, number>, {
+    rewindBackoffMaxMs: 400,
+    inputWaitMs: 150,
+    fetchWaitMs: 50,
+    taskBatchRecords: chance.pick([1_000, 1, 3, 10]),
+    restoreBatchBytes: chance.pick([4_000_000, 1, 100, 400]),
+    scanChunkEntries: chance.pick([1_000, 1, 2]),
+    queueRecordsHigh: chance.pick([4_000, 2, 10]),
+    cacheEntriesMax: chance.pick([100_000, 2, 6]),
+    sendBufferBytesHigh: chance.pick([32_000_000, 1, 500]),
+    openTasksAtOnce: chance.pick([4, 1, 2]),
+  })
+}
+export function restoreLimits(): void {
+  Object.assign(LIMITS, usual)
+}
+
+export async function simulate(draw: Draw, options: RunOptions = {}): Promise<RunResult> {
+  const chance = chanceOf(draw)
+  setLimits(chance)
+  try {
+    return await new Run(chance, options).go()
+  } finally {
+    restoreLimits()
+  }
+}
+
+class Run {
+  readonly #world: SimWorld
+  readonly #chance: Chance
+  readonly #case: SimCase
+  readonly #opened: OpenedCluster
+  readonly #instances: Instance[] = []
+  readonly #nemesis: Nemesis
+  readonly #partitions: number
+  readonly #fed: Fed[]
+  readonly #fatal: string[] = []
+  readonly #snapshots: Snapshot[] = []
+  readonly #answers: Rows[] = []
+  readonly #stored: StoredRows[] = []
+  readonly #storeOfTopic = new Map<string, string>()
+  readonly #sourceTopics: readonly string[]
+  #committed = 0
+  #aborted = 0
+
+  constructor(chance: Chance, options: RunOptions) {
+    this.#chance = chance
+    this.#world = new SimWorld(chance, options.trace ?? null)
+    this.#case = CASES.find(({ name }) => name === options.case) ?? chance.pick(CASES)
+    this.#partitions = chance.between(1, 3)
+    const sessionTimeoutMs = chance.pick([400, 250, 800])
+    const trace = options.trace === undefined ? null : (who: string, what: string) => this.#world.trace(who, what)
+    this.#opened = openCluster({
+      world: this.#world.worldOf(null),
+      chance,
+      trace,
+      transactionVersion: chance.pick([1, 2]),
+      times: {
+        requestTimeoutMs: chance.pick([100, 60, 250]),
+        wayMsMax: chance.pick([1, 4]),
+        slowMsMax: chance.pick([50, 150, 400]),
+        sessionTimeoutMs,
+        rebalanceTimeoutMs: 2 * sessionTimeoutMs,
+        initialDelayMs: chance.between(1, 20),
+      },
+      transactionTimeoutMs: chance.pick([1_000, 700, 2_500]),
+      markerMsMax: [2, chance.pick([2, 20, 100])],
+      client: {
+        patienceMs: 1_500,
+        stableOffsetsTimeoutMs: 6_000,
+        chunkRecordsMax: chance.pick([1_000, 1, 3, 8]),
+        batchRecordsMax: chance.pick([1_000, 1, 3]),
+        earlyRecords: chance.pick([1_000, 1, 4]),
+      },
+    })
+    const count = chance.between(1, 3)
+    const staticMember = !chance.hit(0.4)
+    const commitIntervalMs = chance.pick([20, 5, 60, 200])
+    const epochRecordsMax = chance.pick([200_000, 5, 20])
+    const epochBytesMax = chance.pick([64_000_000, 500])
+    const writeMsMax = chance.pick([0.5, 5, 30])
+    const plan = planOf(this.#case.topology, APPLICATION)
+    for (const { kind, name, store } of plan.internalTopics) if (kind === 'changelog') this.#storeOfTopic.set(name, store as string)
+    this.#sourceTopics = [...plan.inputs, ...plan.internalTopics.flatMap(({ kind, name }) => (kind === 'repartition' ? [name] : []))]
+    for (let i = 0; i < count; i++) {
+      const name = `i${i}`
+      this.#instances.push(
+        new Instance({
+          name,
+          world: this.#world,
+          cluster: this.#opened,
+          disk: new SimDisk({
+            chance,
+            writeMsMax,
+            trace: (what) => this.#world.trace(name, what),
+            onOpen: (content) => this.#keepStored(`${name} opens at ${this.#world.now.toFixed(2)}`, content),
+          }),
+          case: this.#case,
+          staticMember,
+          commitIntervalMs,
+          epochRecordsMax,
+          epochBytesMax,
+          onFatal: (what) => this.#fatal.push(what),
+        }),
+      )
+    }
+    this.#fed = this.#case.feed(chance, chance.between(20, 80))
+    this.#nemesis = new Nemesis({
+      world: this.#world,
+      cluster: this.#opened.cluster,
+      instances: this.#instances,
+      sessionTimeoutMs,
+      untilMs: STORM_MS,
+    })
+  }
+
+  async go(): Promise<RunResult> {
+    const { cluster } = this.#opened
+    const world = this.#world
+    cluster.createTopics(
+      [...this.#case.inputs, ...this.#case.outputs].map((name) => ({ name, partitions: this.#partitions, kind: 'plain' })),
+    )
+    cluster.onTransaction = (_id, commit) => {
+      if (commit) this.#committed++
+      else this.#aborted++
+      if (commit && !cluster.transactions.ending) this.#snapshot()
+    }
+    this.#feed()
+    for (const instance of this.#instances) world.at(this.#chance.delayMs(0, 100), null, () => instance.start())
+    this.#ask()
+    this.#nemesis.begin()
+    await world.run(() => world.now >= STORM_MS, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+    world.trace('nemesis', '== all is healed ==')
+    this.#nemesis.heal()
+    const supervise = (): void => {
+      for (const instance of this.#instances) if (!instance.running) instance.start()
+      world.at(100, null, supervise)
+    }
+    supervise()
+    let quietSince = -1
+    const done = (): boolean => {
+      if (this.#fatal.length > 0) return true
+      if (!this.#caughtUp()) quietSince = -1
+      else if (quietSince < 0) quietSince = world.now
+      return quietSince >= 0 && world.now - quietSince > 50
+    }
+    const live = await world.run(done, STORM_MS + CALM_MS, CALM_EVENTS)
+    world.trace('checks', live ? 'everything is done' : 'IT DOES NOT END')
+    const violations = live ? checkAll(this.#history()) : [this.#stuck(), ...checkAll(this.#history())]
+    return {
+      violations,
+      case: this.#case.name,
+      events: world.events,
+      faults: this.#nemesis.counts,
+      restarts: this.#instances.reduce((sum, { restarts }) => sum + restarts - 1, 0),
+      transactions: { committed: this.#committed, aborted: this.#aborted },
+    }
+  }
+
+  // --- input ---------------------------------------------------------------------------------------------------------
+
+  #feed(): void {
+    const { cluster } = this.#opened
+    const lastMs = this.#chance.pick([1, 0.3, 0.02]) * STORM_MS * 0.8
+    const abort = this.#chance.pick([0, 0.1])
+    this.#fed.forEach((fed, i) => {
+      this.#world.at(20 + (lastMs * i) / this.#fed.length, null, () => {
+        const key = Buffer.from(fed.key)
+        const to = cluster.partition({ topic: fed.topic, partition: partitionOf(key, this.#partitions) }) as SimPartition
+        appendPlain(to, [plain(key, Buffer.from(fed.value), fed.timestamp)])
+        if (this.#chance.hit(abort)) this.#feedAborted(to)
+      })
+    })
+  }
+
+  /** Another producer's transaction that comes to nothing, some time later. */
+  #feedAborted(to: SimPartition): void {
+    const mark: Mark = { state: 'open' }
+    const first = appendPlain(to, [plain(Buffer.from('a'), Buffer.from(POISON), 99_999_999)], mark)
+    const pid = -1 - first
+    to.producers.set(pid, { epoch: 0, lastSequence: 0, batches: [], open: { mark, first } })
+    this.#world.at(this.#chance.delayMs(0, 60), null, () => {
+      mark.state = 'aborted'
+      to.producers.delete(pid)
+      appendMarker(to)
+      news(to)
+    })
+  }
+
+  // --- what is seen on the way ---------------------------------------------------------------------------------------
+
+  #inputPartitions(): SimPartition[] {
+    return this.#sourceTopics.flatMap((topic) => this.#opened.cluster.topics.get(topic) ?? [])
+  }
+
+  #caughtUp(): boolean {
+    const { cluster } = this.#opened
+    if (this.#fed.length === 0 || cluster.transactions.unsettled > 0) return false
+    const { offsets } = cluster.group(APPLICATION)
+    for (const partition of this.#inputPartitions()) {
+      const end = dataEnd(partition)
+      if ((offsets.get(partition.name)?.offset ?? 0) < end) return false
+    }
+    return this.#instances.every(
+      ({ worker, running }) => running && worker?.ready === true && !worker.barrier.committing && !worker.barrier.open,
+    )
+  }
+
+  #snapshot(): void {
+    const { cluster } = this.#opened
+    const ends = new Map<string, number>()
+    for (const [topic, as] of [...this.#case.outputs.map((name) => [name, name] as const), ...this.#storeOfTopic]) {
+      for (const of of cluster.topics.get(topic) ?? []) {
+        const end = stableEnd(of)
+        // another's open transaction hides what is committed behind it: the moment can't be told from outside
+        for (let i = end; i < of.entries.length; i++) if (of.entries[i]?.mark?.state === 'committed') return
+        ends.set(partitionName(as, of.partition), end)
+      }
+    }
+    this.#snapshots.push({ committed: this.#positions(), ends })
+  }
+
+  #positions(): Map<string, number> {
+    const { offsets } = this.#opened.cluster.group(APPLICATION)
+    return new Map([...offsets].map(([name, { offset }]) => [name, offset]))
+  }
+
+  #keepStored(where: string, { task, store, rows, checkpoint }: StoreContent): void {
+    if (checkpoint === null && rows.size === 0) return
+    const partition = Number(task.split('_')[1])
+    const bytes = new Map([...rows].map(([key, { value }]) => [key, value.toString('latin1')]))
+    this.#stored.push({ where, task, store, partition, rows: bytes, changelogOffset: checkpoint?.changelogOffset ?? -1 })
+  }
+
+  /** Queries, as the store reader of a process answers them. */
+  #ask(): void {
+    const world = this.#world
+    const every = this.#chance.pick([40, 150])
+    const next = (): void => {
+      const instance = this.#chance.pick(this.#instances)
+      if (instance.running && (instance.owner?.pausedUntil ?? 0) <= world.now) this.#askInstance(instance)
+      world.at(every, null, next)
+    }
+    world.at(every, null, next)
+  }
+
+  #askInstance({ name, worker }: Instance): void {
+    for (const task of worker?.tasks.values() ?? []) {
+      for (const { name: store, overlay } of task.stores) {
+        if (!this.#case.ofPartition(this.#case.inputs[0] as string, []).tables.has(store)) continue
+        const rows = new Map<string, string>()
+        try {
+          for (const key of 'abcdef') {
+            const stored = overlay.store.getSync(Buffer.from(key))
+            const text = stored === undefined ? null : rowText(stored.value)
+            if (text !== null) rows.set(key, text)
+          }
+        } catch {
+          continue // closed or damaged: an error, never a wrong answer
+        }
+        this.#answers.push({ where: `${name} at ${this.#world.now.toFixed(2)}`, task: task.id, store, partition: task.partition, rows })
+      }
+    }
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------------
+
+  #stuck(): Violation {
+    const positions = this.#positions()
+    const behind = this.#inputPartitions().flatMap((partition) => {
+      const [at, end] = [positions.get(partition.name) ?? 0, dataEnd(partition)]
+      return at < end ? [`${partition.name} at ${at} of ${end}`] : []
+    })
+    const who = this.#instances.map(
+      ({ name, worker, running }) => `${name} ${running ? (worker?.ready === true ? 'ready' : 'not ready') : 'gone'}`,
+    )
+    return {
+      check: 'R',
+      what: `not done ${CALM_MS} ms after the last fault: ${behind.join(', ') || 'all positions are there'}; ${who.join(', ')}`,
+    }
+  }
+
+  #history(): History {
+    const { cluster } = this.#opened
+    const recordsOf = (topic: string) => (cluster.topics.get(topic) ?? []).map((of) => committedRecords(of))
+    const ofTopics = (topics: readonly string[]) => new Map(topics.map((topic) => [topic, recordsOf(topic)]))
+    for (const { name, disk } of this.#instances) for (const content of disk.contents()) this.#keepStored(`${name} in the end`, content)
+    const positions = new Map<string, number[]>()
+    for (const { topic, partition, offset } of cluster.group(APPLICATION).history) {
+      const name = partitionName(topic, partition)
+      const list = positions.get(name)
+      if (list === undefined) positions.set(name, [offset])
+      else list.push(offset)
+    }
+    return {
+      case: this.#case,
+      inputs: ofTopics(this.#case.inputs),
+      outputs: ofTopics(this.#case.outputs),
+      deadLetters: recordsOf(deadLetterTopic(APPLICATION)).flat(),
+      changelogs: new Map([...this.#storeOfTopic].map(([topic, store]) => [store, recordsOf(topic)])),
+      committed: this.#positions(),
+      ends: new Map(this.#inputPartitions().map((partition) => [partition.name, dataEnd(partition)])),
+      snapshots: this.#snapshots,
+      positions,
+      answers: this.#answers,
+      stored: this.#stored,
+      fatal: this.#fatal,
+    }
+  }
+}
+
+/** Behind the last record that a reader of committed ones is shown. A marker behind it is passed with the next commit. */
+function dataEnd(of: SimPartition): number {
+  return (committedRecords(of, of.entries.length).at(-1)?.offset ?? -1) + 1
+}
