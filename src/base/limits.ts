@@ -37,6 +37,7 @@ export const LIMITS = {
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
+  forgottenPerRecord: 16, // ids that a dedupe clears away with one event
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log
   connectTimeoutMs: 10_000,

@@ -15,6 +15,7 @@ import type { ProcessorSupplier } from '../topology/processor.ts'
 import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
+import { addDedupe, type DedupeOptions } from './ordering.ts'
 import { addNamed, addPlain, addStateful, addStateless, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
 import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
 import { addSplit, type Branches, type Predicates } from './split.ts'
@@ -196,6 +197,11 @@ export class Stream<K, V> {
         keyChanged: false,
       })),
     )
+  }
+
+  /** Drops an event whose id was let through within the retention. Ids are remembered by partition: events with one id need one key. */
+  dedupe(options: DedupeOptions<K, V>): Stream<K, V> {
+    return new Stream(addDedupe(this[PLACE], options))
   }
 
   /** Each record with the table's present row; without one it is left out. */

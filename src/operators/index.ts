@@ -2,6 +2,7 @@
 import type { PlanOperator } from '../topology/plan-types.ts'
 import { aggregate } from './aggregate.ts'
 import { changeSink } from './change-sink.ts'
+import { dedupe } from './dedupe.ts'
 import { cogroup } from './cogroup.ts'
 import { filter, filterNot } from './filter.ts'
 import { flatMap, flatMapValues } from './flat-map.ts'
@@ -48,6 +49,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   tableFilterNot,
   tableMapValues,
   lastWriteWins,
+  dedupe,
   aggregate,
   windowAggregate,
   cogroup,

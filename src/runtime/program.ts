@@ -190,6 +190,7 @@ const KEEPS_KEY = new Set([
   'tableFilterNot',
   'tableMapValues',
   'lastWriteWins',
+  'dedupe',
   'aggregate',
   'tableAggregate',
   'tableJoin',

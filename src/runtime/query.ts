@@ -27,7 +27,7 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
     for (const node of sub.nodes) {
       const spec = node.stores.find((store) => store.name === name)
       const { kind } = node.operator
-      if (spec === undefined || kind === 'foreignKeyRight' || kind === 'suppress') continue
+      if (spec === undefined || kind === 'foreignKeyRight' || kind === 'suppress' || kind === 'dedupe') continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
       if (spec.form?.kind === 'versioned') {

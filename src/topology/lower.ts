@@ -83,12 +83,13 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'aggregate':
       case 'toTable':
       case 'lastWriteWins':
+      case 'dedupe':
       case 'streamTableJoin': {
         const changed = nodes[node.parents[0] as number]?.keyChanged === true
         const spec = storeOf(node)
         const name = spec?.name ?? node.name
-        // A left join puts a record without a key out with no row (KIP-962), so it must get through.
-        const keepsNullKeys = node.kind === 'streamTableJoin' && node.type === 'left'
+        // A left join puts a record without a key out with no row (KIP-962), so it must get through. So do events without a key.
+        const keepsNullKeys = node.kind === 'dedupe' || (node.kind === 'streamTableJoin' && node.type === 'left')
         made.set(
           node.id,
           add(

@@ -138,6 +138,14 @@ export interface CogroupNode extends Base {
   readonly adders: readonly Fn[]
 }
 
+/** Lets the first event of each id through and drops the others, as long as the id is remembered. idOf (value, key, record) => id or null. */
+export interface DedupeNode extends Base {
+  readonly kind: 'dedupe'
+  readonly store: StoreSpec
+  readonly idOf: Fn
+  readonly retentionMs: number
+}
+
 /** Holds a table's updates back until `waitMs` after their window's end, or after the first of them. */
 export interface SuppressNode extends Base {
   readonly kind: 'suppress'
@@ -214,6 +222,7 @@ export type Node =
   | WindowAggregateNode
   | CogroupNode
   | SuppressNode
+  | DedupeNode
   | TableGroupNode
   | TableAggregateNode
   | TableJoinNode

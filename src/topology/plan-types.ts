@@ -13,6 +13,7 @@ import type { AnySerde } from '../serde/serde.ts'
 import type {
   AggregateNode,
   CogroupNode,
+  DedupeNode,
   Fn,
   ForeignKeyJoinNode,
   LastWriteWinsNode,
@@ -102,6 +103,7 @@ export type PlanOperator =
   | WindowAggregateNode
   | CogroupNode
   | SuppressNode
+  | DedupeNode
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode

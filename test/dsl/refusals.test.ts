@@ -47,6 +47,10 @@ describe('refused when built', () => {
       'STREAM_TOPOLOGY',
       /^lastWriteWins: version must be a function, not undefined$/,
     ],
+    ['no retention', (t) => t.stream('a').dedupe({ id: () => 1 }), 'STREAM_TOPOLOGY', /^dedupe: name a retention/],
+    ['no time', (t) => t.stream('a').dedupe({ id: () => 1, retention: '0s' }), 'STREAM_TOPOLOGY', /^dedupe: a retention of 0/],
+    ['no id', (t) => t.stream('a').dedupe({ retention: '1h' }), 'STREAM_TOPOLOGY', /^dedupe: id must be a function, not undefined$/],
+    ['no duration', (t) => t.stream('a').dedupe({ id: () => 1, retention: '1 hour' }), 'STREAM_USAGE', /^dedupe: retention: "1 hour"/],
     [
       'no serde',
       (t) => t.stream('a', { key: 'string' }),
