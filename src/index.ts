@@ -28,6 +28,7 @@ export {
 export type { Stream } from './dsl/stream.ts'
 export type { SuppressFor, SuppressUntilClose } from './dsl/suppress.ts'
 export type { Table } from './dsl/table.ts'
+export { type JoinWindow, type WithinOptions, within } from './dsl/within.ts'
 export { topology } from './dsl/topology.ts'
 export type {
   KeyOptions,

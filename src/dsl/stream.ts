@@ -16,9 +16,10 @@ import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTo
 import { PLACE, type Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
 import { addDedupe, type DedupeOptions } from './ordering.ts'
-import { addNamed, addPlain, addStateful, addStateless, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
+import { addNamed, addPlain, addStateful, addStateless, addTable, placeOf, serdesOf } from './place.ts'
 import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
 import { addSplit, type Branches, type Predicates } from './split.ts'
+import { addStreamsJoin } from './stream-joins.ts'
 import { Table } from './table.ts'
 import type {
   KeyOptions,
@@ -30,8 +31,10 @@ import type {
   RepartitionOptions,
   SinkOptions,
   StoreOptions,
+  StoreValueOptions,
   ValueOptions,
 } from './types.ts'
+import type { JoinWindow } from './within.ts'
 
 export class Stream<K, V> {
   readonly [PLACE]: Place
@@ -209,8 +212,16 @@ export class Stream<K, V> {
     table: Table<NonNullable<K>, V2>,
     joiner: (value: NonNullable<V>, row: V2, key: NonNullable<K>) => R,
     options?: ValueOptions<T>,
-  ): Stream<NonNullable<K>, Made<T, R>> {
-    return this.#joinTable('inner', table, joiner, options)
+  ): Stream<NonNullable<K>, Made<T, R>>
+  /** Each pair of records of one key that are near enough in time. */
+  join<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(
+    other: Stream<K2, V2>,
+    joiner: (left: NonNullable<V>, right: NonNullable<V2>, key: NonNullable<K>) => R,
+    window: JoinWindow,
+    options?: StoreValueOptions<T>,
+  ): Stream<NonNullable<K>, Made<T, R>>
+  join(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
+    return new Stream(addStreamsJoin(this[PLACE], 'inner', other, rest))
   }
 
   /** Each record with the table's present row, null when there is none. */
@@ -218,8 +229,26 @@ export class Stream<K, V> {
     table: Table<NonNullable<K>, V2>,
     joiner: (value: NonNullable<V>, row: Maybe<V2>, key: K) => R,
     options?: ValueOptions<T>,
-  ): Stream<K, Made<T, R>> {
-    return this.#joinTable('left', table, joiner, options)
+  ): Stream<K, Made<T, R>>
+  /** As `join`, and when its time is over each record of this stream that met none. */
+  leftJoin<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(
+    other: Stream<K2, V2>,
+    joiner: (left: NonNullable<V>, right: Maybe<NonNullable<V2>>, key: K) => R,
+    window: JoinWindow,
+    options?: StoreValueOptions<T>,
+  ): Stream<K, Made<T, R>>
+  leftJoin(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
+    return new Stream(addStreamsJoin(this[PLACE], 'left', other, rest))
+  }
+
+  /** As `join`, and when its time is over each record of either stream that met none. */
+  outerJoin<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(
+    other: Stream<K2, V2>,
+    joiner: (left: Maybe<NonNullable<V>>, right: Maybe<NonNullable<V2>>, key: K | K2) => R,
+    window: JoinWindow,
+    options?: StoreValueOptions<T>,
+  ): Stream<K | K2, Made<T, R>> {
+    return new Stream(addStreamsJoin(this[PLACE], 'outer', other, [joiner, window, options]))
   }
 
   /** A processor of your own, with stores and timers. It may change the key: a stateful operator below repartitions. */
@@ -270,20 +299,6 @@ export class Stream<K, V> {
     const { key } = checkOptions(operator, options, ['key'])
     const serdes = { key: checkSerde(operator, 'key', key, json()), value: this.#serdes().value }
     return addStateless(this[PLACE], 'selectKey', operator, checkFunction(operator, 'the mapper', mapper), serdes, true)
-  }
-
-  #joinTable<K2, V2>(
-    type: 'inner' | 'left',
-    table: unknown,
-    joiner: unknown,
-    options: { readonly value?: Serde<unknown> } | undefined,
-  ): Stream<K2, V2> {
-    const label = joinLabel[type]
-    const right = placeOf(label, 'the other side', table, Table)
-    const fn = checkFunction(label, 'the joiner', joiner)
-    const { value } = checkOptions(label, options, ['value'])
-    const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
-    return new Stream(addPlain([this[PLACE], right], label, { kind: 'streamTableJoin', type, joiner: fn, ...serdes, keyChanged: false }))
   }
 }
 

@@ -19,6 +19,7 @@ import { repartitionSink } from './repartition-sink.ts'
 import { selectKey } from './select-key.ts'
 import { sink } from './sink.ts'
 import { split } from './split.ts'
+import { streamJoin } from './stream-join.ts'
 import { streamTableJoin } from './stream-table-join.ts'
 import { suppress } from './suppress.ts'
 import { tableAggregate } from './table-aggregate.ts'
@@ -58,6 +59,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   tableAggregate,
   tableJoin,
   streamTableJoin,
+  streamJoin,
   foreignKeyLeft,
   foreignKeyRight,
   process,

@@ -196,6 +196,7 @@ const KEEPS_KEY = new Set([
   'tableJoin',
   'streamTableJoin',
   'processValues',
+  'streamJoin',
   'source',
 ])
 

@@ -18,6 +18,8 @@ export interface QueryableStore {
   rowOf(stored: Stored): unknown
 }
 
+/** Operators whose rows are nobody's business. */
+const OWN_ROWS: ReadonlySet<string> = new Set(['foreignKeyRight', 'suppress', 'dedupe', 'streamJoin', 'streamTableJoin'])
 const ALL: ScanRange = { from: null, to: null }
 const WINDOWS: ScanRange = { from: Buffer.of(WINDOW), to: Buffer.of(WINDOW + 1), toExclusive: true }
 
@@ -27,7 +29,7 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
     for (const node of sub.nodes) {
       const spec = node.stores.find((store) => store.name === name)
       const { kind } = node.operator
-      if (spec === undefined || kind === 'foreignKeyRight' || kind === 'suppress' || kind === 'dedupe') continue
+      if (spec === undefined || OWN_ROWS.has(kind)) continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
       if (spec.form?.kind === 'versioned') {

@@ -62,6 +62,8 @@ function formOf(operator: PlanOperator): string {
       return `${operator.kind}/${operator.untilClose ? 'close' : 'time'}`
     case 'windowAggregate':
       return `${operator.kind}/${operator.form}/${Object.values(operator.windows).join('/')}`
+    case 'streamJoin':
+      return `${operator.kind}/${operator.type}/${operator.beforeMs}/${operator.afterMs}`
     case 'tableJoin':
       return `${operator.kind}/${operator.type}`
     default:

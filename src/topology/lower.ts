@@ -2,7 +2,16 @@
 // What each cut looks like is in the head of plan-types.ts.
 import { demandOf } from './demand.ts'
 import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type DraftPlan, internalTopicName } from './draft-plan.ts'
-import type { ForeignKeyJoinNode, Node, SourceNode, StoreSpec, TableAggregateNode, TableGroupNode, Topology } from './node.ts'
+import type {
+  ForeignKeyJoinNode,
+  Node,
+  SourceNode,
+  StoreSpec,
+  StreamJoinNode,
+  TableAggregateNode,
+  TableGroupNode,
+  Topology,
+} from './node.ts'
 import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, PlanSource, RepartitionSink } from './plan-types.ts'
 import { RAW } from './raw.ts'
 import { sameSource } from './validate.ts'
@@ -60,6 +69,17 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     })
   }
 
+  /** A stream joined with itself goes through one topic. A side that puts out what has no match needs records without a key too. */
+  function joinSides(node: StreamJoinNode, [left, right]: readonly [DraftNode, DraftNode]): DraftNode[] {
+    const { name, generated } = node.store
+    const [leftChanged, rightChanged] = node.parents.map((id) => nodes[id]?.keyChanged === true)
+    const through = (parent: DraftNode, side: string, keepsNullKeys: boolean): DraftNode =>
+      addRepartition(plan, `${name}-${side}`, generated, parent, null, keepsNullKeys)
+    const newLeft = leftChanged ? through(left, 'left', node.type !== 'inner') : left
+    if (left === right) return [newLeft, newLeft]
+    return [newLeft, rightChanged ? through(right, 'right', node.type === 'outer') : right]
+  }
+
   for (const node of nodes) {
     const parents = parentsOf(node)
     const [first] = parents as [DraftNode]
@@ -99,6 +119,9 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         )
         break
       }
+      case 'streamJoin':
+        made.set(node.id, add(node, joinSides(node, parents as [DraftNode, DraftNode])))
+        break
       case 'windowAggregate':
       case 'cogroup':
         made.set(node.id, add(node, repartitioned(node, node.store, parents)))

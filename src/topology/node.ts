@@ -208,6 +208,22 @@ export interface ProcessNode extends Base {
   readonly outputs: readonly string[]
 }
 
+/** parents: [left, right], two streams. joiner (left, right, key). */
+export interface StreamJoinNode extends Base {
+  readonly kind: 'streamJoin'
+  readonly type: JoinType
+  readonly joiner: Fn
+  /** A right record may be this much earlier, this much later than the left one. */
+  readonly beforeMs: number
+  readonly afterMs: number
+  readonly graceMs: number
+  /** Serdes of what comes in. */
+  readonly left: { readonly key: AnySerde; readonly value: AnySerde }
+  readonly right: { readonly key: AnySerde; readonly value: AnySerde }
+  /** Rows of its own layout (operators/join-rows.ts). */
+  readonly store: StoreSpec
+}
+
 export type Node =
   | SourceNode
   | SinkNode
@@ -229,6 +245,7 @@ export type Node =
   | ForeignKeyJoinNode
   | StreamTableJoinNode
   | ProcessNode
+  | StreamJoinNode
 
 /** What a topology file default-exports. `brand` tells it from any other object. */
 export interface Topology {

@@ -24,6 +24,7 @@ import type {
   SplitNode,
   StatelessNode,
   StoreSpec,
+  StreamJoinNode,
   StreamTableJoinNode,
   SuppressNode,
   TableAggregateNode,
@@ -108,6 +109,7 @@ export type PlanOperator =
   | TableJoinNode
   | StreamTableJoinNode
   | ProcessNode
+  | StreamJoinNode
 
 export interface PlanNode {
   /** Index in the sub-topology's `nodes`; parents come first. */

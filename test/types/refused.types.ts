@@ -1,5 +1,5 @@
 // Compile only: what must not compile. Each directive names the mistake; one that becomes legal is an error (types.test.ts).
-import { int32, json, string, topology } from 'millrace'
+import { int32, json, string, topology, within } from 'millrace'
 
 interface Order {
   id: string
@@ -48,6 +48,21 @@ topology('refused', (t) => {
   lines.toTable({ stroe: 'lines' })
   // @ts-expect-error the table's serde is for another value
   lines.toTable({ value: json<Order>() })
+
+  // @ts-expect-error a join of streams needs a window
+  lines.join(orders, (line, order) => line + order.id)
+  // @ts-expect-error a window is what within() gives
+  lines.join(orders, (line, order) => line + order.id, '5m')
+  // @ts-expect-error streams of other keys can't be joined
+  lines.join(numbers.toStream(), (line, order) => line + order.id, within('5m'))
+  // @ts-expect-error the right record may be missing in a left join
+  lines.leftJoin(orders, (line, order) => line + order.id, within('5m'))
+  // @ts-expect-error the left record may be missing in an outer join
+  orders.outerJoin(lines, (order, line) => order.id + (line ?? ''), within('5m'))
+  // @ts-expect-error the joiner's value is not what the serde writes
+  lines.join(orders, (_line, order) => order.amount, within('5m'), { value: string() })
+  // @ts-expect-error a table is joined without a window
+  orders.join(products, (order, product) => order.id + product.name, within('5m'))
 
   // @ts-expect-error a reducer gives what it reduces
   orders.groupByKey().reduce((a) => a.amount)

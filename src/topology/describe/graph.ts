@@ -152,6 +152,7 @@ function operatorLabel(operator: PlanOperator): string {
       return 'mapValues'
     case 'tableJoin':
     case 'streamTableJoin':
+    case 'streamJoin':
       return JOIN[operator.type]
     case 'foreignKeyLeft':
       return `${JOIN[operator.join.type]} by foreign key`
