@@ -46,7 +46,7 @@ export const LIMITS = {
   fetchWaitMs: 500,
   fetchBytesMax: 16 * 1024 * 1024,
   fetchPartitionBytesMax: 4 * 1024 * 1024,
-  transactionTimeoutMs: 60_000,
+  transactionTimeoutMs: 40_000, // more than the longest commit interval; less than the session, or an heir would wait for what the dead one left open
   stableOffsetsTimeoutMs: 60_000,
   sessionTimeoutMs: 45_000,
   rebalanceTimeoutMs: 60_000,
