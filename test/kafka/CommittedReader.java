@@ -1,8 +1,9 @@
-// The committed records of one topic up to its present end, by the Java client: shares no code with millrace.
-//   java -cp 'lib/*' CommittedReader.java BROKERS TOPIC
-// Prints `partition offset timestamp key value` a line, key and value in base64, `-` for null; in the order of each partition.
+// The committed records of topics up to their present ends, by the Java client: shares no code with millrace.
+//   java -cp 'lib/*' CommittedReader.java BROKERS TOPIC...
+// Prints `topic partition offset timestamp key value` a line, key and value in base64, `-` for null; in the order of each partition.
 import java.io.PrintWriter;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
@@ -23,14 +24,15 @@ public class CommittedReader {
     try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         var out = new PrintWriter(System.out)) {
       List<TopicPartition> all =
-          consumer.partitionsFor(args[1]).stream().map(p -> new TopicPartition(p.topic(), p.partition())).toList();
+          Arrays.stream(args).skip(1).flatMap(topic -> consumer.partitionsFor(topic).stream())
+              .map(p -> new TopicPartition(p.topic(), p.partition())).toList();
       consumer.assign(all);
       consumer.seekToBeginning(all);
       Map<TopicPartition, Long> ends = consumer.endOffsets(all); // the last stable offsets
       while (all.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-        if (System.nanoTime() > deadline) throw new IllegalStateException(args[1] + " was not read within a minute");
+        if (System.nanoTime() > deadline) throw new IllegalStateException(all + " was not read within a minute");
         for (ConsumerRecord<byte[], byte[]> r : consumer.poll(Duration.ofMillis(200)))
-          out.println(r.partition() + " " + r.offset() + " " + r.timestamp() + " " + text(r.key()) + " " + text(r.value()));
+          out.println(r.topic() + " " + r.partition() + " " + r.offset() + " " + r.timestamp() + " " + text(r.key()) + " " + text(r.value()));
       }
     }
   }

@@ -4,7 +4,7 @@
 // 2. `kill` is SIGKILL: the process has no say.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const BIN = fileURLToPath(new URL('../../bin/millrace.js', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -17,8 +17,13 @@ export function endAll(): void {
   for (const child of alive) child.kill('SIGKILL')
 }
 
-function start(words: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, [BIN, ...words], { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] })
+function start(words: readonly string[], { imports = [], env = {} }: StartOptions = {}): ChildProcess {
+  const node = imports.map((file) => `--import=${pathToFileURL(file)}`)
+  const child = spawn(process.execPath, [...node, BIN, ...words], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   alive.add(child)
   child.once('exit', () => alive.delete(child))
   child.stdin?.on('error', () => {}) // it ended before it had read everything: its status tells
@@ -42,15 +47,28 @@ export interface Processor {
   stop(): Promise<Ended>
 }
 
+export interface StartOptions {
+  /** Modules that are loaded before the command: they may shorten a limit or stop the process at a chosen place. */
+  readonly imports?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Each line of its log. */
+  readonly onLine?: (line: string) => void
+}
+
 /** `millrace run` with these words. */
 export function startProcessor(...words: readonly string[]): Processor {
-  const child = start(['run', ...words, '--json'])
+  return startProcessorWith({}, ...words)
+}
+
+export function startProcessorWith(options: StartOptions, ...words: readonly string[]): Processor {
+  const child = start(['run', ...words, '--json'], options)
   let said = ''
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
   ready.catch(() => {})
   child.stdout?.resume()
   createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
     said = `${said}${line}\n`.slice(-10_000)
+    options.onLine?.(line)
     if (line.includes('"tasks":[') && line.includes('"msg":"running"')) resolve()
   })
   const ended = new Promise<Ended>((done) =>

@@ -1,0 +1,45 @@
+// SIGKILL of instances that share the work, again and again: nothing is lost, nothing doubled, and the work goes on.
+import { type FleetOptions, type Instance, openFleet, SHORT, sleep, tasksOf } from './fleet.ts'
+import { finish, type Outcome, PATIENCE_MS } from './outcome.ts'
+import { world } from './running.ts'
+
+export interface KillOptions extends FleetOptions {
+  readonly kills: number
+  readonly instances: number
+}
+
+/** Each kill at a random time; every other instance comes back at once, the rest when the others must have taken over. */
+export async function runKills(options: KillOptions, tell: (text: string) => void): Promise<Outcome> {
+  const fleet = await openFleet(options)
+  try {
+    const intervalMs = Number.parseFloat(options.commitInterval) * (options.commitInterval.endsWith('ms') ? 1 : 1_000)
+    const names = Array.from({ length: options.instances }, (_, i) => `i${i + 1}`)
+    const running = new Map<string, Instance>(names.map((name) => [name, fleet.start(name)]))
+    await Promise.all([...running.values()].map((instance) => instance.ready))
+    const recoveredMs: number[] = []
+    for (let kill = 0; kill < options.kills; kill++) {
+      await sleep(world.random.below(Math.max(1_000, Math.min(6_000, 1.2 * intervalMs))))
+      const busy = names.filter((name) => tasksOf(running.get(name) as Instance).length > 0)
+      const name = busy[world.random.below(busy.length)] as string
+      const victim = running.get(name) as Instance
+      await victim.kill()
+      const marks = await fleet.marks()
+      const away = kill % 3 === 2
+      const back = (async () => {
+        if (away) await sleep(SHORT.sessionTimeoutMs + 1_000)
+        running.set(name, fleet.start(name))
+        await running.get(name)?.ready
+      })()
+      back.catch(() => {})
+      const ms = await fleet.passed(marks, PATIENCE_MS)
+      await back
+      recoveredMs.push(ms)
+      tell(
+        `${options.prefix}kill ${kill + 1}: ${name}, ${away ? 'stayed away' : 'came back at once'}, all processed after ${Math.round(ms)} ms`,
+      )
+    }
+    return await finish(fleet, recoveredMs)
+  } finally {
+    await fleet.close()
+  }
+}
