@@ -4,16 +4,18 @@
 // Invariants
 // 1. Every live row of the region whose key is below `knownTo` is in it (null: every row is). It may hold keys whose rows are gone;
 //    they fall out when they come first.
-// 2. It never grows past LIMITS.frontKeysMax: the upper half goes, and `knownTo` comes down.
+// 2. It never grows past `keysMax`: the upper half goes, and `knownTo` comes down.
 import { LIMITS } from '../base/limits.ts'
 
 export class Front {
   /** Descending, so that the lowest is taken off the end. */
   #texts: string[] = []
   #knownTo: string | null
+  readonly #keysMax: number
 
-  constructor(region: string) {
+  constructor(region: string, keysMax: number = LIMITS.frontKeysMax) {
     this.#knownTo = region
+    this.#keysMax = keysMax
   }
 
   get knownTo(): string | null {
@@ -33,7 +35,7 @@ export class Front {
       else high = middle
     }
     texts.splice(low, 0, text)
-    if (texts.length > LIMITS.frontKeysMax) this.#cut()
+    if (texts.length > this.#keysMax) this.#cut()
   }
 
   /** The lowest live key below `below`; null: there is none; undefined: the disk must be asked first. */
@@ -52,7 +54,7 @@ export class Front {
   extend(texts: readonly string[], knownTo: string | null): void {
     this.#knownTo = knownTo
     this.#texts = [...new Set([...texts, ...this.#texts])].sort().reverse()
-    while (this.#texts.length > LIMITS.frontKeysMax) this.#cut()
+    while (this.#texts.length > this.#keysMax) this.#cut()
   }
 
   #cut(): void {
