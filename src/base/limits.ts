@@ -35,6 +35,8 @@ export const LIMITS = {
   scanChunkEntries: 1_000,
   frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
+  dueRowsMax: 1_000, // windows that one record, or one piece between records, puts out; a front must hold them all
+  duePiecesPerRun: 16, // then the event loop gets its turn, and what is staged is sent
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
   forgottenPerRecord: 16, // ids that a dedupe clears away with one event

@@ -19,8 +19,8 @@ export interface SuppressFor extends StoreOptions {
   readonly maxRecords?: number
   /** Keys and values as they are stored. Default: unbounded. */
   readonly maxBytes?: number
-  /** Default: 'stream', the time of the updates themselves. */
-  readonly clock?: 'stream'
+  /** Default: 'stream', the time of the updates themselves; 'wall' lets them go also when nothing more comes. */
+  readonly clock?: 'stream' | 'wall'
 }
 
 const LABEL = 'suppress'
@@ -42,21 +42,22 @@ export function addSuppress(table: Place, options: SuppressUntilClose | Suppress
   })
 }
 
-type Wait = Pick<SuppressNode, 'untilClose' | 'waitMs' | 'recordsMax' | 'bytesMax'>
+type Wait = Pick<SuppressNode, 'untilClose' | 'clock' | 'waitMs' | 'recordsMax' | 'bytesMax'>
 
 function waitUntil(table: Place, options: Partial<SuppressUntilClose & SuppressFor>): Wait {
   const { until, store: _, ...others } = options
   if (until !== 'windowCloses') refuse(LABEL, `until must be 'windowCloses', not ${JSON.stringify(until)}`)
   const [other] = Object.keys(others)
   if (other !== undefined) refuse(LABEL, `${other} does not go with until: a window that is put out early would be no final result`)
-  return { untilClose: true, waitMs: closesAfter(table.draft, table.node), recordsMax: null, bytesMax: null }
+  return { untilClose: true, clock: 'stream', waitMs: closesAfter(table.draft, table.node), recordsMax: null, bytesMax: null }
 }
 
 function waitFor({ for: duration, maxRecords, maxBytes, clock = 'stream' }: Partial<SuppressFor>): Wait {
   if (duration === undefined) refuse(LABEL, "name {until: 'windowCloses'} or {for: '30s'}")
-  if (clock !== 'stream') refuse(LABEL, `clock must be 'stream', not ${JSON.stringify(clock)}`)
+  if (clock !== 'stream' && clock !== 'wall') refuse(LABEL, `clock must be 'stream' or 'wall', not ${JSON.stringify(clock)}`)
   return {
     untilClose: false,
+    clock,
     waitMs: durationMs(duration, `${LABEL}: for`),
     recordsMax: boundOf('maxRecords', maxRecords),
     bytesMax: boundOf('maxBytes', maxBytes),

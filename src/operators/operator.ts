@@ -99,6 +99,9 @@ export interface Site {
   /** The user's function, its throws named after the operator (STREAM_CALLBACK). */
   guard<F extends (...args: any[]) => any>(fn: F): F
   readonly services: TaskServices
+  /** For what falls due by time: `step` takes up to `rowsMax` rows that are due, and says how many; with `drop` one, without putting it
+   *  out. It is called from `now`, between records, and once after a start. */
+  due(step: (rowsMax: number, drop: boolean) => number): { now(): void; at(ms: number | null): void }
   /** A counter in the node's metrics: 'dropped', 'stale', 'duplicate', ... */
   counter(name: string): Counter
 }

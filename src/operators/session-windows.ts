@@ -26,7 +26,7 @@ import {
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push, Site, StoreView } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
 
 interface Session {
   readonly start: number
@@ -44,7 +44,7 @@ export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, g
   const atClose = node.emit === 'close'
   const outlives = retentionMs > gapMs + graceMs
   const closing = outlives ? CLOSING : WINDOW
-  const observe = clockOf(store, site.node.parents.length, atClose)
+  const clock = clockOf(store, site.node.parents.length, atClose)
 
   const put = (session: Session, keyBytes: Buffer, state: unknown): void => {
     const row = sessionKey(session.start, session.end, keyBytes)
@@ -52,17 +52,24 @@ export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, g
     if (atClose && outlives) store.putBytes(inRegion(row, CLOSING), state === null ? null : NOTHING, session.end)
   }
 
-  const close = (closeTime: number, streamTime: number): void => {
+  const due = site.due((rowsMax, drop) => {
+    const streamTime = clock.now()
+    const closeTime = streamTime - gapMs - graceMs
+    if (!atClose || closeTime <= 0) return 0
     const below = rowsBefore(closing, closeTime)
-    for (let row = store.first(closing, below); row !== null; row = store.first(closing, below)) {
+    let rows = 0
+    for (; rows < rowsMax; rows++) {
+      const row = store.first(closing, below)
+      if (row === null) break
       const stored = store.getBytes(outlives ? inRegion(row, WINDOW) : row)
       store.putBytes(row, null, streamTime)
       if (!outlives) forget(store, row, closeTime)
-      if (stored === null) continue
+      if (stored === null || drop) continue
       const end = rowTime(row)
       forward({ key: inner.decode(sessionInner(row)), start: sessionStart(row), end }, store.decodeValue(stored.value), end, null)
     }
-  }
+    return rows
+  })
 
   const input = (step: Step, number: number): Push => {
     return (key, value, timestamp) => {
@@ -71,7 +78,7 @@ export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, g
         dropped.n++
         return
       }
-      const { streamTime, settled } = observe(timestamp, number)
+      const { streamTime, settled } = clock.observe(timestamp, number)
       const closeTime = streamTime - gapMs - graceMs
       const index = indexKey(keyBytes)
       const open = readIndex(store, index).filter(({ end }) => end >= closeTime)
@@ -100,8 +107,10 @@ export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, g
         writeIndex(store, index, state === null ? left : [...left, { start, end }], streamTime)
         if (!atClose) forward({ key, start, end }, state, end, old)
       }
-      if (atClose && closeTime > 0) close(closeTime, streamTime)
-      const before = settled - Math.max(gapMs + graceMs, retentionMs)
+      if (atClose) due.now()
+      if (atClose && !outlives) return // a row goes when its session is put out
+      const expired = settled - Math.max(gapMs + graceMs, retentionMs)
+      const before = atClose ? unlessClosing(store, expired) : expired
       expire(store, WINDOW, before, 2, streamTime, (row) => forget(store, row, before))
     }
   }

@@ -14,7 +14,7 @@ import { CLOSING, INDEX, inRegion, readTime, rowInner, rowKey, rowsBefore, rowTi
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push, Row, Site, StoreView } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
 
 /** The record that is being added. */
 interface Adding {
@@ -41,7 +41,7 @@ export function slidingWindows(site: Site, node: WindowAggregateNode, { differen
   const { forward } = site
   const { sendsOld } = site.node
   const atClose = node.emit === 'close'
-  const observe = clockOf(store, site.node.parents.length, atClose)
+  const clock = clockOf(store, site.node.parents.length, atClose)
 
   /** Writes a window's row, and when it comes or goes what says that it is there. */
   const put = (
@@ -170,12 +170,18 @@ export function slidingWindows(site: Site, node: WindowAggregateNode, { differen
     else updateFound(adding, whole)
   }
 
-  const close = (closeTime: number, streamTime: number): void => {
-    const below = rowsBefore(CLOSING, closeTime - differenceMs)
-    for (let row = store.first(CLOSING, below); row !== null; row = store.first(CLOSING, below)) {
+  const due = site.due((rowsMax, drop) => {
+    const streamTime = clock.now()
+    const before = streamTime - graceMs - differenceMs
+    if (!atClose || before <= 0) return 0
+    const below = rowsBefore(CLOSING, before)
+    let rows = 0
+    for (; rows < rowsMax; rows++) {
+      const row = store.first(CLOSING, below)
+      if (row === null) break
       const stored = store.getBytes(inRegion(row, WINDOW))
       store.putBytes(row, null, streamTime)
-      if (stored === null) continue
+      if (stored === null || drop) continue
       const start = rowTime(row)
       forward(
         { key: inner.decode(rowInner(row)), start, end: start + differenceMs },
@@ -184,7 +190,8 @@ export function slidingWindows(site: Site, node: WindowAggregateNode, { differen
         null,
       )
     }
-  }
+    return rows
+  })
 
   const input = (step: Step, number: number): Push => {
     return (key, value, timestamp) => {
@@ -193,14 +200,15 @@ export function slidingWindows(site: Site, node: WindowAggregateNode, { differen
         dropped.n++
         return
       }
-      const { streamTime, settled } = observe(timestamp, number)
+      const { streamTime, settled } = clock.observe(timestamp, number)
       const closeTime = streamTime - graceMs
       const adding: Adding = { step, key, keyBytes, value, timestamp, streamTime, closeTime }
       if (timestamp + differenceMs < closeTime) late(value, key, timestamp - differenceMs, timestamp, timestamp, streamTime)
       else if (timestamp < differenceMs) addEarly(adding)
       else add(adding)
-      if (atClose && closeTime > differenceMs) close(closeTime, streamTime)
-      const before = settled - Math.max(retentionMs, graceMs + 3 * differenceMs)
+      if (atClose) due.now()
+      const expired = settled - Math.max(retentionMs, graceMs + 3 * differenceMs)
+      const before = atClose ? unlessClosing(store, expired) : expired
       expire(store, WINDOW, before, 4, streamTime)
       expire(store, INDEX, before - bucketMs + 1, 2, streamTime)
     }

@@ -4,14 +4,15 @@
 // not tell.
 //
 // Invariants
-// 1. Stream time is the greatest timestamp of the updates seen. What waits goes when its time <= stream time - the wait, in the order of
+// 1. Stream time is the greatest timestamp of the updates seen. What waits goes when its time <= now - the wait, now being stream time
+//    or the wall clock's, in the order of
 //    time and key bytes, with its own timestamp and headers.
 // 2. Until a window closes, the time is the window's end. A tombstone that is still there then says that nothing was ever put out, and
-//    is dropped. Else the time is the timestamp of the first update since the last one that went.
+//    is dropped. Else the time is the timestamp of the first update since the last one that went, or the wall clock's then.
 // 3. Over maxRecords or maxBytes (keys and values as they are stored) the oldest go at once.
 // 4. The old value that goes along is what went last, not what was overwritten while it waited.
 import type { Windowed } from '../base/window.ts'
-import { INDEX, META, readTime, rowInner, rowKey, rowsBefore, WINDOW, writeTime } from '../serde/window-rows.ts'
+import { INDEX, META, readTime, rowInner, rowKey, rowsBefore, rowTime, WINDOW, writeTime } from '../serde/window-rows.ts'
 import type { SuppressNode } from '../topology/node.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import type { Operator, StoreView } from './operator.ts'
@@ -24,18 +25,20 @@ const ALL = Buffer.of(WINDOW + 1)
 export const suppress: Operator = (site) => {
   const node = site.node.operator as SuppressNode
   const { waitMs, recordsMax, bytesMax, untilClose } = node
+  const onWall = node.clock === 'wall'
   const store = site.store(0)
   const bounded = recordsMax !== null || bytesMax !== null
   const { context, forward } = site
   const { sendsOld } = site.node
   const parent = site.getter(0)
-  const observe = clockOf(store, 1, true)
+  const clock = clockOf(store, 1, true)
+  const now = (): number => (onWall ? site.services.nowMs() : clock.now())
 
-  /** Where the key's update waits; `timestamp` is for one that does not wait yet. */
-  const placeOf = (key: unknown, keyBytes: Buffer, timestamp: number): Buffer => {
+  /** Where the key's update waits; `since` is for one that does not wait yet. */
+  const placeOf = (key: unknown, keyBytes: Buffer, since: number): Buffer => {
     if (untilClose) return rowKey(WINDOW, (key as Windowed<unknown>).end, keyBytes)
-    const since = store.getBytes(indexKey(keyBytes))
-    return rowKey(WINDOW, since === null ? timestamp : readTime(since.value, 0), keyBytes)
+    const time = store.getBytes(indexKey(keyBytes))?.value
+    return rowKey(WINDOW, time === undefined ? since : readTime(time, 0), keyBytes)
   }
 
   const count = (records: number, bytes: number, timestamp: number): void => {
@@ -46,20 +49,21 @@ export const suppress: Operator = (site) => {
 
   const hold = (key: unknown, value: unknown, timestamp: number, old: unknown): void => {
     const keyBytes = keyToBytes(site, node.key, key) as Buffer
-    const place = placeOf(key, keyBytes, timestamp)
+    const since = onWall ? now() : timestamp
+    const place = placeOf(key, keyBytes, since)
     const before = store.getBytes(place)
     const prior = before === null ? valueToBytes(site, node.value, old ?? null) : decodeWaiting(before.value).prior
     const row = encodeWaiting({ value: valueToBytes(site, node.value, value), prior, headers: context.headers })
     store.putBytes(place, row, timestamp)
     if (before === null && !untilClose) {
-      const since = Buffer.allocUnsafe(8)
-      writeTime(since, timestamp, 0)
-      store.putBytes(indexKey(keyBytes), since, timestamp)
+      const time = Buffer.allocUnsafe(8)
+      writeTime(time, since, 0)
+      store.putBytes(indexKey(keyBytes), time, timestamp)
     }
     count(before === null ? 1 : 0, row.length - (before === null ? -place.length : before.value.length), timestamp)
   }
 
-  const letGo = (place: Buffer, streamTime: number): void => {
+  const letGo = (place: Buffer, streamTime: number, drop: boolean): void => {
     const stored = store.getBytes(place)
     if (stored === null) return
     const { value, prior, headers } = decodeWaiting(stored.value)
@@ -67,7 +71,7 @@ export const suppress: Operator = (site) => {
     store.putBytes(place, null, streamTime)
     if (!untilClose) store.putBytes(indexKey(keyBytes), null, streamTime)
     count(-1, -place.length - stored.value.length, streamTime)
-    if (value === null && untilClose) return
+    if (drop || (value === null && untilClose)) return
     const own = context.headers
     context.headers = headers
     try {
@@ -78,28 +82,43 @@ export const suppress: Operator = (site) => {
     }
   }
 
-  const letGoDue = (streamTime: number): void => {
-    const below = rowsBefore(WINDOW, streamTime - waitMs + 1)
-    for (let place = store.first(WINDOW, below); place !== null; place = store.first(WINDOW, below)) letGo(place, streamTime)
+  /** Below this key all is due; null: nothing is. */
+  const dueBelow = (): Buffer | null => {
+    if (bounded) {
+      const { records, bytes } = readSums(store)
+      if ((recordsMax !== null && records > recordsMax) || (bytesMax !== null && bytes > bytesMax)) return ALL
+    }
+    const at = now()
+    return at < waitMs ? null : rowsBefore(WINDOW, at - waitMs + 1)
   }
 
-  const letGoOverfull = (streamTime: number): void => {
-    for (;;) {
-      const { records, bytes } = readSums(store)
-      if ((recordsMax === null || records <= recordsMax) && (bytesMax === null || bytes <= bytesMax)) return
-      const place = store.first(WINDOW, ALL)
-      if (place === null) return
-      letGo(place, streamTime)
+  const due = site.due((rowsMax, drop) => {
+    const streamTime = clock.now()
+    let rows = 0
+    for (; rows < rowsMax; rows++) {
+      const below = dueBelow()
+      const place = below === null ? null : store.first(WINDOW, below)
+      if (place === null) break
+      letGo(place, streamTime, drop)
     }
+    wake()
+    return rows
+  })
+
+  /** Says when the wall clock will let the next one go. */
+  const wake = (): void => {
+    if (!onWall) return
+    const next = store.first(WINDOW, ALL)
+    due.at(next === null ? null : rowTime(next) + waitMs)
   }
 
   return {
     inputs: [
       (key, value, timestamp, old) => {
-        const { streamTime } = observe(timestamp, 0)
+        clock.observe(timestamp, 0)
         hold(key, value, timestamp, old)
-        if (streamTime >= waitMs) letGoDue(streamTime)
-        if (bounded) letGoOverfull(streamTime)
+        due.now()
+        wake() // the step may be put off
       },
     ],
     getter: (key) => {

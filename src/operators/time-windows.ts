@@ -11,7 +11,7 @@ import { CLOSING, inRegion, rowInner, rowKey, rowsBefore, rowTime, WINDOW } from
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push, Site } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
 
 export function timeWindows(site: Site, node: WindowAggregateNode, windows: TimeWindows): Instance {
   const { inner, retentionMs } = node
@@ -25,7 +25,7 @@ export function timeWindows(site: Site, node: WindowAggregateNode, windows: Time
   // Rows that outlive the close can't say by being there that they are to be put out.
   const outlives = retentionMs > sizeMs + graceMs
   const closing = outlives ? CLOSING : WINDOW
-  const observe = clockOf(store, site.node.parents.length, atClose)
+  const clock = clockOf(store, site.node.parents.length, atClose)
 
   const update = (step: Step, key: unknown, keyBytes: Buffer, value: unknown, timestamp: number, start: number): void => {
     const row = rowKey(WINDOW, start, keyBytes)
@@ -38,16 +38,23 @@ export function timeWindows(site: Site, node: WindowAggregateNode, windows: Time
     else if (outlives && (state === null) !== (stored === null)) store.putBytes(inRegion(row, CLOSING), state === null ? null : NOTHING, at)
   }
 
-  const close = (closeTime: number, streamTime: number): void => {
-    const below = rowsBefore(closing, closeTime - sizeMs + 1)
-    for (let row = store.first(closing, below); row !== null; row = store.first(closing, below)) {
+  const due = site.due((rowsMax, drop) => {
+    const streamTime = clock.now()
+    const before = streamTime - graceMs - sizeMs + 1
+    if (!atClose || before <= 0) return 0
+    const below = rowsBefore(closing, before)
+    let rows = 0
+    for (; rows < rowsMax; rows++) {
+      const row = store.first(closing, below)
+      if (row === null) break
       const stored = store.getBytes(outlives ? inRegion(row, WINDOW) : row)
       store.putBytes(row, null, streamTime)
-      if (stored === null) continue
+      if (stored === null || drop) continue
       const start = rowTime(row)
       forward({ key: inner.decode(rowInner(row)), start, end: start + sizeMs }, store.decodeValue(stored.value), stored.timestamp, null)
     }
-  }
+    return rows
+  })
 
   const input = (step: Step, number: number): Push => {
     return (key, value, timestamp) => {
@@ -56,7 +63,7 @@ export function timeWindows(site: Site, node: WindowAggregateNode, windows: Time
         dropped.n++
         return
       }
-      const { streamTime, settled } = observe(timestamp, number)
+      const { streamTime, settled } = clock.observe(timestamp, number)
       const closeTime = streamTime - graceMs
       let windowsOfRecord = 0
       for (let start = firstStart(windows, timestamp); start <= timestamp; start += advanceMs) {
@@ -64,8 +71,10 @@ export function timeWindows(site: Site, node: WindowAggregateNode, windows: Time
         if (start + sizeMs > closeTime) update(step, key, keyBytes, value, timestamp, start)
         else late(value, key, start, start + sizeMs, timestamp, streamTime)
       }
-      if (atClose && closeTime >= sizeMs) close(closeTime, streamTime)
-      expire(store, WINDOW, settled - Math.max(sizeMs + graceMs, retentionMs) + 1, 2 * windowsOfRecord, streamTime)
+      if (atClose) due.now()
+      if (atClose && !outlives) return // a row goes when its window is put out
+      const before = settled - Math.max(sizeMs + graceMs, retentionMs) + 1
+      expire(store, WINDOW, atClose ? unlessClosing(store, before) : before, 2 * windowsOfRecord, streamTime)
     }
   }
 

@@ -7,7 +7,7 @@
 //    one: what is out is final.
 // 3. A record deletes a bounded number of expired rows.
 import { LIMITS } from '../base/limits.ts'
-import { META, readTime, rowsBefore, writeTime } from '../serde/window-rows.ts'
+import { CLOSING, META, readTime, rowsBefore, rowTime, writeTime } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
 import type { Site, StoreView } from './operator.ts'
 
@@ -21,22 +21,32 @@ export interface Times {
   readonly settled: number
 }
 
-/** The operator's clock: `observe` hears a record's timestamp at an input. */
-export function clockOf(store: StoreView, inputs: number, oneTime: boolean): (timestamp: number, input: number) => Times {
+export interface Clock {
+  /** Hears a record's timestamp at an input. */
+  observe(timestamp: number, input: number): Times
+  /** The greatest stream time of all inputs, -1 before the first record. */
+  now(): number
+}
+
+export function clockOf(store: StoreView, inputs: number, oneTime: boolean): Clock {
   const rows = Array.from({ length: inputs }, (_, input) => Buffer.of(META, input))
-  const read = (row: Buffer | undefined): number => {
-    const seen = row === undefined ? null : store.getBytes(row)
+  const read = (row: Buffer): number => {
+    const seen = store.getBytes(row)
     return seen === null ? -1 : readTime(seen.value, 0)
   }
+  const now = (): number => rows.reduce((greatest, row) => Math.max(greatest, read(row)), -1)
   const lagMs = oneTime ? 0 : LIMITS.cogroupLagMs
-  return (timestamp, input) => {
-    const row = rows[input] as Buffer
-    const before = read(row)
-    const own = Math.max(before, timestamp)
-    if (own > before) store.putBytes(row, timeBytes(own), own)
-    if (inputs === 1) return { streamTime: own, settled: own }
-    const settled = rows.reduce((greatest, other) => Math.max(greatest, read(other)), -1) - lagMs
-    return { streamTime: Math.max(own, settled), settled }
+  return {
+    now,
+    observe(timestamp, input) {
+      const row = rows[input] as Buffer
+      const before = read(row)
+      const own = Math.max(before, timestamp)
+      if (own > before) store.putBytes(row, timeBytes(own), own)
+      if (inputs === 1) return { streamTime: own, settled: own }
+      const settled = now() - lagMs
+      return { streamTime: Math.max(own, settled), settled }
+    },
   }
 }
 
@@ -44,6 +54,12 @@ function timeBytes(time: number): Buffer {
   const bytes = Buffer.allocUnsafe(8)
   writeTime(bytes, time, 0)
   return bytes
+}
+
+/** `before`, or the time of the first window before it that is still to be put out: its rows must stay. */
+export function unlessClosing(store: StoreView, before: number): number {
+  const closing = before <= 0 ? null : store.first(CLOSING, rowsBefore(CLOSING, before))
+  return closing === null ? before : rowTime(closing)
 }
 
 /** Deletes the oldest rows of a region, those with a time below `before`. */
@@ -57,7 +73,7 @@ export function expire(
 ): void {
   if (before <= 0) return
   const below = rowsBefore(region, before)
-  for (let n = Math.max(rowsMax, LIMITS.expiredRowsMax); n > 0; n--) {
+  for (let n = Math.min(Math.max(rowsMax, LIMITS.expiredRowsMax), LIMITS.dueRowsMax); n > 0; n--) {
     const row = store.first(region, below)
     if (row === null) return
     also?.(row)

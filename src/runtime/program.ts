@@ -12,6 +12,7 @@ import { operators } from '../operators/index.ts'
 import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter, TaskServices } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
+import { Dues } from './dues.ts'
 import { Suspend } from './suspend.ts'
 import { TypedView } from './view.ts'
 
@@ -40,6 +41,7 @@ export interface Program {
   /** By position in `SubTopology.sources`. */
   readonly sources: readonly SourceEntry[]
   readonly staged: Staged[]
+  readonly dues: Dues
   /** By node name, then counter name. */
   readonly counters: ReadonlyMap<string, ReadonlyMap<string, Counter>>
 }
@@ -77,6 +79,7 @@ export function compile(options: ProgramOptions): Program {
   const { nodes } = subTopology
   const context = newContext()
   const staged: Staged[] = []
+  const dues = new Dues()
   const counters = new Map<string, Map<string, Counter>>()
   const instances: (Instance | undefined)[] = new Array(nodes.length)
 
@@ -115,6 +118,7 @@ export function compile(options: ProgramOptions): Program {
       },
       partitionsOf,
       services,
+      due: (step) => dues.add(node.name, step),
       guard: (fn) => guarded(node.name, fn),
       counter(name) {
         const counter = counted.get(name) ?? { n: 0 }
@@ -132,7 +136,7 @@ export function compile(options: ProgramOptions): Program {
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
     return { node, source: node.operator as PlanSource, push, undone, reads: readsBelow(index, nodes, instances, overlay) }
   })
-  return { context, sources, staged, counters }
+  return { context, sources, staged, dues, counters }
 }
 
 function fanOut(children: readonly Push[]): Push {

@@ -8,6 +8,7 @@
 //    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
 import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
 import type { RecordContext } from '../operators/operator.ts'
@@ -15,6 +16,7 @@ import type { Overlay } from '../state/overlay.ts'
 import type { TimerClock } from '../topology/processor.ts'
 import { deadLetter, type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { GivenUp } from './given-up.ts'
+import type { Due } from './dues.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { writePositionNote } from './position.ts'
@@ -140,7 +142,7 @@ export class Task {
    *  an input that may have more. */
   run(recordsMax: number, append: Append, force = false): number {
     let done = 0
-    if (!this.#fireDue('stream', append)) return 0
+    if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
       const queue = this.#choose()
       if (queue === null) break
@@ -149,7 +151,7 @@ export class Task {
       queue.shift()
       this.#dirty = true
       done++
-      if (!this.#fireDue('stream', append)) break
+      if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) break
     }
     this.counts.records += done
     return done
@@ -157,12 +159,20 @@ export class Task {
 
   /** When the next timer on the wall clock is due, or null. */
   get wallTimerAtMs(): number | null {
-    return this.timers.wallAtMs
+    const timer = this.timers.wallAtMs
+    const due = this.program.dues.wallAtMs
+    return timer === null || due === null ? (timer ?? due) : Math.min(timer, due)
   }
 
   /** Runs what is due on the wall clock; true when there was something. It may suspend, as `run` may. */
   runTimers(append: Append): boolean {
-    if (this.suspended !== null || this.timers.due('wall', this.#parts.nowMs()) === null) return false
+    if (this.suspended !== null) return false
+    const now = this.#parts.nowMs()
+    if (this.program.dues.askAtWall(now)) {
+      this.#putOutDue(append)
+      return true
+    }
+    if (this.timers.due('wall', now) === null) return false
     this.#fireDue('wall', append)
     return true
   }
@@ -174,6 +184,56 @@ export class Task {
     for (let timer = this.timers.due(clock, now); timer !== null; timer = this.timers.due(clock, now)) {
       if (!this.#fire(timer, now, append)) return false
     }
+    return true
+  }
+
+  /** Something is due that no record brings along. */
+  get hasDue(): boolean {
+    return this.program.dues.next() !== null
+  }
+
+  /** False: there is more, or it suspended. */
+  #putOutDue(append: Append): boolean {
+    const { dues } = this.program
+    let pieces = 0
+    for (let due = dues.next(); due !== null; due = dues.next()) {
+      if (this.suspended !== null || pieces++ === LIMITS.duePiecesPerRun) return false
+      if (!this.#putOut(due, append)) return false
+    }
+    return true
+  }
+
+  /** One piece of what is due. When it throws, its rows go one by one, and the one that throws alone is given up. */
+  #putOut(due: Due, append: Append): boolean {
+    const { program } = this.#parts
+    const rowsMax = due.singly > 0 ? 1 : LIMITS.dueRowsMax
+    this.#begin()
+    program.dues.begin(due.singly > 0)
+    const now = Math.max(0, this.#context.streamTime)
+    const record = { offset: -1, timestamp: now, key: null, value: null, headers: NO_HEADERS }
+    let rows: number
+    try {
+      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp: now, headers: NO_HEADERS })
+      rows = due.step(rowsMax, false)
+    } catch (error) {
+      if (this.#undo(error)) return false
+      if (due.singly === 0) {
+        due.singly = LIMITS.dueRowsMax
+        return true
+      }
+      rows = due.step(1, true)
+      this.#letGo(
+        `what ${due.node} puts out`,
+        { topic: '', partition: this.partition },
+        record,
+        policyOf(error, this.#parts.policies),
+        error,
+      )
+    }
+    due.asked = rows === rowsMax
+    if (due.singly > 0) due.singly--
+    if (rows > 0) this.#dirty = true
+    for (const s of program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
     return true
   }
 
@@ -238,9 +298,10 @@ export class Task {
   }
 
   /** False: it suspended, and is to be run again. */
-  #process(queue: InputQueue, head: Head, append: Append): boolean {
-    const { staged } = this.program
+  #process(queue: InputQueue, head: Head, append: Append, careful = false): boolean {
+    const { staged, dues } = this.program
     this.#begin()
+    dues.begin(careful)
     try {
       if (head.problem !== null) throw undecodable(queue, head)
       if (!Number.isSafeInteger(head.timestamp) || head.timestamp > TIMESTAMP_MAX)
@@ -249,6 +310,8 @@ export class Task {
       else this.counts.skipped++
     } catch (error) {
       if (this.#undo(error)) return false
+      if (dues.touched && !careful) return this.#process(queue, head, append, true)
+      dues.askAll()
       this.#giveUp(queue, head, error)
       if (head.problem === null) this.#keepOfUndone(queue, head)
     }

@@ -187,9 +187,10 @@ export class Worker {
     const { barrier } = this
     for (const task of this.tasks.values()) {
       await this.#fireTimers(task)
-      if (task.queued === 0 && task.suspended === null) continue
+      const attend = task.suspended !== null || task.hasDue
+      if (task.queued === 0 && !attend) continue
       const force = this.#overdue(task)
-      if (!force && !task.ready() && task.suspended === null) continue
+      if (!force && !task.ready() && !attend) continue
       await task.resume()
       await task.prefetch(LIMITS.taskBatchRecords)
       let done = 0
@@ -234,7 +235,7 @@ export class Worker {
 
   #waitMs(): number {
     if (this.#paused) return LIMITS.pollWaitMs // what waits in the queues cannot go on: a note wakes the reader
-    for (const task of this.tasks.values()) if (task.suspended !== null || task.ready()) return 0
+    for (const task of this.tasks.values()) if (task.suspended !== null || task.ready() || task.hasDue) return 0
     return Math.min(this.#timerInMs(), this.#barrierInMs())
   }
 

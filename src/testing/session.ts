@@ -268,7 +268,7 @@ export class Session {
   /** Everything that is under way, through all repartition topics; then the commit that a processor has asked for. */
   async #settle(): Promise<void> {
     for (;;) {
-      const task = this.#tasks.find(({ suspended }) => suspended !== null) ?? this.#next()
+      const task = this.#tasks.find(({ suspended, hasDue }) => suspended !== null || hasDue) ?? this.#next()
       if (task === null) break
       await task.resume()
       await task.prefetch(1)

@@ -151,6 +151,8 @@ export interface SuppressNode extends Base {
   readonly kind: 'suppress'
   readonly store: StoreSpec
   readonly untilClose: boolean
+  /** What `waitMs` is measured by. */
+  readonly clock: 'stream' | 'wall'
   readonly waitMs: number
   readonly recordsMax: number | null
   readonly bytesMax: number | null

@@ -240,6 +240,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
     services: { nowMs: () => 0, schedule: () => ({ cancel() {} }), requestCommit() {} },
+    due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,
     counter(name) {
       const id = `${node.name}.${name}`

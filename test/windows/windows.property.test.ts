@@ -18,7 +18,7 @@ async function check(
   expected: (events: readonly Event[]) => readonly Out[],
 ): Promise<void> {
   const outs = await play(made, count, steps)
-  outs.forEach((out, partition) => expect(out).toEqual(expected(eventsOf(steps, partition))))
+  for (const [partition, out] of outs.entries()) expect(out).toEqual(expected(eventsOf(steps, partition)))
 }
 
 const cases = (topics: readonly string[] = ['in']) =>
@@ -141,7 +141,7 @@ describe('sliding windows', () => {
     await fc.assert(
       fc.asyncProperty(cases(), fc.constantFrom(0, 1, 6, 15), async ({ count, steps }, difference) => {
         const outs = await play(windowsOf(difference, 10_000, 'update'), count, steps)
-        outs.forEach((out, partition) => expect(table(out)).toEqual(slidingOracle(eventsOf(steps, partition), difference)))
+        for (const [partition, out] of outs.entries()) expect(table(out)).toEqual(slidingOracle(eventsOf(steps, partition), difference))
       }),
       RUNS,
     )
