@@ -168,11 +168,9 @@ export class Task {
   runTimers(append: Append): boolean {
     if (this.suspended !== null) return false
     const now = this.#parts.nowMs()
-    if (this.program.dues.askAtWall(now)) {
-      this.#putOutDue(append)
-      return true
-    }
-    if (this.timers.due('wall', now) === null) return false
+    const some = this.program.dues.askAtWall(now)
+    if (some && !this.#putOutDue(append)) return true
+    if (this.timers.due('wall', now) === null) return some
     this.#fireDue('wall', append)
     return true
   }
@@ -300,6 +298,8 @@ export class Task {
   /** False: it suspended, and is to be run again. */
   #process(queue: InputQueue, head: Head, append: Append, careful = false): boolean {
     const { staged, dues } = this.program
+    const { streamTime } = this.#context
+    const { partitionTime } = queue
     this.#begin()
     dues.begin(careful)
     try {
@@ -309,8 +309,19 @@ export class Task {
       if (head.timestamp >= 0) this.#feed(queue, head)
       else this.counts.skipped++
     } catch (error) {
-      if (this.#undo(error)) return false
-      if (dues.touched && !careful) return this.#process(queue, head, append, true)
+      // Time goes on when the record does: a timer must not fire on it before.
+      const setBack = (): void => {
+        this.#context.streamTime = streamTime
+        queue.partitionTime = partitionTime
+      }
+      if (this.#undo(error)) {
+        setBack()
+        return false
+      }
+      if (dues.touched && !careful) {
+        setBack()
+        return this.#process(queue, head, append, true)
+      }
       dues.askAll()
       this.#giveUp(queue, head, error)
       if (head.problem === null) this.#keepOfUndone(queue, head)

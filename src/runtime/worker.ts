@@ -209,9 +209,11 @@ export class Worker {
     if (task.suspended !== null) return
     while (task.runTimers(this.barrier.append)) {
       this.barrier.worked(0)
-      if (task.suspended !== null) await task.resume()
-      else task.forgetRows()
+      // Once: a timer that takes longer than its interval must not keep the records waiting.
+      if (task.suspended === null) break
+      await task.resume()
     }
+    task.forgetRows()
   }
 
   /** An input that should have more has kept the others waiting for too long. */
