@@ -55,7 +55,7 @@ describe('ranges', () => {
       { weight: 3, arbitrary: fc.tuple(fc.constantFrom('seal', 'apply', 'drop', 'undone', 'forget')) },
     )
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
         const overlay = await open()
         let committed = new Map<string, number>()
         let sealed: Map<string, number> | null = null

@@ -6,7 +6,7 @@ import { putVersion, readVersions, type Version, versionAt, writeVersions } from
 it('answers as if nothing were forgotten, and keeps no more than the retention needs', () => {
   const put = fc.record({ timestamp: fc.nat(60), value: fc.option(fc.nat(9)) })
   fc.assert(
-    fc.property(fc.array(put, { maxLength: 40 }), fc.nat(20), (puts, retention) => {
+    fc.property(fc.array(put, { maxLength: 40, size: 'max' }), fc.nat(20), (puts, retention) => {
       let versions: readonly Version[] = []
       const all = new Map<number, number | null>()
       let observed = -1
