@@ -286,10 +286,9 @@ export class Session {
     for (const task of this.#tasks) {
       while (task.runTimers(this.#barrier.append)) {
         this.#barrier.worked(0)
-        if (task.suspended === null) break
-        await task.resume()
+        if (task.suspended !== null) await task.resume()
+        else task.forgetRows()
       }
-      task.forgetRows()
       await this.#writer.drain()
       for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
       await this.#settle()
