@@ -1,6 +1,6 @@
 // The topologies of the simulator, the input they get, and what must come of it. An oracle is a fold over the input records as they lie
 // in their partitions; it shares no code with the operators.
-import { json, string, topology } from '../../src/index.ts'
+import { json, string, topology, tumbling } from '../../src/index.ts'
 import type { Topology } from '../../src/topology/node.ts'
 import type { Chance } from './chance.ts'
 
@@ -32,7 +32,7 @@ export interface SimCase {
   /** What one partition of an input decides alone: outputs and stores of the tasks that read it. */
   ofPartition(topic: string, records: readonly Fed[]): Outcome
   /** What all of the input decides in the end, beside that: topic -> key -> the values in order. */
-  inTheEnd(inputs: readonly Fed[]): {
+  inTheEnd(partitions: readonly (readonly Fed[])[]): {
     readonly sequences: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>
     /** Topic -> key -> the last value; null or absent: a tombstone or nothing. */
     readonly last: ReadonlyMap<string, ReadonlyMap<string, string>>
@@ -115,7 +115,8 @@ const sums: SimCase = {
       tables: new Map([['by-key', new Map([...table].map(([key, value]) => [key, JSON.stringify(value)]))]]),
     }
   },
-  inTheEnd(inputs) {
+  inTheEnd(partitions) {
+    const inputs = partitions.flat()
     const groups = listsOf<string>()
     for (const fed of inputs) {
       const amount = parsed<Amount>(fed)
@@ -233,7 +234,8 @@ const join: SimCase = {
     return orders.flatMap((order, i) => [order, products[i] as Fed])
   },
   ofPartition: (topic, records) => ({ outputs: new Map(), tables: new Map([[topic, registers(records, FOR_EVER_MS).rows]]) }),
-  inTheEnd(inputs) {
+  inTheEnd(partitions) {
+    const inputs = partitions.flat()
     const of = (topic: string) =>
       registers(
         inputs.filter((fed) => fed.topic === topic),
@@ -249,4 +251,70 @@ const join: SimCase = {
   },
 }
 
-export const CASES: readonly SimCase[] = [sums, register, join]
+// --- windows, as they grow and once they have closed: stream time, lateness and what waits must outlive everything ---------
+
+const SIZE_MS = 400
+const GRACE_MS = 200
+const named = (key: string, start: number): string => `${key}@${start}`
+
+const windows: SimCase = {
+  name: 'windows',
+  inputs: ['events'],
+  outputs: ['counts', 'finals'],
+  rising: [],
+  topology: topology('windows', (t) => {
+    const counts = t
+      .stream('events', { key: string(), value: json<number>() })
+      .groupByKey()
+      .windowedBy(tumbling(SIZE_MS, { grace: GRACE_MS }))
+      .count({ store: 'windows' })
+    const out = { key: string(), value: json<number>() }
+    counts.toStream((_, { key, start }) => named(key, start), { key: string() }).to('counts', out)
+    counts
+      .suppress({ until: 'windowCloses', store: 'waiting' })
+      .toStream((_, { key, start }) => named(key, start), { key: string() })
+      .to('finals', out)
+  }),
+  feed: (chance, count) =>
+    Array.from({ length: count }, (_, i) => ({
+      topic: 'events',
+      key: chance.pick(KEYS),
+      value: chance.hit(0.02) ? POISON : String(i),
+      timestamp: 1_000 + 100 * ((i >> 1) + chance.draw(8)),
+    })),
+  ofPartition: () => ({ outputs: new Map(), tables: new Map() }),
+  inTheEnd(partitions) {
+    const counts = listsOf<string>()
+    const finals = listsOf<string>()
+    for (const records of partitions) {
+      let streamTime = -1
+      let taken = -1
+      const open = new Map<string, { end: number; count: number }>()
+      for (const fed of records) {
+        if (parsed<number>(fed) === null) continue
+        streamTime = Math.max(streamTime, fed.timestamp)
+        const start = Math.floor(fed.timestamp / SIZE_MS) * SIZE_MS
+        if (start + SIZE_MS <= streamTime - GRACE_MS) continue // late
+        taken = Math.max(taken, fed.timestamp)
+        const name = named(fed.key, start)
+        const window = { end: start + SIZE_MS, count: (open.get(name)?.count ?? 0) + 1 }
+        open.set(name, window)
+        counts.add(name, String(window.count))
+        for (const [each, { end, count }] of open) {
+          if (end > taken - GRACE_MS) continue
+          finals.add(each, String(count))
+          open.delete(each)
+        }
+      }
+    }
+    return {
+      sequences: new Map([
+        ['counts', counts.map],
+        ['finals', finals.map],
+      ]),
+      last: new Map(),
+    }
+  },
+}
+
+export const CASES: readonly SimCase[] = [sums, register, join, windows]

@@ -80,10 +80,10 @@ export function checkEnd(history: History): Violation[] {
     const at = history.committed.get(name) ?? 0
     if (at < end) violations.push({ check: 'L', what: `${name}: committed up to ${at} of ${end}` })
   }
-  const all: Fed[] = []
+  const all: Fed[][] = []
   for (const [topic, partitions] of history.inputs) {
     partitions.forEach((records, partition) => {
-      all.push(...records.map((record) => fedOf(topic, record)))
+      all.push(records.map((record) => fedOf(topic, record)))
       const outcome = outcomeBefore(history, topic, partition, Number.POSITIVE_INFINITY)
       for (const [out, wanted] of outcome.outputs)
         violations.push(...compareAll(out, wanted, byKey(outputs.get(out)?.[partition] ?? []), `partition ${partition}`))

@@ -12,6 +12,7 @@ export const KINDS = [
   'wipe',
   'pause',
   'ambush',
+  'late',
   'stop',
   'transactions',
   'groups',
@@ -35,12 +36,16 @@ export interface NemesisOptions {
 /** Requests that an ambush waits for: with records sent and epochs open, sealed, or between their end and what follows it. */
 const AMBUSHES: readonly RequestKind[] = ['end', 'txnOffsets', 'produce', 'offsetFetch', 'listOffsets', 'init', 'sync']
 
+const LATE: readonly RequestKind[] = ['end', 'txnOffsets', 'produce', 'addPartitions', 'addOffsets', 'init']
+
 export class Nemesis {
   readonly kinds: readonly FaultKind[]
   readonly counts = new Map<FaultKind, number>()
   readonly #o: NemesisOptions
   readonly #everyMs: number
   readonly #weather: Weather
+  /** One request that arrives after its sender has given it up. */
+  #late: { readonly name: string; readonly kind: RequestKind; readonly byMs: number } | null = null
   #ambush: { readonly name: string; readonly kind: RequestKind; readonly spring: () => void } | null = null
   #healed = false
 
@@ -51,7 +56,7 @@ export class Nemesis {
     this.kinds = KINDS.filter(() => chance.hit(share))
     this.#everyMs = chance.between(60, 500)
     const rate = (): number => chance.pick([0, 0.01, 0.03, 0.1])
-    this.#weather = { lost: rate(), answerLost: rate(), slow: chance.pick([0, 0.02, 0.1, 0.3]), twice: rate() }
+    this.#weather = { lost: rate(), answerLost: rate(), slow: chance.pick([0, 0.05, 0.2, 0.5]), twice: rate() }
     options.cluster.network.onRequest = (from, kind) => this.#sent(from, kind)
   }
 
@@ -62,6 +67,7 @@ export class Nemesis {
   heal(): void {
     this.#healed = true
     this.#ambush = null
+    this.#late = null
     const { cluster, instances, world } = this.#o
     cluster.setWeather(CALM)
     world.wallOffsetMs = 0
@@ -100,6 +106,9 @@ export class Nemesis {
       const forMs = chance.hit(0.5) ? pauseMs() : null
       const spring = (): void => (forMs === null ? this.#kill(victim) : victim.pause(forMs))
       this.#ambush = { name: victim.name, kind: chance.pick(AMBUSHES), spring }
+    } else if (kind === 'late') {
+      const byMs = chance.delayMs(1, 3) * cluster.options.times.requestTimeoutMs
+      this.#late = { name: victim.name, kind: chance.pick(LATE), byMs }
     } else if (kind === 'stop') {
       if (!victim.wanted) {
         victim.start()
@@ -118,7 +127,7 @@ export class Nemesis {
     else if (kind === 'damagedRead') victim.disk.faults.damagedReads = 1
     else {
       cluster.setWeather(this.#weather)
-      world.at(chance.delayMs(50, 1_000), null, () => cluster.setWeather(CALM))
+      world.at(chance.delayMs(50, 2_000), null, () => cluster.setWeather(CALM))
     }
   }
 
@@ -133,15 +142,23 @@ export class Nemesis {
     if (!this.#healed && !victim.running) victim.start()
   }
 
-  #sent(from: string, kind: RequestKind): void {
-    const ambush = this.#ambush
-    if (ambush === null || ambush.name !== from || ambush.kind !== kind) return
-    this.#ambush = null
+  /** How much later the request is to arrive. */
+  #sent(from: string, kind: RequestKind): number {
     const { world } = this.#o
+    const late = this.#late
+    if (late !== null && late.name === from && late.kind === kind) {
+      this.#late = null
+      world.trace('nemesis', `${kind} of ${from} comes ${late.byMs.toFixed(0)} ms late`)
+      return late.byMs
+    }
+    const ambush = this.#ambush
+    if (ambush === null || ambush.name !== from || ambush.kind !== kind) return 0
+    this.#ambush = null
     // while the request is on its way, or its answer
     world.at(world.chance.delayMs(0, 4), null, () => {
       world.trace('nemesis', `ambush at ${kind}`)
       ambush.spring()
     })
+    return 0
   }
 }

@@ -90,6 +90,7 @@ class Run {
     this.#case = CASES.find(({ name }) => name === options.case) ?? chance.pick(CASES)
     this.#partitions = chance.between(1, 3)
     const sessionTimeoutMs = chance.pick([400, 250, 800])
+    const requestTimeoutMs = chance.pick([100, 60, 250])
     const trace = options.trace === undefined ? null : (who: string, what: string) => this.#world.trace(who, what)
     this.#opened = openCluster({
       world: this.#world.worldOf(null),
@@ -97,15 +98,15 @@ class Run {
       trace,
       transactionVersion: chance.pick([1, 2]),
       times: {
-        requestTimeoutMs: chance.pick([100, 60, 250]),
+        requestTimeoutMs,
         wayMsMax: chance.pick([1, 4]),
-        slowMsMax: chance.pick([50, 150, 400]),
+        slowMsMax: chance.pick([0.5, 1.5, 4]) * requestTimeoutMs,
         sessionTimeoutMs,
         rebalanceTimeoutMs: 2 * sessionTimeoutMs,
         initialDelayMs: chance.between(1, 20),
       },
       transactionTimeoutMs: chance.pick([1_000, 700, 2_500]),
-      markerMsMax: [2, chance.pick([2, 20, 100])],
+      markerMsMax: [chance.pick([2, 20, 60]), chance.pick([2, 20, 100])],
       client: {
         patienceMs: 1_500,
         stableOffsetsTimeoutMs: 6_000,

@@ -1,14 +1,17 @@
 // The simulator in every test run: the same seed is the same story, and a bounded number of seeds holds all checks. More of them:
-// npm run sim -- --seeds 100000. What a seed does: npm run sim -- --seed 609 --trace.
+// npm run sim -- --seeds 100000. What a seed does: npm run sim -- --seed 7 --trace.
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { CASES } from './cases.ts'
 import { seededDraw, tapedDraw } from './chance.ts'
+import { MUTANTS } from './mutant-list.ts'
 import { restoreLimits, simulate } from './run.ts'
 
 const SEEDS = 500
-const BUDGET_MS = 12_000
+const BUDGET_MS = 10_000
 
 async function traceOf(seed: number): Promise<{ lines: number; hash: string }> {
   const hash = createHash('sha256')
@@ -50,6 +53,26 @@ describe('the simulator', () => {
       expect(restarts).toBe(0)
       expect(transactions.committed).toBeGreaterThan(0)
       expect(transactions.aborted).toBe(0)
+    }
+  })
+
+  it('property: holds over any tape of choices; one that does not shrinks to its few faults', async () => {
+    const tape = fc.array(fc.nat(9_999), { maxLength: 300, size: 'max' })
+    await fc.assert(
+      fc.asyncProperty(tape, async (choices) => {
+        const { violations } = await simulate(tapedDraw(choices))
+        expect(violations).toEqual([])
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('knows where to plant each of its bugs (npm run sim:mutants looks for them)', () => {
+    for (const { id, edits } of MUTANTS) {
+      for (const { file, from } of edits) {
+        const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+        expect(text.split(from).length - 1, `mutant ${id} in ${file}`).toBe(1)
+      }
     }
   })
 

@@ -40,7 +40,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     const { world, chance, trace } = options
     this.options = options
-    this.network = { world, chance, times: options.times, weather: CALM, onRequest: () => {}, trace }
+    this.network = { world, chance, times: options.times, weather: CALM, onRequest: () => 0, trace }
     this.transactions = new TransactionCoordinator({
       world,
       chance,

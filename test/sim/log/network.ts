@@ -33,8 +33,8 @@ export interface Network {
   readonly chance: Chance
   readonly times: Times
   weather: Weather
-  /** Told of every request when it is sent; where the nemesis lies in wait. */
-  onRequest: (from: string, kind: RequestKind) => void
+  /** Told of every request when it is sent; where the nemesis lies in wait. Answers how much later than others it is to arrive. */
+  onRequest: (from: string, kind: RequestKind) => number
   readonly trace: ((who: string, what: string) => void) | null
 }
 
@@ -83,7 +83,7 @@ export function request<T>(
   timeoutMs = net.times.requestTimeoutMs,
 ): Promise<T> {
   const { chance, weather } = net
-  net.onRequest(from.name, kind)
+  const lateMs = net.onRequest(from.name, kind)
   return new Promise((resolve, reject) => {
     let over = false
     const end = (settle: () => void): void => {
@@ -95,6 +95,7 @@ export function request<T>(
     const cancel = from.world.timers.after(timeoutMs, () =>
       end(() => {
         net.trace?.(from.name, `no answer in time: ${what}`)
+        wire.broken = true // the next request goes over another one, and may overtake this one
         reject(new Answer(what, 'TIMEOUT'))
       }),
     )
@@ -125,7 +126,7 @@ export function request<T>(
       handle(reply)
     }
     const now = net.world.clock.monotonic()
-    const at = Math.max(now + way(net), wire.lastArrivalMs)
+    const at = Math.max(now + way(net) + lateMs, wire.lastArrivalMs + 0.001)
     wire.lastArrivalMs = at
     net.world.timers.after(at - now, arrive)
     if (TWICE.has(kind) && chance.hit(weather.twice)) net.world.timers.after(at - now + way(net), arrive)

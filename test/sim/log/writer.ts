@@ -83,6 +83,11 @@ export class SimWriter implements Writer {
     return this.#client.cluster.transactions.version
   }
 
+  /** A partition joins the transaction by its first batch. */
+  get #joins(): boolean {
+    return this.#exact && this.#version === 2
+  }
+
   async init(): Promise<void> {
     if (this.#closed) throw closed()
     const run = newRun()
@@ -234,7 +239,7 @@ export class SimWriter implements Writer {
     for (const part of run.parts.values()) {
       if (part.records.length === 0) continue
       if (this.#exact && this.#version === 1 && !run.added.has(part.at.name)) toAdd.push(part)
-      else if (this.#exact && this.#version === 2 && !part.joined && part.inFlight > 0) continue
+      else if (this.#joins && !part.joined && part.inFlight > 0) continue
       else if (byBroker.has(part.at.leader)) byBroker.get(part.at.leader)?.push(part)
       else byBroker.set(part.at.leader, [part])
     }
@@ -261,7 +266,8 @@ export class SimWriter implements Writer {
   }
 
   #send(run: Run, broker: number, wanted: readonly Part[]): void {
-    const parts = wanted.filter((part) => part.records.length > 0)
+    // a pump inside a pump may have sent it already
+    const parts = wanted.filter((part) => part.records.length > 0 && (part.joined || part.inFlight === 0 || !this.#joins))
     if (parts.length === 0) return
     const session = this.#session
     if (this.#exact) this.#open = true

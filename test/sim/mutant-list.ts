@@ -1,0 +1,266 @@
+// Bugs to plant, each a few words changed in a copy of the sources; `npm run sim:mutants` runs the simulator over each copy. Nothing
+// here reaches the product. Where a rule is kept by the Kafka adapter or by LevelDB, which are not simulated, the simulator's stand-in
+// for it is changed instead.
+//
+// Invariants
+// 1. `from` stands exactly once in its file (a test sees to it), so that a bug is planted where it is meant to be.
+
+export interface Edit {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+export interface Mutant {
+  readonly id: string
+  readonly what: string
+  readonly edits: readonly Edit[]
+  /** It must be found within so many seeds. */
+  readonly seedsMax: number
+  /** The one topology that can show it. */
+  readonly case?: string
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    id: '1',
+    what: 'the end of a transaction is asked for again under the same producer epoch (R2)',
+    edits: [
+      {
+        file: 'src/log/outcome.ts',
+        from: 'export function outcome(',
+        to: "for (const name of [NETWORK, TIMEOUT]) byKind.set(`end/${name}`, { kinds: ['end'], names: [name], outcome: 'refresh', reason: '' })\nexport function outcome(",
+      },
+    ],
+    seedsMax: 5_000,
+  },
+  {
+    id: '2',
+    what: 'the store is written before the commit (R1)',
+    edits: [
+      { file: 'src/barrier/barrier.ts', from: "if (guarantee === 'exactly_once') {", to: "if (guarantee !== 'exactly_once') {" },
+      {
+        file: 'src/barrier/machine.ts',
+        from: "const order = guarantee === 'exactly_once' ? EXACTLY_ONCE : AT_LEAST_ONCE",
+        to: "const order = guarantee !== 'exactly_once' ? EXACTLY_ONCE : AT_LEAST_ONCE",
+      },
+    ],
+    seedsMax: 100,
+  },
+  {
+    id: '3',
+    what: 'the checkpoint is written after the entries, in a batch of its own (R1)',
+    edits: [
+      {
+        file: 'src/state/overlay.ts',
+        from: 'if (sealed.size > 0) await this.store.apply([...sealed.values()], checkpoint)',
+        to: 'if (sealed.size > 0) {\n await this.store.apply([...sealed.values()], this.store.checkpoint() ?? { changelogOffset: 0 })\n await this.store.apply([], checkpoint)\n }',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '3b',
+    what: 'the checkpoint is written before the entries, in a batch of its own (R1)',
+    edits: [
+      {
+        file: 'src/state/overlay.ts',
+        from: 'if (sealed.size > 0) await this.store.apply([...sealed.values()], checkpoint)',
+        to: 'if (sealed.size > 0) {\n await this.store.apply([], checkpoint)\n await this.store.apply([...sealed.values()], checkpoint)\n }',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '4',
+    what: 'a restore writes the end it is to reach as its checkpoint, not what it has applied (KAFKA-16017)',
+    edits: [
+      {
+        file: 'src/state/restore.ts',
+        from: 'store.apply(writes, { changelogOffset: at })',
+        to: 'store.apply(writes, { changelogOffset: options.endOffset ?? at })',
+      },
+    ],
+    seedsMax: 5_000,
+  },
+  {
+    id: '5',
+    what: 'the checkpoint of an epoch that was aborted is kept over the rewind (KAFKA-10362, KAFKA-20685)',
+    edits: [
+      {
+        file: 'src/barrier/barrier.ts',
+        from: "      this.#advance('committing')\n      await writer.commit(identity, groupId, offsets)\n      this.#advance('applying')",
+        to: "      this.#advance('committing')\n      await writer.commit(identity, groupId, offsets).catch(async (error) => {\n        for (const each of participants) (each as { drop(): void }).drop()\n        await applyAll(participants, ends)\n        throw error\n      })\n      this.#advance('applying')",
+      },
+      {
+        file: 'src/state/overlay.ts',
+        from: '    if (sealed === null) return\n    if (sealed.size > 0)',
+        to: '    if (sealed === null) return this.store.apply([], checkpoint)\n    if (sealed.size > 0)',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '6',
+    what: 'a store is fed from the uncommitted tail of its changelog (KAFKA-9891; there is no standby to promote)',
+    edits: [
+      {
+        file: 'src/runtime/recover.ts',
+        from: '  const reader = deps.log.reader()\n',
+        to: "  const reader = deps.log.reader({ isolation: 'uncommitted' })\n",
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '7',
+    what: 'nobody is fenced at a start: the process before keeps its producer epoch (R4)',
+    edits: [
+      {
+        file: 'test/sim/log/transactions.ts',
+        from: "    if (txn.state === 'ongoing') {\n      txn.epoch++\n      this.#begin(txn, false)",
+        to: "    if (txn.epoch >= 0) return { pid: txn.pid, epoch: txn.epoch }\n    if (txn.state === 'ongoing') {\n      txn.epoch++\n      this.#begin(txn, false)",
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '8',
+    what: 'committed positions are read without waiting for the transaction that is being ended (KIP-447, R3)',
+    edits: [
+      {
+        file: 'test/sim/log/client.ts',
+        from: 'this.cluster.group(groupId).fetchOffsets(names, true)',
+        to: 'this.cluster.group(groupId).fetchOffsets(names, false)',
+      },
+    ],
+    seedsMax: 5_000,
+  },
+  {
+    id: '9',
+    what: 'the worker goes on between a revocation and the next assignment (a seal inside a revoke)',
+    edits: [
+      {
+        file: 'src/runtime/worker.ts',
+        from: "    if (note.kind === 'revoke') {\n      this.#paused = true\n",
+        to: "    if (note.kind === 'revoke') {\n",
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '10',
+    what: 'what the next epoch has written already is not dropped when the sealed one is aborted',
+    edits: [
+      {
+        file: 'src/runtime/worker.ts',
+        from: '    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]\n    for (const [id, task] of [...this.tasks]) {\n',
+        to: '    const sound = ![...this.tasks.values()].some((task) => task.stores.some(({ overlay }) => overlay.store.damaged !== null))\n    if (sound && this.tasks.size > 0 && this.#lost.length === 0) {\n      for (const task of this.tasks.values()) for (const { overlay } of task.stores) overlay.dropSealed()\n      await this.#writer.init()\n      for (const task of this.tasks.values()) await rewindQueues(deps, task.queues)\n      this.barrier.recover()\n      this.#stale = false\n      return this.#readTasks(true)\n    }\n    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]\n    for (const [id, task] of [...this.tasks]) {\n',
+      },
+      { file: 'src/runtime/worker.ts', from: 'parseTaskId, type TaskDeps', to: 'parseTaskId, rewindQueues, type TaskDeps' },
+      {
+        file: 'src/state/overlay.ts',
+        from: '  /** Loses the open and the sealed epoch. */\n',
+        to: '  dropSealed(): void {\n    this.#sealed = null\n    this.#sealedIndex.clear()\n    this.#rows.clear()\n  }\n\n  /** Loses the open and the sealed epoch. */\n',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '11',
+    what: 'of two equal versions the later event wins: no tie-break by the value',
+    edits: [
+      {
+        file: 'src/operators/last-write-wins.ts',
+        from: '  if (order !== 0) return order\n  if (!bytes.equals',
+        to: '  if (order >= 0) return 1\n  if (order !== 0) return order\n  if (!bytes.equals',
+      },
+    ],
+    seedsMax: 100,
+  },
+  {
+    id: '12',
+    what: 'a delete drops the version',
+    edits: [
+      {
+        file: 'src/operators/last-write-wins.ts',
+        from: 'store.putBytes(keyBytes, encodeRegister(deleted, version, bytes), timestamp)',
+        to: 'store.putBytes(keyBytes, deleted ? null : encodeRegister(deleted, version, bytes), timestamp)',
+      },
+    ],
+    seedsMax: 100,
+  },
+  {
+    id: '13',
+    what: 'a delete is forgotten at its retention instead of after it (of joins with a buffer there is none yet)',
+    edits: [
+      {
+        file: 'src/operators/last-write-wins.ts',
+        from: 'streamTime - row.timestamp > retentionMs ? null : held',
+        to: 'streamTime - row.timestamp >= retentionMs ? null : held',
+      },
+    ],
+    seedsMax: 500,
+    case: 'register',
+  },
+  {
+    id: '13b',
+    what: 'a window takes a record at its close instead of until it',
+    edits: [
+      {
+        file: 'src/operators/time-windows.ts',
+        from: 'if (start + sizeMs > closeTime) update(',
+        to: 'if (start + sizeMs >= closeTime) update(',
+      },
+    ],
+    seedsMax: 500,
+    case: 'windows',
+  },
+  {
+    id: '14',
+    what: 'a write error is answered by writing on; at the next opening what came after it is gone (E2b, R5)',
+    edits: [
+      {
+        file: 'test/sim/disk.ts',
+        from: "      this.#faults.refuseWrites--\n      this.#break('a write was refused')",
+        to: '      this.#faults.refuseWrites--\n      this.#content.brokenAt = this.#content.batches.length + 1',
+      },
+      {
+        file: 'test/sim/disk.ts',
+        from: "const rebuilt = content !== undefined && content.brokenAt >= 0 ? 'it was damaged' : null",
+        to: 'const rebuilt = null\n        if (content !== undefined && content.brokenAt > 0) {\n          const { checkpoint } = content\n          replay(content, content.batches.slice(0, content.brokenAt - 1))\n          content.checkpoint = checkpoint\n          content.brokenAt = -1\n        }',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '15',
+    what: 'a store is restored to the last stable offset, whatever is open behind it (found by this simulator)',
+    edits: [
+      {
+        file: 'src/runtime/recover.ts',
+        from: "deps.log.offsets([changelog], 'settled')",
+        to: "deps.log.offsets([changelog], 'latest')",
+      },
+    ],
+    seedsMax: 5_000,
+  },
+  {
+    id: '16',
+    what: 'a partition is read on from where it was after a rewind',
+    edits: [{ file: 'src/runtime/worker.ts', from: '    if (afresh) this.#reader.assign([])\n', to: '' }],
+    seedsMax: 5_000,
+  },
+  {
+    id: '17',
+    what: 'tasks are kept over any rebalance, whoever ran them in between',
+    edits: [
+      {
+        file: 'src/runtime/worker.ts',
+        from: 'identity.generation !== before.generation + 1)) this.#stale = true',
+        to: 'identity.generation !== before.generation + 1)) this.#stale ||= false',
+      },
+    ],
+    seedsMax: 5_000,
+  },
+]
