@@ -224,7 +224,7 @@ export class StreamProcessor {
       deadLetters: tasks.reduce((sum, task) => sum + task.counts.deadLetters, 0),
       epochs: this.#worker?.barrier.figures.epochs ?? 0,
       rewinds: this.#worker?.counts.rewinds ?? 0,
-      restoring: this.#restoring,
+      restoring: this.#worker?.restoring === true ? this.#restoring : null,
       restored,
     }
   }

@@ -6,7 +6,20 @@
 // 3. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
 import type { World } from '../base/ports.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Guarantee, Writer } from '../log/log.ts'
-import { advance, dueInMs, type EpochLimits, type EpochState, failed, IDLE, overfull, recovered, seal, sealDue, worked } from './machine.ts'
+import {
+  advance,
+  dueInMs,
+  type EpochLimits,
+  type EpochState,
+  failed,
+  full,
+  IDLE,
+  overfull,
+  recovered,
+  seal,
+  sealDue,
+  worked,
+} from './machine.ts'
 
 export interface Participant {
   /** Seals its overlays, appends its changelog records, gives the input positions that moved. */
@@ -70,6 +83,11 @@ export class Barrier {
 
   overfull(bytes: number): boolean {
     return overfull(this.#state, bytes, this.#o.limits)
+  }
+
+  /** The open epoch has reached its bounds. */
+  full(bytes: number): boolean {
+    return full(this.#state, bytes, this.#o.limits)
   }
 
   dueInMs(): number | null {

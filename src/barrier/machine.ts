@@ -42,7 +42,12 @@ export function sealDue(state: EpochState, nowMs: number, bytes: number, limits:
 
 /** The open epoch has grown past its bounds while another is being committed: no more input until that has ended. */
 export function overfull(state: EpochState, bytes: number, limits: EpochLimits): boolean {
-  return state.open !== null && state.sealed !== 'none' && (state.open.records >= limits.recordsMax || bytes >= limits.bytesMax)
+  return state.sealed !== 'none' && full(state, bytes, limits)
+}
+
+/** The open epoch has reached its bounds, but for the time. */
+export function full(state: EpochState, bytes: number, limits: EpochLimits): boolean {
+  return state.open !== null && (state.open.records >= limits.recordsMax || bytes >= limits.bytesMax)
 }
 
 /** How long until `sealDue` by the interval; null: nothing is open. */

@@ -32,6 +32,7 @@ export const LIMITS = {
   cacheEntriesMax: 100_000,
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task, beside the entries' own cost
   restoreBatchBytes: 4 * 1024 * 1024,
+  restorePortionRecords: 2_000,
   scanChunkEntries: 1_000,
   frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
@@ -53,6 +54,7 @@ export const LIMITS = {
   sessionTimeoutMs: 45_000,
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 3_000,
+  handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
   // the embedded log: committed records kept in memory
   logCacheBytesMax: 32 * 1024 * 1024,
   // tombstones, dead letters

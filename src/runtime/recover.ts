@@ -9,11 +9,11 @@
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
-import type { TopicPartition } from '../base/record.ts'
+import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength } from '../operators/index.ts'
 import { Overlay } from '../state/overlay.ts'
-import { checkpointFits, restoreStore } from '../state/restore.ts'
+import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
@@ -58,14 +58,15 @@ export function parseTaskId(id: string): { readonly subTopology: number; readonl
   return { subTopology, partition }
 }
 
-export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
+/** `cut` ends a restore that is under way, soon: what is restored so far stays. */
+export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): Promise<Task> {
   const { subTopology, partition } = parseTaskId(id)
   const sub = deps.sized.plan.subTopologies[subTopology]
   if (sub === undefined) throw new MillraceError('STREAM_INTERNAL', `task ${id} is not in the plan`)
   const stores = new Map<string, TaskStore>()
   const opened: StateStore[] = []
   try {
-    const results = await Promise.allSettled(sub.stores.map((spec) => openStore(deps, id, partition, spec)))
+    const results = await Promise.allSettled(sub.stores.map((spec) => openStore(deps, id, partition, spec, cut)))
     for (const result of results) if (result.status === 'fulfilled') opened.push(result.value)
     for (const result of results) if (result.status === 'rejected') throw result.reason
     sub.stores.forEach((spec, i) => {
@@ -113,20 +114,18 @@ export async function openTask(deps: TaskDeps, id: string): Promise<Task> {
   }
 }
 
-/** Opens tasks a few at a time; when one fails, those that were opened are closed. */
-export async function openTasks(deps: TaskDeps, ids: readonly string[]): Promise<Map<string, Task>> {
-  const tasks = new Map<string, Task>()
-  const left = [...ids]
-  const lane = async (): Promise<void> => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) tasks.set(id, await openTask(deps, id))
-  }
-  const results = await Promise.allSettled(Array.from({ length: LIMITS.openTasksAtOnce }, lane))
-  for (const result of results) {
-    if (result.status === 'fulfilled') continue
-    await Promise.allSettled([...tasks.values()].map(closeTask))
-    throw result.reason
-  }
-  return new Map(ids.map((id) => [id, tasks.get(id) as Task]))
+/** What a task reads. */
+export function inputsOf(deps: TaskDeps, id: string): TopicPartition[] {
+  const { subTopology, partition } = parseTaskId(id)
+  return inputTopicsOf(deps, subTopology)
+    .filter((topic) => partition < deps.partitionsOf(topic))
+    .map((topic) => ({ topic, partition }))
+}
+
+export function inputTopicsOf(deps: TaskDeps, subTopology: number): string[] {
+  const nodes = deps.sized.plan.subTopologies[subTopology]?.nodes ?? []
+  const sources = nodes.flatMap(({ operator }) => (operator.kind === 'source' ? [operator] : []))
+  return [...new Set(sources.flatMap((source) => deps.inputTopics(source)))]
 }
 
 /** The foreign-key subscriptions are read by prefix. */
@@ -135,7 +134,7 @@ function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key
   return byForeignKey ? { prefixLength: foreignKeyPrefixLength } : {}
 }
 
-async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec): Promise<StateStore> {
+async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<StateStore> {
   const { provider, world } = deps
   let { store, rebuilt } = await provider.open(id, spec.name, spec.persistent)
   if (!spec.changelog) return store
@@ -152,7 +151,7 @@ async function openStore(deps: TaskDeps, id: string, partition: number, spec: St
       store = (await provider.open(id, spec.name, spec.persistent)).store
       note(world, id, spec, rebuilt)
     }
-    await restore(deps, id, store, changelog, earliest as number, end as number)
+    await restore(deps, id, store, changelog, [earliest as number, end as number], cut)
     return store
   } catch (error) {
     // Left open it could not be opened again by the next try; left damaged where it is, it might be taken for sound.
@@ -172,31 +171,45 @@ async function restore(
   task: string,
   store: StateStore,
   changelog: TopicPartition,
-  earliest: number,
-  end: number,
+  [earliest, end]: readonly [number, number],
+  cut?: AbortSignal,
 ): Promise<void> {
   const from = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
   if (from >= end) return
   const reader = deps.log.reader()
+  const wake = (): void => reader.wake()
+  cut?.addEventListener('abort', wake)
+  const ended = (): boolean => cut?.aborted === true || deps.stopping()
   try {
     reader.assign([{ ...changelog, offset: from }])
-    await restoreStore(store, chunksUntil(reader, from, end, deps.stopping), {
+    await restoreStore(store, portionsUntil(deps.world, reader, from, end, ended), {
       world: deps.world,
       endOffset: end,
       onProgress: ({ records, remaining, recordsPerSecond }) =>
         deps.onProgress({ task, store: store.name, restored: records, remaining: remaining ?? 0, recordsPerSecond }),
     })
   } finally {
+    cut?.removeEventListener('abort', wake)
     await reader.close()
   }
 }
 
-async function* chunksUntil(reader: Reader, from: number, end: number, stopping: () => boolean) {
+/** In portions, the event loop's turn between two of them: other tasks go on beside the restore. */
+async function* portionsUntil(world: World, reader: Reader, from: number, end: number, ended: () => boolean): AsyncIterable<RestoreChunk> {
+  const refuseEnded = (): void => {
+    if (ended()) throw new MillraceError('STREAM_CLOSED', 'closed while restoring')
+  }
   for (let position = from; position < end; ) {
-    if (stopping()) throw new MillraceError('STREAM_CLOSED', 'closed while restoring')
+    refuseEnded()
     for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
+      for (let at = 0; at < chunk.records.length; at += LIMITS.restorePortionRecords) {
+        const records = chunk.records.slice(at, at + LIMITS.restorePortionRecords)
+        yield { records, position: (records.at(-1) as LogRecord).offset + 1 }
+        await world.timers.turn()
+        refuseEnded()
+      }
       position = chunk.position
-      yield chunk
+      yield { records: [], position }
     }
   }
 }

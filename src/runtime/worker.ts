@@ -2,20 +2,26 @@
 // happens to the tasks happens in this loop, in turn.
 //
 // Invariants
-// 1. Only the loop touches tasks, reader and barrier; the group's callbacks leave a note and wake it.
-// 2. Nothing is processed between a revocation and the next assignment.
-// 3. After any failure: drop, `writer.init`, stores to their committed end, inputs to the committed offsets (R2). In that order.
-// 4. Tasks are kept over a rebalance only from one generation to the very next under one member id: else somebody may have run them
+// 1. Only the loop touches running tasks, reader and barrier; the group's callbacks leave a note and wake it. What is being opened or
+//    closed is in `moves`, beside the loop.
+// 2. A revocation is answered when everything processed so far is committed. From then to the next assignment the tasks go on, but no
+//    epoch is sealed: the generation may be over at any moment.
+// 3. A task that the assignment leaves out runs no more, is committed under that assignment's generation, and only then given up.
+// 4. After any failure: drop, `writer.init`, stores to their committed end, inputs to the committed offsets (R2). In that order.
+// 5. Tasks go on over a rebalance only from one generation to the very next under one member id: else somebody may have run them
 //    in between, and they are recovered like after a failure.
-// 5. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
-import { assignTasks } from '../assignment/assignor.ts'
+// 6. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
+import { decodeShare, encodeClaim } from '../assignment/hand-over.ts'
 import { Barrier } from '../barrier/barrier.ts'
 import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import { partitionName, type TopicPartition } from '../base/record.ts'
-import type { Group, GroupAssignment, GroupIdentity, GroupMember, Guarantee, Reader, Writer } from '../log/log.ts'
-import { closeTask, discardTask, openTasks, parseTaskId, type TaskDeps, taskId } from './recover.ts'
+import { partitionName } from '../base/record.ts'
+import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
+import { fireTimers, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { Moves } from './moves.ts'
+import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.ts'
+import { assignShares } from './share.ts'
 import type { Task } from './task.ts'
 
 export interface WorkerOptions {
@@ -48,9 +54,15 @@ export class Worker {
   readonly #group: Group
   readonly #notes: Note[] = []
   #byPartition = new Map<string, Task>()
-  #paused = true // between a revocation and an assignment
+  readonly #moves: Moves
+  readonly #stored: Set<string> // tasks whose state is on this disk
+  #held = true // between the answer to a revocation and an assignment: nothing is sealed
+  #flushing = false // the last epoch of what was asked for is under way
+  #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
+  #letGo = false // a new assignment is to be asked for when what is on its way out is gone
+  #awaited: { readonly sinceMs: number } | null = null // other members are to let go of tasks for us
   #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
-  #lost: string[] = [] // tasks to be opened again by a rewind that has not succeeded yet
+  #lost: readonly string[] = [] // tasks to be opened again by a rewind
   #stopping = false
   #ended = false // the loop attends to no note any more
   #identity: GroupIdentity | null = null // of the assignment adopted last
@@ -59,16 +71,19 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const stopping = (): boolean => this.#stopping || options.deps.stopping()
-    this.#o = { ...options, deps: { ...options.deps, stopping } }
-    const { log, groupId, world } = options.deps
+    const deps = { ...options.deps, stopping }
+    this.#o = { ...options, deps }
+    this.#stored = new Set(options.stored)
+    this.#moves = new Moves(deps, () => this.#reader.wake())
+    const { log, groupId, world } = deps
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
     this.#group = log.group({
       groupId,
       instanceId: options.instanceId,
-      topics: this.#allInputs(),
-      userData: () => Buffer.from(JSON.stringify({ owned: [...this.tasks.keys()], stored: options.stored })),
-      assign: (members) => this.#assign(members),
+      topics: [...new Set(deps.sized.plan.subTopologies.flatMap((_, sub) => inputTopicsOf(deps, sub)))],
+      userData: () => this.#claim(),
+      assign: (members) => assignShares(deps, members),
       onRevoke: (lost) => new Promise((done) => this.#note({ kind: 'revoke', lost, done })),
       onAssign: (assignment) => this.#note({ kind: 'assign', assignment, identity: this.#group.identity() }),
       onFatal: (error) => this.#end(error),
@@ -85,7 +100,13 @@ export class Worker {
 
   /** True when all assigned tasks are restored and running. */
   get ready(): boolean {
-    return !this.#paused && this.#notes.length === 0
+    if (this.#identity === null || this.#stale || this.#awaited !== null || this.#notes.length > 0) return false
+    return this.#moves.incoming.length + this.#leaving.length + this.#lost.length === 0
+  }
+
+  /** Some task is being opened. */
+  get restoring(): boolean {
+    return this.#moves.incoming.length > 0
   }
 
   /** Resolves when the membership has begun; tasks are restored and run in the background. */
@@ -108,6 +129,7 @@ export class Worker {
       }
     }
     await end(() => this.#running)
+    await end(() => this.#moves.close())
     await end(() => this.#group.close())
     for (const task of this.tasks.values()) await end(() => closeTask(task))
     this.tasks.clear()
@@ -128,7 +150,7 @@ export class Worker {
   #end(error: unknown): void {
     if (this.#stopping) return
     this.#stopping = true
-    this.#paused = true
+    this.#held = true
     this.#reader.wake()
     this.#o.onFatal(error)
   }
@@ -141,8 +163,8 @@ export class Worker {
     let epochs = 0
     while (!this.#stopping) {
       try {
-        if (this.#notes.length > 0) await this.#attend()
-        else if (this.#stale && !this.#paused) await this.#rewind()
+        if (this.#notes.length > 0 && (await this.#attend())) continue
+        if (this.#stale && !this.#held) await this.#rewind()
         else {
           await this.#step()
           if (this.barrier.figures.epochs > epochs) failures = 0
@@ -167,53 +189,41 @@ export class Worker {
 
   async #step(): Promise<void> {
     const { barrier } = this
-    if (barrier.failure !== null) throw barrier.failure.error
+    const { timers } = this.#o.deps.world
+    if (barrier.failure !== null && !this.#stale) throw barrier.failure.error
+    if (!this.#held) {
+      this.#handOver()
+      await this.#startOpened()
+    }
     const chunks = await this.#reader.poll(this.#waitMs())
     for (const chunk of chunks) this.#byPartition.get(partitionName(chunk.topic, chunk.partition))?.accept(chunk)
-    if (this.#paused || this.#notes.length > 0) {
-      this.#throttle()
-      await this.#o.deps.world.timers.turn() // what is waited for comes through the event loop
+    if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) {
+      throttle(this.tasks.values(), this.#reader)
+      await timers.turn() // what is waited for comes through the event loop
       return
     }
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
     await this.#process()
-    this.#throttle()
-    if (barrier.due(this.#openBytes()) || this.#commitAsked()) barrier.begin([...this.tasks.values()])
+    throttle(this.tasks.values(), this.#reader)
+    if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) barrier.begin([...this.tasks.values()])
     await this.#writer.drain()
-    await this.#o.deps.world.timers.turn()
+    await timers.turn()
+  }
+
+  /** Epochs that are due wait for a rebalance: it seals for itself. */
+  #mayBegin(): boolean {
+    return !this.#held && this.#notes.length === 0 && this.#leaving.length === 0
   }
 
   async #process(): Promise<void> {
     const { barrier } = this
-    for (const task of this.tasks.values()) {
-      await this.#fireTimers(task)
+    for (const task of this.#active()) {
+      await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
       if (task.queued === 0 && !attend) continue
       const force = this.#overdue(task)
-      if (!force && !task.ready() && !attend) continue
-      await task.resume()
-      await task.prefetch(LIMITS.taskBatchRecords)
-      let done = 0
-      for (;;) {
-        done += task.run(LIMITS.taskBatchRecords - done, barrier.append, force)
-        if (task.suspended === null) break
-        await task.resume()
-      }
-      task.forgetRows()
-      if (done > 0 || task.dirty) barrier.worked(done)
+      if (force || task.ready() || attend) await processBatch(task, barrier, force)
     }
-  }
-
-  /** Timers on the wall clock. */
-  async #fireTimers(task: Task): Promise<void> {
-    if (task.suspended !== null) return
-    while (task.runTimers(this.barrier.append)) {
-      this.barrier.worked(0)
-      // Once: a timer that takes longer than its interval must not keep the records waiting.
-      if (task.suspended === null) break
-      await task.resume()
-    }
-    task.forgetRows()
   }
 
   /** An input that should have more has kept the others waiting for too long. */
@@ -236,16 +246,15 @@ export class Worker {
   }
 
   #waitMs(): number {
-    if (this.#paused) return LIMITS.pollWaitMs // what waits in the queues cannot go on: a note wakes the reader
-    for (const task of this.tasks.values()) if (task.suspended !== null || task.ready() || task.hasDue) return 0
-    return Math.min(this.#timerInMs(), this.#barrierInMs())
-  }
-
-  /** How long until a timer on the wall clock is due. */
-  #timerInMs(): number {
-    let atMs = Number.POSITIVE_INFINITY
-    for (const task of this.tasks.values()) atMs = Math.min(atMs, task.wallTimerAtMs ?? Number.POSITIVE_INFINITY)
-    return atMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : Math.max(0, atMs - this.#o.deps.world.clock.now())
+    const { barrier } = this
+    if (this.#notes.length > 0 || (barrier.failure !== null && !this.#stale)) return barrier.committing ? 1 : 0
+    if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) return LIMITS.pollWaitMs // a note wakes the reader
+    if (!this.#held && (this.#moves.settled || (this.#letGo && this.#moves.outgoing.length === 0))) return 0
+    const running = this.#active()
+    if (running.some((task) => task.suspended !== null || task.ready() || task.hasDue)) return 0
+    const timerMs = timerInMs(running, this.#o.deps.world.clock.now())
+    if (!this.#mayBegin()) return Math.min(timerMs, barrier.committing ? 1 : LIMITS.pollWaitMs)
+    return Math.min(timerMs, this.#barrierInMs())
   }
 
   #barrierInMs(): number {
@@ -253,124 +262,177 @@ export class Worker {
   }
 
   #openBytes(): number {
-    let bytes = this.#writer.bufferedBytes
-    for (const task of this.tasks.values()) bytes += task.openBytes
-    return bytes
+    return this.#writer.bufferedBytes + openBytes(this.tasks.values())
   }
 
-  /** A queue that is full is not fetched until it has come down to half. */
-  #throttle(): void {
-    for (const task of this.tasks.values()) {
-      for (const queue of task.queues) {
-        const full = queue.records > LIMITS.queueRecordsHigh || queue.bytes > LIMITS.queueBytesHigh
-        if (full && !queue.paused) {
-          queue.paused = true
-          this.#reader.pause(queue)
-        } else if (queue.paused && queue.records < LIMITS.queueRecordsHigh / 2 && queue.bytes < LIMITS.queueBytesHigh / 2) {
-          queue.paused = false
-          this.#reader.resume(queue)
-        }
-      }
-    }
+  /** The tasks that go on. */
+  #active(): Task[] {
+    return [...this.tasks.values()].filter((task) => !this.#leaving.includes(task.id))
   }
 
   // --- rebalance, rewind, end ----------------------------------------------------------------------------------------
 
-  async #attend(): Promise<void> {
+  /** False: not yet, the loop goes on meanwhile. */
+  async #attend(): Promise<boolean> {
     const note = this.#notes[0] as Note
-    if (note.kind === 'revoke') {
-      this.#paused = true
-      if (note.lost) this.#stale = true
-      try {
-        if (!this.#stale) await this.#commitAll()
-      } catch (error) {
-        this.#o.deps.world.logger.warn({ reason: explain(error) }, 'the last epoch before a rebalance was lost, its records are read again')
-        this.#stale = true
-      }
+    if (note.kind === 'assign') {
+      await this.#adopt(note.assignment, note.identity)
       this.#notes.shift()
-      note.done()
-      return
+      this.counts.rebalances++
+      return true
     }
-    await this.#adopt(note.assignment, note.identity)
+    if (note.lost) await this.#dropAll()
+    else if (!this.#stale && !this.#held) {
+      if (this.barrier.failure !== null) return false
+      if (!this.#handOver() || !this.#flushed()) return false
+    }
+    this.#held = true
+    this.#flushing = false
     this.#notes.shift()
-    this.#paused = false
-    this.counts.rebalances++
+    note.done()
+    return true
+  }
+
+  /** What this member says when it joins. */
+  #claim(): Buffer {
+    const owned = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#moves.outgoing, ...this.#lost]
+    return encodeClaim({ owned: [...new Set(owned)], generation: this.#identity?.generation ?? -1, stored: [...this.#stored], bytes: {} })
+  }
+
+  /** True when all that was processed up to the first call is committed. */
+  #flushed(): boolean {
+    if (this.barrier.committing) return false
+    if (this.#flushing || !this.#uncommitted()) {
+      this.#flushing = false
+      return true
+    }
+    this.#flushing = true
+    this.barrier.begin([...this.tasks.values()])
+    return false
+  }
+
+  /** Gives up the tasks that the assignment left out, once they are committed (invariant 3), and asks for the assignment in which others
+   *  get them. False: not committed yet. */
+  #handOver(): boolean {
+    if (this.#leaving.length > 0) {
+      if (this.barrier.failure !== null || !this.#flushed()) return false
+      for (const id of this.#leaving) {
+        const task = this.tasks.get(id) as Task
+        this.tasks.delete(id)
+        this.#waitingSince.delete(task)
+        this.#moves.giveUp(task)
+      }
+      this.#leaving = []
+    }
+    const { world } = this.#o.deps
+    if (this.#letGo && !this.#stale && this.#moves.outgoing.length === 0) {
+      this.#letGo = false
+      this.#group.rejoin()
+    } else if (this.#awaited !== null && world.clock.monotonic() - this.#awaited.sinceMs >= LIMITS.handOverWaitMs) {
+      this.#awaited = { sinceMs: world.clock.monotonic() }
+      this.#group.rejoin() // whoever was to let go has died or come back without a memory of it
+    }
+    return true
+  }
+
+  #uncommitted(): boolean {
+    if (this.barrier.open) return true
+    for (const task of this.tasks.values()) if (task.dirty || task.queues.some((queue) => queue.position !== queue.committed)) return true
+    return false
   }
 
   async #commitAll(): Promise<void> {
     const { barrier } = this
     await barrier.settled()
-    const tasks = [...this.tasks.values()]
-    if (
-      !barrier.open &&
-      !tasks.some((task) => task.dirty || task.timers.changed || task.queues.some((queue) => queue.position !== queue.committed))
-    )
-      return
-    if (!barrier.open) barrier.worked(0)
-    barrier.begin(tasks)
+    if (!this.#uncommitted()) return
+    barrier.begin([...this.tasks.values()])
     await barrier.settled()
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
+    const { tasks, refused, awaited } = decodeShare(assignment.userData)
     const before = this.#identity
-    if (before !== null && (identity.memberId !== before.memberId || identity.generation !== before.generation + 1)) this.#stale = true
+    const wanted = new Set(tasks)
+    const mine = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#lost]
+    const follows = before === null || (identity.memberId === before.memberId && identity.generation === before.generation + 1)
+    if (!follows || refused.some((id) => mine.includes(id))) this.#stale = true
+    if (this.#stale) await this.#drop()
     this.#identity = identity
-    const wanted = new Set(decodeTasks(assignment.userData))
-    this.#lost = this.#lost.filter((id) => wanted.has(id))
-    for (const [id, task] of this.tasks) {
-      if (wanted.has(id)) continue
+    this.#awaited = awaited.length === 0 ? null : { sinceMs: this.#o.deps.world.clock.monotonic() }
+    if (mine.some((id) => !wanted.has(id)) || refused.length > 0) this.#letGo = true
+    this.#moves.callOff(this.#moves.incoming.filter((id) => !wanted.has(id)))
+    this.#leaving = [...this.tasks.keys()].filter((id) => !wanted.has(id))
+    for (const id of tasks) this.#stored.add(id)
+    const missing = tasks.filter((id) => !this.tasks.has(id))
+    if (this.#stale)
+      this.#lost = missing // their predecessor's epoch, maybe our own, is not settled yet
+    else this.#moves.open(missing)
+    this.#held = false
+    this.#readTasks()
+    this.#o.deps.world.logger.info({ tasks, leaving: this.#leaving, awaited, generation: identity.generation }, 'assigned')
+  }
+
+  /** The membership is over: somebody else may run these tasks by now. */
+  async #dropAll(): Promise<void> {
+    this.#stale = true
+    await this.#drop()
+    this.#lost = []
+    this.#identity = null
+    this.#awaited = null
+    this.#letGo = false
+  }
+
+  /** Loses what is uncommitted, and calls off what is being opened. What is to go on is in `#lost` then. */
+  async #drop(): Promise<void> {
+    await this.barrier.settled().catch(() => {})
+    const running = this.#active().map((task) => task.id)
+    this.#lost = [...new Set([...this.#lost, ...running, ...this.#moves.incoming])]
+    this.#leaving = []
+    this.#flushing = false
+    this.#byPartition = new Map()
+    this.#waitingSince.clear()
+    this.#reader.assign([])
+    this.#moves.callOff(this.#moves.incoming)
+    for (const [id, task] of [...this.tasks]) {
       this.tasks.delete(id)
       await discardTask(this.#o.deps, task)
     }
-    if (this.#stale) await this.#rewind()
-    await this.#openTasks([...wanted].filter((id) => !this.tasks.has(id)))
-    await this.#begin()
-    this.#readTasks(false)
-    this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
   }
 
   async #rewind(): Promise<void> {
-    const { deps } = this.#o
-    await this.barrier.settled().catch(() => {})
-    this.#byPartition = new Map()
-    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]
-    for (const [id, task] of [...this.tasks]) {
-      this.tasks.delete(id)
-      await discardTask(deps, task)
-    }
+    await this.#drop()
     await this.#writer.init()
-    await this.#openTasks(this.#lost)
-    this.#lost = []
     this.barrier.recover()
-    this.#waitingSince.clear()
-    await this.#begin()
     this.#stale = false
-    this.#readTasks(true)
+    this.#moves.open(this.#lost)
+    this.#lost = []
   }
 
-  /** Positions that nobody can find again are committed before anything is read from them. */
-  async #begin(): Promise<void> {
-    const unsure = [...this.tasks.values()].some((task) => task.timers.changed || task.queues.some((queue) => queue.committed < 0))
-    if (unsure) await this.#commitAll()
+  /** Tasks that have caught up begin. */
+  async #startOpened(): Promise<void> {
+    if (this.#notes.length > 0) return
+    const opened = this.#moves.take()
+    if (opened.length === 0) return
+    for (const task of opened) this.tasks.set(task.id, task)
+    // Positions that nobody can find again are committed before anything is read from them.
+    if (opened.some((task) => task.timers.changed || task.queues.some((queue) => queue.committed < 0))) await this.#commitAll()
+    this.#readTasks()
+    this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
   }
 
-  async #openTasks(ids: readonly string[]): Promise<void> {
-    for (const [id, task] of await openTasks(this.#o.deps, ids)) this.tasks.set(id, task)
-  }
-
-  /** Tells the reader what to read; `afresh`: also partitions that it reads already start at the queue's position. */
-  #readTasks(afresh: boolean): void {
-    const queues = [...this.tasks.values()].flatMap((task) => task.queues)
+  /** Tells the reader what to read. */
+  #readTasks(): void {
+    const running = this.#active()
+    const queues = running.flatMap((task) => task.queues)
     this.#byPartition = new Map(
-      [...this.tasks.values()].flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)),
+      running.flatMap((task) => task.queues.map((queue) => [partitionName(queue.topic, queue.partition), task] as const)),
     )
-    if (afresh) this.#reader.assign([])
     this.#reader.assign(queues.map((queue) => ({ topic: queue.topic, partition: queue.partition, offset: queue.fetched })))
   }
 
   async #finish(): Promise<void> {
     try {
-      if (!this.#stale && !this.#paused) await this.#commitAll()
+      if (!this.#stale && !this.#held) await this.#commitAll()
       else await this.barrier.settled()
     } catch (error) {
       this.#o.deps.world.logger.warn({ reason: explain(error) }, 'the last epoch was lost, its records are read again at the next start')
@@ -379,56 +441,4 @@ export class Worker {
     this.#notes.length = 0
     this.#ended = true
   }
-
-  // --- assignment ----------------------------------------------------------------------------------------------------
-
-  #allInputs(): string[] {
-    const { deps } = this.#o
-    const topics = new Set<string>()
-    for (const sub of deps.sized.plan.subTopologies) {
-      for (const source of sub.sources) {
-        const operator = sub.nodes[source]?.operator
-        if (operator?.kind === 'source') for (const topic of deps.inputTopics(operator)) topics.add(topic)
-      }
-    }
-    return [...topics]
-  }
-
-  #assign(members: readonly GroupMember[]): ReadonlyMap<string, GroupAssignment> {
-    const { sized } = this.#o.deps
-    const tasks = sized.tasks.flatMap((count, sub) => Array.from({ length: count }, (_, partition) => taskId(sub, partition)))
-    const plan = assignTasks(
-      members.map((member) => ({ memberId: member.memberId, ...decodeUserData(member.userData) })),
-      tasks,
-    )
-    return new Map(
-      [...plan].map(([member, ids]) => [
-        member,
-        { partitions: ids.flatMap((id) => this.#partitionsOfTask(id)), userData: Buffer.from(JSON.stringify(ids)) },
-      ]),
-    )
-  }
-
-  #partitionsOfTask(id: string): TopicPartition[] {
-    const { deps } = this.#o
-    const { subTopology, partition } = parseTaskId(id)
-    const sub = deps.sized.plan.subTopologies[subTopology]
-    const topics = new Set<string>()
-    for (const source of sub?.sources ?? []) {
-      const operator = sub?.nodes[source]?.operator
-      if (operator?.kind === 'source')
-        for (const topic of deps.inputTopics(operator)) if (partition < deps.partitionsOf(topic)) topics.add(topic)
-    }
-    return [...topics].map((topic) => ({ topic, partition }))
-  }
-}
-
-function decodeTasks(userData: Buffer): readonly string[] {
-  return userData.length === 0 ? [] : (JSON.parse(userData.toString('utf8')) as string[])
-}
-
-function decodeUserData(userData: Buffer): { readonly owned: readonly string[]; readonly stored: readonly string[] } {
-  if (userData.length === 0) return { owned: [], stored: [] }
-  const { owned = [], stored = [] } = JSON.parse(userData.toString('utf8')) as { owned?: string[]; stored?: string[] }
-  return { owned, stored }
 }

@@ -39,4 +39,54 @@ describe('the assignor', () => {
       }),
     )
   })
+
+  it('property: as many tasks stay as balance allows, whatever the order of members and tasks', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 0, max: 14 }),
+        fc.array(fc.nat(6), { minLength: 14, maxLength: 14 }),
+        fc.array(fc.nat(1_000), { minLength: 14, maxLength: 14 }),
+        fc.infiniteStream(fc.nat()),
+        (memberCount, taskCount, owners, sizes, shuffle) => {
+          const all = tasks(taskCount)
+          const bytes = Object.fromEntries(all.map((task, i) => [task, sizes[i] as number]))
+          // an owner of memberCount or more: nobody's
+          const members = Array.from({ length: memberCount }, (_, m) => ({
+            memberId: `m${m}`,
+            owned: all.filter((_, i) => owners[i] === m),
+            stored: [],
+            bytes,
+          }))
+          const plan = assignTasks(members, all)
+          const least = Math.floor(taskCount / memberCount)
+          const extras = taskCount % memberCount
+          const mayStay =
+            members.reduce((sum, { owned }) => sum + Math.min(owned.length, least), 0) +
+            Math.min(extras, members.filter(({ owned }) => owned.length > least).length)
+          const stayed = members.reduce((sum, { memberId, owned }) => {
+            const mine = plan.get(memberId) ?? []
+            return sum + owned.filter((task) => mine.includes(task)).length
+          }, 0)
+          expect(stayed).toBe(mayStay)
+          const mixed = <T>(list: readonly T[]): T[] =>
+            [...list]
+              .map((of) => [shuffle.next().value as number, of] as const)
+              .sort(([a], [b]) => a - b)
+              .map(([, of]) => of)
+          expect(assignTasks(mixed(members.map((m) => ({ ...m, owned: mixed(m.owned) }))), mixed(all))).toEqual(plan)
+        },
+      ),
+    )
+  })
+
+  it('moves the small states and spreads new tasks by size', () => {
+    const bytes = { '0_0': 10, '0_1': 900, '0_2': 20, '0_3': 800 }
+    const owned = ['0_0', '0_1', '0_2', '0_3']
+    const plan = assignTasks([{ memberId: 'a', owned, stored: [], bytes }, none('b')], owned)
+    expect(plan.get('a')).toEqual(['0_1', '0_3'])
+    const fresh = assignTasks([{ ...none('a'), bytes }, none('b')], owned)
+    expect(fresh.get('a')).toEqual(['0_0', '0_1'])
+    expect(fresh.get('b')).toEqual(['0_2', '0_3'])
+  })
 })

@@ -273,19 +273,23 @@ describe('a rebalance', () => {
     })
     const first = await run({ log: deaf, partitions: 4, member: 'a' })
     await first.untilCaughtUp()
-    const client = log.another()
-    const second = await run({ log: client, partitions: 4, member: 'b' })
-    while (second.worker.tasks.size === 0) await world.timers.sleep(1)
+    const kept = new Set(first.worker.tasks.values())
+    const second = await run({ log: log.another(), partitions: 4, member: 'b' })
+    while (assignments < 2) await world.timers.sleep(1)
     await load(log, records(keysOf(40)), 4)
-    await world.timers.sleep(100)
+    await world.timers.sleep(50)
+    expect(second.worker.tasks.size).toBe(0) // nobody has let go of anything
+    const third = await run({ log: log.another(), partitions: 4, member: 'c' })
+    while (second.worker.tasks.size === 0 || !first.worker.ready) await world.timers.sleep(1)
+    expect([...first.worker.tasks.values()].filter((task) => kept.has(task))).toEqual([])
+    await third.worker.close()
     await second.worker.close()
     await first.untilCaughtUp()
     await first.worker.close()
-    expect(assignments).toBe(3)
     await expectCounts(log, 80)
   })
 
-  it('that takes long leaves the event loop its turns, and fetches no more than the queues may hold', async () => {
+  it('that takes long: tasks go on to the bounds of an epoch and commit nothing; the event loop has its turns', async () => {
     const log = logOf()
     await load(log, records(keysOf(100)), 1)
     let polls = 0
@@ -306,28 +310,39 @@ describe('a rebalance', () => {
         },
       }),
     })
-    const running = await run({ log: counting })
+    const running = await run({ log: counting, epochRecordsMax: 5_000 })
     await running.untilCaughtUp()
     let release = (): void => {}
+    let asked = false
     const slow = log.another().group({
       groupId: 'app',
       instanceId: null,
       topics: ['in'],
       userData: () => Buffer.from('{}'),
       assign: () => new Map(),
-      onRevoke: () => new Promise((done) => (release = done)),
+      onRevoke: () =>
+        new Promise((done) => {
+          asked = true
+          release = done
+        }),
       onAssign: () => {},
       onFatal: () => {},
     })
     await slow.start()
     await running.untilCaughtUp()
     slow.rejoin()
-    while (running.worker.ready) await world.timers.sleep(1)
-    const before = { polls, fetched }
+    while (!asked) await world.timers.sleep(1)
+    await world.timers.sleep(50)
+    const processed = (): number => [...running.worker.tasks.values()].reduce((sum, task) => sum + task.counts.records, 0)
+    const { epochs } = running.worker.barrier.figures
+    const before = { polls, fetched, processed: processed() }
     await load(log, records(keysOf(50_000)), 1)
-    await world.timers.sleep(100) // the timer would never fire if the loop got no turn
+    await world.timers.sleep(200) // the timer would never fire if the loop got no turn
     expect(polls - before.polls).toBeLessThan(1_000)
-    expect(fetched - before.fetched).toBeLessThanOrEqual(LIMITS.queueRecordsHigh + 1_000)
+    expect(processed() - before.processed).toBeGreaterThanOrEqual(5_000)
+    expect(processed() - before.processed).toBeLessThanOrEqual(6_000)
+    expect(fetched - before.fetched).toBeLessThanOrEqual(6_000 + LIMITS.queueRecordsHigh + 1_000)
+    expect(running.worker.barrier.figures.epochs).toBe(epochs)
     polls = Number.NEGATIVE_INFINITY
     release()
     await running.untilCaughtUp()

@@ -19,6 +19,7 @@ export interface WorkerSetup {
   readonly world: World
   readonly partitions: number
   readonly commitIntervalMs?: number
+  readonly epochRecordsMax?: number
   readonly guarantee?: Guarantee
   readonly policies?: ErrorPolicies
   /** One a member; default 'a'. */
@@ -60,7 +61,11 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
     transactionalId: member,
     instanceId: null,
     guarantee: setup.guarantee ?? 'exactly_once',
-    limits: { intervalMs: setup.commitIntervalMs ?? 20, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
+    limits: {
+      intervalMs: setup.commitIntervalMs ?? 20,
+      recordsMax: setup.epochRecordsMax ?? LIMITS.epochRecordsMax,
+      bytesMax: LIMITS.epochBytesMax,
+    },
     stored: [],
     onFatal: (error) => {
       failure = { error }

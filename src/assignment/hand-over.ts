@@ -1,0 +1,94 @@
+// How tasks change hands without stopping the others: what each member says when it joins, what the leader answers. Pure.
+//
+// A task that moves is first taken from its owner: the assignment leaves it out, its new owner is told to await it. The owner commits,
+// gives it up and joins again without it; the assignment after that gives it to the new one. Tasks that stay are never left out.
+//
+// Invariants
+// 1. A task is given to a member only when no other member's claim to it stands.
+// 2. Of several claims the one of the newest generation stands: an older one was made by somebody the group went on without. Two of the
+//    same generation: neither stands, both have to let go.
+// 3. A claim that does not stand is refused by name: what its member did since is not to be committed.
+import { assignTasks } from './assignor.ts'
+
+export interface Claim {
+  /** Task ids it runs, restores or has not let go of yet. */
+  readonly owned: readonly string[]
+  /** The generation whose assignment it adopted last; -1: none. */
+  readonly generation: number
+  /** Task ids whose state it has on disk. */
+  readonly stored: readonly string[]
+  /** Bytes of state by task, where known. */
+  readonly bytes: Readonly<Record<string, number>>
+}
+
+export interface Claimant extends Claim {
+  readonly memberId: string
+}
+
+export interface Share {
+  readonly tasks: readonly string[]
+  /** Claimed, but somebody else's since. */
+  readonly refused: readonly string[]
+  /** To come, when their owners have let go. */
+  readonly awaited: readonly string[]
+}
+
+const NOTHING: Share = { tasks: [], refused: [], awaited: [] }
+
+/** The leader's answer to all claims: every member is in it. */
+export function shareOut(members: readonly Claimant[], tasks: readonly string[]): ReadonlyMap<string, Share> {
+  const standing = standingClaims(members)
+  const target = assignTasks(
+    members.map((member) => ({ ...member, owned: member.owned.filter((id) => standing.get(id) === member.memberId) })),
+    tasks,
+  )
+  return new Map(
+    members.map(({ memberId, owned }) => {
+      const mine = target.get(memberId) ?? []
+      const given = (id: string): boolean => !standing.has(id) || standing.get(id) === memberId
+      return [
+        memberId,
+        {
+          tasks: mine.filter(given),
+          refused: owned.filter((id) => standing.get(id) !== memberId),
+          awaited: mine.filter((id) => !given(id)),
+        },
+      ]
+    }),
+  )
+}
+
+/** Whose claim to a task stands; null: nobody's, although it is claimed. */
+function standingClaims(members: readonly Claimant[]): ReadonlyMap<string, string | null> {
+  const standing = new Map<string, { readonly memberId: string | null; readonly generation: number }>()
+  for (const { memberId, owned, generation } of members) {
+    for (const id of new Set(owned)) {
+      const other = standing.get(id)
+      if (other === undefined || generation > other.generation) standing.set(id, { memberId, generation })
+      else if (generation === other.generation) standing.set(id, { memberId: null, generation })
+    }
+  }
+  return new Map([...standing].map(([id, { memberId }]) => [id, memberId]))
+}
+
+export function encodeClaim(claim: Claim): Buffer {
+  return Buffer.from(JSON.stringify(claim))
+}
+
+export function decodeClaim(bytes: Buffer): Claim {
+  const {
+    owned = [],
+    generation = -1,
+    stored = [],
+    bytes: sizes = {},
+  } = (bytes.length === 0 ? {} : JSON.parse(bytes.toString())) as Partial<Claim>
+  return { owned, generation, stored, bytes: sizes }
+}
+
+export function encodeShare(share: Share): Buffer {
+  return Buffer.from(JSON.stringify(share))
+}
+
+export function decodeShare(bytes: Buffer): Share {
+  return bytes.length === 0 ? NOTHING : { ...NOTHING, ...(JSON.parse(bytes.toString()) as Partial<Share>) }
+}

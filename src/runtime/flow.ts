@@ -1,0 +1,62 @@
+// What flows through running tasks: how much they take in, how a batch goes through one, when its timers fire. Functions without state;
+// the loop says when.
+import type { Barrier } from '../barrier/barrier.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Reader } from '../log/log.ts'
+import type { Task } from './task.ts'
+
+/** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
+export async function processBatch(task: Task, barrier: Barrier, force: boolean): Promise<void> {
+  await task.resume()
+  await task.prefetch(LIMITS.taskBatchRecords)
+  let done = 0
+  for (;;) {
+    done += task.run(LIMITS.taskBatchRecords - done, barrier.append, force)
+    if (task.suspended === null) break
+    await task.resume()
+  }
+  task.forgetRows()
+  if (done > 0 || task.dirty) barrier.worked(done)
+}
+
+/** Timers on the wall clock. */
+export async function fireTimers(task: Task, barrier: Barrier): Promise<void> {
+  if (task.suspended !== null) return
+  while (task.runTimers(barrier.append)) {
+    barrier.worked(0)
+    // Once: a timer that takes longer than its interval must not keep the records waiting.
+    if (task.suspended === null) break
+    await task.resume()
+  }
+  task.forgetRows()
+}
+
+/** How long until a timer on the wall clock is due. */
+export function timerInMs(tasks: readonly Task[], nowMs: number): number {
+  let atMs = Number.POSITIVE_INFINITY
+  for (const task of tasks) atMs = Math.min(atMs, task.wallTimerAtMs ?? Number.POSITIVE_INFINITY)
+  return atMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : Math.max(0, atMs - nowMs)
+}
+
+/** What the tasks hold of the open epoch. */
+export function openBytes(tasks: Iterable<Task>): number {
+  let bytes = 0
+  for (const task of tasks) bytes += task.openBytes
+  return bytes
+}
+
+/** A queue that is full is not fetched until it has come down to half. */
+export function throttle(tasks: Iterable<Task>, reader: Reader): void {
+  for (const task of tasks) {
+    for (const queue of task.queues) {
+      const full = queue.records > LIMITS.queueRecordsHigh || queue.bytes > LIMITS.queueBytesHigh
+      if (full && !queue.paused) {
+        queue.paused = true
+        reader.pause(queue)
+      } else if (queue.paused && queue.records < LIMITS.queueRecordsHigh / 2 && queue.bytes < LIMITS.queueBytesHigh / 2) {
+        queue.paused = false
+        reader.resume(queue)
+      }
+    }
+  }
+}
