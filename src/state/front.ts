@@ -5,7 +5,6 @@
 // 1. Every live row of the region whose key is below `knownTo` is in it (null: every row is). It may hold keys whose rows are gone;
 //    they fall out when they come first.
 // 2. It never grows past `keysMax`: the upper half goes, and `knownTo` comes down.
-import { LIMITS } from '../base/limits.ts'
 
 export class Front {
   /** Descending, so that the lowest is taken off the end. */
@@ -13,7 +12,7 @@ export class Front {
   #knownTo: string | null
   readonly #keysMax: number
 
-  constructor(region: string, keysMax: number = LIMITS.frontKeysMax) {
+  constructor(region: string, keysMax: number) {
     this.#knownTo = region
     this.#keysMax = keysMax
   }

@@ -21,6 +21,7 @@ const OWN_BYTES = 65_536
 export interface OverlayOptions {
   readonly cacheEntriesMax?: number
   readonly cacheBytesMax?: number
+  readonly frontKeysMax?: number
   /** Length of the part of a key that `prefix` is asked for. Set: the open and sealed entries are indexed by it. */
   readonly prefixLength?: (key: Buffer) => number
 }
@@ -43,6 +44,7 @@ export class Overlay {
   readonly #openIndex = new Map<string, Set<string>>()
   #sealedIndex = new Map<string, Set<string>>()
   readonly #fronts = new Map<string, Front>()
+  readonly #frontKeysMax: number
 
   /** From the first range on. */
   #ranges: Ranges | null = null
@@ -52,6 +54,7 @@ export class Overlay {
     this.#generationMax = Math.max(1, (options.cacheEntriesMax ?? LIMITS.cacheEntriesMax) >> 1)
     this.#generationBytesMax = (options.cacheBytesMax ?? LIMITS.cacheBytesMax) / 2
     this.#prefixLength = options.prefixLength
+    this.#frontKeysMax = options.frontKeysMax ?? LIMITS.frontKeysMax
   }
 
   /** Bytes of keys and values written in the open epoch. */
@@ -157,7 +160,7 @@ export class Overlay {
   /** Brings the next keys of a region to its front. */
   async fetchFront(region: number): Promise<void> {
     const name = String.fromCharCode(region)
-    const front = this.#fronts.get(name) ?? new Front(name)
+    const front = this.#fronts.get(name) ?? new Front(name, this.#frontKeysMax)
     const from = front.knownTo
     if (from === null) return
     for (;;) {

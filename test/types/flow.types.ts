@@ -3,13 +3,19 @@ import {
   bytes,
   type GroupedStream,
   type GroupedTable,
+  hopping,
   int64,
   json,
   type Stream,
+  session,
+  sliding,
   string,
   type Table,
   type Topology,
   topology,
+  tumbling,
+  type Windowed,
+  windowed,
 } from 'millrace'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -145,4 +151,41 @@ export const built: Topology = topology('flow', (t) => {
   mapped.to('mapped', { key: json<number>(), value: string(), partition: (_value, key, partitions) => (key ?? 0) % partitions })
   lines.to((value, key, record) => `${record.topic}-${key}-${value}`, { loop: true })
   lines.mapValues((value) => Buffer.from(value), { value: bytes() }).to('raw', { value: bytes() })
+})
+
+topology('windows', (t) => {
+  const lines = t.stream('lines', { key: string(), value: string() })
+  const grouped = lines.groupByKey()
+  const counts = grouped.windowedBy(tumbling('5m', { grace: '30s' })).count({ store: 'counts' })
+  same<typeof counts, Table<Windowed<string>, number>>(true)
+  const reduced = grouped.windowedBy(hopping('5m', { advance: '1m' }), { emit: 'close' }).reduce((a, b, key) => a + b + key)
+  same<typeof reduced, Table<Windowed<string>, string>>(true)
+  const lengths = grouped.windowedBy(sliding('5s')).aggregate(
+    () => 0,
+    (sum, value, key) => sum + value.length + key.length,
+  )
+  same<typeof lengths, Table<Windowed<string>, number>>(true)
+  const sessions = grouped.windowedBy(session('5m'), { onLate: (value, key, late) => `${value}${key}${late.start}` }).aggregate(
+    () => [] as string[],
+    (all, value) => [...all, value],
+    (left, right) => [...left, ...right],
+    { value: json<string[]>() },
+  )
+  same<typeof sessions, Table<Windowed<string>, string[]>>(true)
+  const final = counts.filter((n) => n > 1).suppress({ until: 'windowCloses' })
+  same<typeof final, Table<Windowed<string>, number>>(true)
+  const slow = grouped.count().suppress({ for: '30s', maxRecords: 10, clock: 'wall' })
+  same<typeof slow, Table<string, number>>(true)
+  final.toStream().to('windowed', { key: windowed(string(), '5m'), value: json() })
+  const numbers = t.stream('numbers', { key: string(), value: int64() }).groupByKey()
+  const both = grouped
+    .cogroup<{ n: number }>((state, value) => ({ n: state.n + value.length }))
+    .cogroup(numbers, (state, value) => ({ n: state.n + Number(value) }))
+  const all = both.aggregate(() => ({ n: 0 }))
+  same<typeof all, Table<string, { n: number }>>(true)
+  const inWindows = both.windowedBy(session('5m')).aggregate(
+    () => ({ n: 0 }),
+    (left, right) => ({ n: left.n + right.n }),
+  )
+  same<typeof inWindows, Table<Windowed<string>, { n: number }>>(true)
 })

@@ -1,5 +1,5 @@
 // Compile only: what must not compile. Each directive names the mistake; one that becomes legal is an error (types.test.ts).
-import { int32, json, string, topology, within } from 'millrace'
+import { hopping, int32, int64, json, session, string, topology, tumbling, windowed, within } from 'millrace'
 
 interface Order {
   id: string
@@ -131,3 +131,52 @@ topology((t) => t.stream('in'))
 topology('late', (t) => t.stream('in', { key: string(), value: string(), timestamp: (value) => value }))
 // @ts-expect-error an offset reset that does not exist
 topology('reset', (t) => t.stream('in', { offsetReset: 'middle' }))
+
+topology('windows', (t) => {
+  const lines = t.stream('lines', { key: string(), value: string() })
+  const grouped = lines.groupByKey()
+  const windows = grouped.windowedBy(tumbling('5m'))
+  // @ts-expect-error a window is no text
+  grouped.windowedBy('5m')
+  // @ts-expect-error a window's duration has a unit
+  tumbling('5 minutes')
+  // @ts-expect-error a hopping window advances
+  hopping('5m', { grace: '1m' })
+  // @ts-expect-error results come at each update or at the close
+  grouped.windowedBy(tumbling('5m'), { emit: 'final' })
+  // @ts-expect-error the reducer gives what it was given
+  windows.reduce((a) => a.length)
+  windows.aggregate(
+    () => 0,
+    (n) => n + 1,
+    // @ts-expect-error a time window needs no merger
+    (a: number, b: number) => a + b,
+  )
+  // @ts-expect-error a session needs a merger
+  grouped.windowedBy(session('5m')).aggregate(
+    () => 0,
+    (n) => n + 1,
+  )
+  // @ts-expect-error a windowed key is no text
+  windows.count().filter((_n, key) => key.length > 0)
+  // @ts-expect-error a windowed key is not written as text
+  windows.count().toStream().to('out', { key: string() })
+  windows
+    .count()
+    .toStream()
+    // @ts-expect-error a key of another type in its window
+    .to('out', { key: windowed(int64(), '5m') })
+  // @ts-expect-error a table without windows has none that closes
+  grouped.count().suppress({ until: 'windowCloses' })
+  // @ts-expect-error a clock that does not exist
+  grouped.count().suppress({ for: '5s', clock: 'sun' })
+  const numbers = t.stream('numbers', { key: int64(), value: string() }).groupByKey()
+  // @ts-expect-error the keys differ: text and number
+  grouped.cogroup<number>((n) => n + 1).cogroup(numbers, (n) => n + 1)
+  // @ts-expect-error the adder gives the state
+  grouped.cogroup<number>((_n, value) => value)
+  grouped
+    .cogroup<number>((n) => n + 1)
+    // @ts-expect-error the initial state is a number
+    .aggregate(() => '')
+})
