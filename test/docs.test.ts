@@ -41,7 +41,7 @@ const asTopology = (code: string): string =>
   `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n})\n`
 const asProgram = (code: string): string => (isProgram(code) ? code : asTopology(code))
 const names = (code: string): string => {
-  const used = ['string', 'json', 'int32', 'int64', 'float64', 'boolean', 'bytes', 'avro', 'keyValue'].filter(
+  const used = ['string', 'json', 'int32', 'int64', 'float64', 'boolean', 'bytes', 'avro', 'keyValue', 'tumbling'].filter(
     (name) => code.includes(`${name}(`) || code.includes(`${name}<`),
   )
   return used.length === 0 ? '' : `const { ${used.join(', ')} } = millrace\n`
