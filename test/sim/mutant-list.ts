@@ -138,12 +138,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: '9',
-    what: 'the worker goes on between a revocation and the next assignment (a seal inside a revoke)',
+    what: 'epochs are sealed between the answer to a revocation and the next assignment',
     edits: [
       {
         file: 'src/runtime/worker.ts',
-        from: "    if (note.kind === 'revoke') {\n      this.#paused = true\n",
-        to: "    if (note.kind === 'revoke') {\n",
+        from: '    return !this.#held && this.#notes.length === 0 && this.#leaving.length === 0\n',
+        to: '    return this.#leaving.length === 0\n',
       },
     ],
     seedsMax: 2_000,
@@ -154,10 +154,10 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/worker.ts',
-        from: '    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]\n    for (const [id, task] of [...this.tasks]) {\n',
-        to: '    const sound = ![...this.tasks.values()].some((task) => task.stores.some(({ overlay }) => overlay.store.damaged !== null))\n    if (sound && this.tasks.size > 0 && this.#lost.length === 0) {\n      for (const task of this.tasks.values()) for (const { overlay } of task.stores) overlay.dropSealed()\n      await this.#writer.init()\n      for (const task of this.tasks.values()) await rewindQueues(deps, task.queues)\n      this.barrier.recover()\n      this.#stale = false\n      return this.#readTasks(true)\n    }\n    this.#lost = [...new Set([...this.#lost, ...this.tasks.keys()])]\n    for (const [id, task] of [...this.tasks]) {\n',
+        from: '  async #rewind(): Promise<void> {\n',
+        to: '  async #rewind(): Promise<void> {\n    const { deps } = this.#o\n    const sound = ![...this.tasks.values()].some((task) => task.stores.some(({ overlay }) => overlay.store.damaged !== null))\n    const moving = this.#lost.length + this.#leaving.length + this.#moves.incoming.length > 0\n    if (sound && this.tasks.size > 0 && !moving) {\n      await this.barrier.settled().catch(() => {})\n      for (const task of this.tasks.values()) for (const { overlay } of task.stores) overlay.dropSealed()\n      await this.#writer.init()\n      for (const task of this.tasks.values()) await rewindQueues(deps, task.queues)\n      this.barrier.recover()\n      this.#stale = false\n      this.#reader.assign([])\n      return this.#readTasks()\n    }\n',
       },
-      { file: 'src/runtime/worker.ts', from: 'parseTaskId, type TaskDeps', to: 'parseTaskId, rewindQueues, type TaskDeps' },
+      { file: 'src/runtime/worker.ts', from: 'inputTopicsOf, type TaskDeps', to: 'inputTopicsOf, rewindQueues, type TaskDeps' },
       {
         file: 'src/state/overlay.ts',
         from: '  /** Loses the open and the sealed epoch. */\n',
@@ -248,7 +248,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '16',
     what: 'a partition is read on from where it was after a rewind',
-    edits: [{ file: 'src/runtime/worker.ts', from: '    if (afresh) this.#reader.assign([])\n', to: '' }],
+    edits: [{ file: 'src/runtime/worker.ts', from: '    this.#reader.assign([])\n', to: '' }],
     seedsMax: 5_000,
   },
   {
@@ -257,10 +257,34 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/worker.ts',
-        from: 'identity.generation !== before.generation + 1)) this.#stale = true',
-        to: 'identity.generation !== before.generation + 1)) this.#stale ||= false',
+        from: 'const follows = before === null ||',
+        to: 'const follows = true ||',
       },
     ],
     seedsMax: 5_000,
+  },
+  {
+    id: '18',
+    what: 'a task is given to its new owner before the old one has let go',
+    edits: [
+      {
+        file: 'src/assignment/hand-over.ts',
+        from: '=> !standing.has(id) || standing.get(id) === memberId',
+        to: '=> id !== memberId',
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '19',
+    what: 'a task is given up without its last epoch',
+    edits: [
+      {
+        file: 'src/runtime/worker.ts',
+        from: '      if (this.barrier.failure !== null || !this.#flushed()) return false\n      for',
+        to: '      if (this.barrier.failure !== null) return false\n      for',
+      },
+    ],
+    seedsMax: 2_000,
   },
 ]
