@@ -8,6 +8,8 @@
 import { join } from 'node:path'
 import { openStateDir, storedTasks } from './app/state-dir.ts'
 import { type StoreReader, storeReader } from './app/store-reader.ts'
+import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
+import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
 import { explain, MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
@@ -80,6 +82,7 @@ export class StreamProcessor {
   #topics: PreparedTopics | null = null
   #control: ControlServer | null = null
   #unlock: (() => void) | null = null
+  #unwatch: (() => void) | null = null
   #restoring: RestoreProgress | null = null
   readonly #restored = new Map<string, number>()
   #opening: Promise<void> | null = null
@@ -131,8 +134,12 @@ export class StreamProcessor {
     await this.#unlessClosed(log)
     this.#log = log
     const embedded = config.brokers.length === 0
+    await refuseOtherTopics(log, this.plan, state.stores)
     this.#topics = await prepareTopics(log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
     await this.#unlessClosed(null)
+    await rememberTopics(log, this.plan, state.stores)
+    for (const topic of this.#topics.emptied)
+      world.logger.warn({ topic }, 'the group has processed records, but this changelog was not there: its store begins empty')
     for (const pattern of this.#topics.unmatched)
       world.logger.warn(
         { pattern: String(pattern) },
@@ -148,6 +155,7 @@ export class StreamProcessor {
       onFatal: (error) => void this.#give(error),
     })
     await this.#worker.start()
+    if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
     const control = await openControlServer(
       config.stateDir,
       recordsControl({
@@ -243,6 +251,7 @@ export class StreamProcessor {
 
   async #close(): Promise<void> {
     this.#stopping = true
+    this.#unwatch?.()
     try {
       await this.#control
         ?.close()

@@ -15,6 +15,8 @@ export interface PreparedTopics {
   readonly inputTopics: (source: PlanSource) => readonly string[]
   /** Patterns that no topic matches: what is made later is read after a restart. */
   readonly unmatched: readonly RegExp[]
+  /** Changelogs that had to be made although the group has processed records: of a store that is new, or deleted ones. */
+  readonly emptied: readonly string[]
 }
 
 /** `createPartitions`: partitions of external topics that are made because they are missing; null: missing ones are refused. */
@@ -37,11 +39,20 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
   const deadLetters = deadLetterTopic(plan.applicationId)
   // One that is there keeps its partitions, however wide the topology has become: letters go to the remainder.
   const deadLetterPartitions = (await log.topics([deadLetters])).get(deadLetters)?.partitions ?? Math.max(1, ...sized.tasks)
-  await log.createTopics(topicSpecs(sized, deadLetterPartitions))
+  const specs = topicSpecs(sized, deadLetterPartitions)
+  const own = await log.topics(specs.map(({ name }) => name))
+  for (const { name, partitions: needed } of specs) {
+    const has = own.get(name)?.partitions ?? needed
+    if (has !== needed) throw resized(name, has, needed, plan, partitions)
+  }
+  const missingChangelogs = specs.filter(({ name, kind }) => kind === 'changelog' && !own.has(name)).map(({ name }) => name)
+  const emptied = missingChangelogs.length > 0 && (await hasBegun(log, plan, partitions)) ? missingChangelogs : []
+  await log.createTopics(specs)
   for (const [name, count] of sized.partitions) partitions.set(name, count)
   partitions.set(deadLetters, deadLetterPartitions)
   return {
     sized,
+    emptied,
     unmatched: plan.patterns.filter((pattern) => !matching.some((name) => matchesTopic(pattern, name))),
     inputTopics: (source) => inputTopicsOf(source, matching),
     partitionsOf(topic) {
@@ -55,6 +66,22 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
       })
     },
   }
+}
+
+/** The group has committed an offset of an input. */
+async function hasBegun(log: Log, plan: Plan, partitions: ReadonlyMap<string, number>): Promise<boolean> {
+  const all = plan.inputs.flatMap((topic) => Array.from({ length: partitions.get(topic) ?? 0 }, (_, partition) => ({ topic, partition })))
+  return (await log.committed(plan.applicationId, all)).some((offset) => offset !== null)
+}
+
+/** Its own topics were made for the partition counts that the inputs had then. */
+function resized(name: string, has: number, needed: number, plan: Plan, partitions: ReadonlyMap<string, number>): MillraceError {
+  const inputs = plan.inputs.map((input) => `${input} (${partitions.get(input)})`).join(', ')
+  return new MillraceError(
+    'STREAM_TOPIC_MISMATCH',
+    `topic ${name} has ${has} partitions, ${needed} are needed for the inputs as they are now, ${inputs}: the keys have moved to other partitions than ` +
+      'their state; give the inputs the partitions that they had, or begin anew under another application id',
+  )
 }
 
 /** What a pattern of the topology matches, but never the log's own topics (`__consumer_offsets`) nor what this application keeps for

@@ -55,6 +55,7 @@ export const LIMITS = {
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 3_000,
   handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
+  topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
   logCacheBytesMax: 32 * 1024 * 1024,
   // tombstones, dead letters

@@ -24,6 +24,8 @@ export interface TopicSpec {
 export interface TopicInfo {
   readonly name: string
   readonly partitions: number
+  /** Another one of the same name has another id; left out where the log has none. */
+  readonly id?: string
 }
 
 /** A committed input position of a group: the next offset to read, and a few bytes of our own (partition time). */

@@ -5,7 +5,8 @@
 // 1. A store is used only when it has caught up with the end of its changelog as it was when the restore began, every transaction
 //    that was open there then having ended. "The end of what is committed" is not enough: the last owner's epoch may be committed and
 //    its marker not yet be here, or an open transaction of one that hangs may hide a committed one behind it.
-// 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7).
+// 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7);
+//    one whose changelog lacks what was committed is refused (changelog.ts).
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
@@ -21,6 +22,7 @@ import type { ErrorPolicies } from './dead-letter.ts'
 import { givenUpLog } from './given-up.ts'
 import { InputQueue } from './input-queue.ts'
 import { readPositionNote } from './position.ts'
+import { refuseGap } from './changelog.ts'
 import { compile, type SourceEntry } from './program.ts'
 import { Task, type TaskStore } from './task.ts'
 import { Timers } from './timers.ts'
@@ -144,6 +146,8 @@ async function openStore(deps: TaskDeps, id: string, partition: number, spec: St
     const [earliest] = await deps.log.offsets([changelog], 'earliest')
     const [end] = await deps.log.offsets([changelog], 'settled')
     const checkpoint = store.checkpoint()
+    const held = { checkpoint, earliest: earliest as number, end: end as number }
+    await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputsOf(deps, id))
     if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
       await store.close()
       rebuilt = `checkpoint ${checkpoint.changelogOffset} is outside ${changelog.topic}-${partition} (${earliest} to ${end})`

@@ -31,7 +31,7 @@ const CONFIGS: Readonly<Record<TopicKind, Readonly<Record<string, string>>>> = {
 export async function topics(client: KafkaClient, names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
   if (names.length === 0) return new Map()
   const found = await client.ask('metadata', `metadata of ${names.join(', ')}`, ADMIN_TIMEOUT_MS, () => client.refresh(names))
-  return new Map([...found.values()].map(({ name, leaders }) => [name, { name, partitions: leaders.length }]))
+  return new Map([...found.values()].map(({ name, id, leaders }) => [name, { name, id, partitions: leaders.length }]))
 }
 
 /** Without those of the broker itself. */

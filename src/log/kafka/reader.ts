@@ -316,7 +316,11 @@ export class KafkaReader implements Reader {
         if (slot.version !== version) return
         this.#stop(
           slot,
-          new MillraceError('STREAM_OFFSET_OUT_OF_RANGE', `${slot.name} has no offset ${position}: it holds ${first} to ${end}`),
+          new MillraceError(
+            'STREAM_OFFSET_OUT_OF_RANGE',
+            `${slot.name} has no offset ${position}: it holds ${first} to ${end}; records were deleted before they were read, or the topic was made ` +
+              "anew. To go on without them, set the group's offsets for it (kafka-consumer-groups.sh --reset-offsets)",
+          ),
         )
       },
       () => {

@@ -118,7 +118,7 @@ export class Transaction {
     const forget = (): void => this.#client.forget('group', groupId)
     await this.#ask(
       'txnOffsets',
-      `offsets of group ${groupId} in the epoch of ${this.id}`,
+      `offsets of group ${groupId} for ${[...new Set(offsets.map(({ topic }) => topic))].join(', ')} in the epoch of ${this.id}`,
       async () => {
         const connection = await this.#pool.get(await this.#client.coordinator('group', groupId))
         return api.async(
