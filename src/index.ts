@@ -43,6 +43,7 @@ export type {
   SourceOptions,
   StoreOptions,
   StoreValueOptions,
+  StreamTableOptions,
   TableSourceOptions,
   ValueOptions,
   Writes,

@@ -1,9 +1,10 @@
 // What `topology(name, (t) => ...)` hands out as `t`: the sources.
+import { durationMs } from '../base/duration.ts'
 import { json } from '../serde/json.ts'
 import type { StoreHandle } from '../topology/processor.ts'
 import { checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
 import { addNode, type Draft, freshName, type Place } from './draft.ts'
-import { addTable } from './place.ts'
+import { addStateful, addTable } from './place.ts'
 import { declareStore, type StoreDeclaration } from './stores.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
@@ -24,11 +25,14 @@ export class TopologyBuilder {
 
   /** A topic as a table: the latest value per key, in the order of the topic; null deletes. */
   table<K = unknown, V = unknown>(topic: string, options?: TableSourceOptions<K, V>): Table<K, V> {
-    const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store'])
+    const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store', 'versioned'])
     const source = this.#source('table', [checkTopic('table', topic)], known)
     const serdes = { key: source.node.key, value: source.node.value }
+    const body = { kind: 'toTable', ...serdes, keyChanged: false } as const
+    if (known.versioned === undefined) return new Table(addTable([source], 'table', known.store, serdes, (store) => ({ ...body, store })))
+    const form = Object.freeze({ kind: 'versioned', retentionMs: durationMs(known.versioned, 'table: versioned') } as const)
     return new Table(
-      addTable([source], 'table', known.store, serdes, (store) => ({ kind: 'toTable', store, ...serdes, keyChanged: false })),
+      addStateful([source], 'table', known.store, serdes, (store) => ({ ...body, store: Object.freeze({ ...store, form }) })),
     )
   }
 

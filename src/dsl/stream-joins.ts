@@ -1,13 +1,15 @@
 // What `join`, `leftJoin` and `outerJoin` of a stream put into the topology, by what the other side is. Options are checked here.
+import { type Duration, durationMs } from '../base/duration.ts'
 import { json } from '../serde/json.ts'
 import type { JoinType } from '../topology/node.ts'
 import { RAW } from '../topology/raw.ts'
+import { historyMs } from '../topology/versioned.ts'
 import { checkFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
 import { claimStore, addNode, PLACE, type Place } from './draft.ts'
 import { addPlain, joinLabel, serdesOf } from './place.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
-import type { StoreValueOptions, ValueOptions } from './types.ts'
+import type { StoreValueOptions, StreamTableOptions } from './types.ts'
 import { checkWindow } from './within.ts'
 
 export function addStreamsJoin(left: Place, type: JoinType, other: unknown, rest: readonly unknown[]): Place {
@@ -43,7 +45,33 @@ function joinStream(left: Place, right: Place, type: JoinType, rest: readonly un
 function joinTable(left: Place, right: Place, type: 'inner' | 'left', rest: readonly unknown[]): Place {
   const label = joinLabel[type]
   const joiner = checkFunction(label, 'the joiner', rest[0])
-  const { value } = checkOptions(label, rest[1] as ValueOptions<unknown> | undefined, ['value'])
-  const serdes = { key: serdesOf(left.node).key, value: checkSerde(label, 'value', value, json()) }
-  return addPlain([left, right], label, { kind: 'streamTableJoin', type, joiner, ...serdes, keyChanged: false })
+  const known = checkOptions(label, rest[1] as StreamTableOptions<unknown> | undefined, ['value', 'grace', 'store'])
+  const stream = serdesOf(left.node)
+  const serdes = { key: stream.key, value: checkSerde(label, 'value', known.value, json()) }
+  const body = {
+    kind: 'streamTableJoin',
+    type,
+    joiner,
+    streamKey: stream.key,
+    streamValue: stream.value,
+    ...serdes,
+    keyChanged: false,
+  } as const
+  if (known.grace === undefined) {
+    if (known.store !== undefined) refuse(label, 'store is for what waits for a grace; without grace nothing is stored')
+    return addPlain([left, right], label, { ...body, graceMs: null, store: null })
+  }
+  const graceMs = checkGrace(label, right, known.grace)
+  const { name, store } = claimStore(left.draft, label, known.store, RAW, RAW)
+  return addNode(left.draft, name, [left, right], { ...body, graceMs, store })
+}
+
+/** What waits is joined with the row that held at its time: the table must remember so far back. */
+function checkGrace(label: string, table: Place, grace: Duration): number {
+  const graceMs = durationMs(grace, `${label}: grace`)
+  const history = historyMs(table.draft.nodes, table.node)
+  const cure = `read it with t.table(topic, {versioned: '5m'})`
+  if (history === null) return refuse(label, `grace needs a versioned table, which "${table.node.name}" is not; ${cure}`)
+  if (graceMs <= history) return graceMs
+  return refuse(label, `grace (${graceMs} ms) must not be longer than the history of "${table.node.name}" (${history} ms)`)
 }

@@ -32,6 +32,7 @@ import type {
   SinkOptions,
   StoreOptions,
   StoreValueOptions,
+  StreamTableOptions,
   ValueOptions,
 } from './types.ts'
 import type { JoinWindow } from './within.ts'
@@ -211,7 +212,7 @@ export class Stream<K, V> {
   join<V2, R extends T | null | undefined, T = unknown>(
     table: Table<NonNullable<K>, V2>,
     joiner: (value: NonNullable<V>, row: V2, key: NonNullable<K>) => R,
-    options?: ValueOptions<T>,
+    options?: StreamTableOptions<T>,
   ): Stream<NonNullable<K>, Made<T, R>>
   /** Each pair of records of one key that are near enough in time. */
   join<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(
@@ -228,7 +229,7 @@ export class Stream<K, V> {
   leftJoin<V2, R extends T | null | undefined, T = unknown>(
     table: Table<NonNullable<K>, V2>,
     joiner: (value: NonNullable<V>, row: Maybe<V2>, key: K) => R,
-    options?: ValueOptions<T>,
+    options?: StreamTableOptions<T>,
   ): Stream<K, Made<T, R>>
   /** As `join`, and when its time is over each record of this stream that met none. */
   leftJoin<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(

@@ -8,6 +8,7 @@ import type { Windowed } from '../base/window.ts'
 import { json } from '../serde/json.ts'
 import type { Serde } from '../serde/serde.ts'
 import type { JoinType } from '../topology/node.ts'
+import { historyMs } from '../topology/versioned.ts'
 import { checkFunction, checkOptions, checkSerde } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { GroupedTable } from './grouped-table.ts'
@@ -46,7 +47,14 @@ export class Table<K, V> {
     const fn = checkFunction(label, 'the mapper', mapper)
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
     return new Table(
-      addTable([this[PLACE]], label, store, serdes, (spec) => ({ kind: 'tableMapValues', fn, store: spec, ...serdes, keyChanged: false })),
+      addTable([this[PLACE]], label, store, serdes, (spec) => ({
+        kind: 'tableMapValues',
+        fn,
+        ofVersioned: this.#isVersioned,
+        store: spec,
+        ...serdes,
+        keyChanged: false,
+      })),
     )
   }
 
@@ -121,6 +129,11 @@ export class Table<K, V> {
     return this.#joinByKey('outer', placeOf('outerJoin', 'the other side', other, Table), joiner, options)
   }
 
+  get #isVersioned(): boolean {
+    const { draft, node } = this[PLACE]
+    return historyMs(draft.nodes, node) !== null
+  }
+
   #serdes() {
     return serdesOf(this[PLACE].node)
   }
@@ -130,7 +143,16 @@ export class Table<K, V> {
     const fn = checkFunction(label, 'the predicate', predicate)
     const serdes = this.#serdes()
     const kind = label === 'filter' ? 'tableFilter' : 'tableFilterNot'
-    return new Table(addTable([this[PLACE]], label, store, serdes, (spec) => ({ kind, fn, store: spec, ...serdes, keyChanged: false })))
+    return new Table(
+      addTable([this[PLACE]], label, store, serdes, (spec) => ({
+        kind,
+        fn,
+        ofVersioned: this.#isVersioned,
+        store: spec,
+        ...serdes,
+        keyChanged: false,
+      })),
+    )
   }
 
   /** (joiner, options?) is a join by key, (foreignKey, joiner, options?) one by foreign key. */

@@ -33,6 +33,9 @@ export interface SourceOptions<K, V> {
 
 export interface TableSourceOptions<K, V> extends SourceOptions<K, V> {
   readonly store?: string
+  /** Keeps what the rows were for so long, by the timestamps of the records: a stream joins the row that held at its record's time, and
+   *  a record that is older than its row does not overwrite it. */
+  readonly versioned?: Duration
 }
 
 export interface KeyOptions<TK> {
@@ -72,6 +75,12 @@ export interface LastWriteWinsOptions<K, V> extends StoreOptions {
   readonly deleted?: (value: NonNullable<V>, key: NonNullable<K>, record: RecordInfo) => boolean
   /** How long a delete keeps its version, in stream time. Default: 7 days. */
   readonly tombstoneRetention?: Duration
+}
+
+export interface StreamTableOptions<TV> extends StoreValueOptions<TV> {
+  /** Stream records wait until stream time is so much past them, so that rows which come late are there. The table must be versioned, with
+   *  at least this history. */
+  readonly grace?: Duration
 }
 
 /** A row that may be missing: the other side of left and outer joins. */

@@ -9,7 +9,7 @@ import type { ChangeSink } from '../topology/plan-types.ts'
 import { encodeChange } from './change.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import { asPair } from './map.ts'
-import type { Operator } from './operator.ts'
+import { NOT_LATEST, type Operator } from './operator.ts'
 
 interface Half {
   readonly key: Buffer
@@ -32,7 +32,7 @@ export const changeSink: Operator = (site) => {
   return {
     inputs: [
       (key, value, timestamp, old) => {
-        if (key === null) {
+        if (key === null || old === NOT_LATEST) {
           dropped.n++
           return
         }

@@ -15,7 +15,7 @@ import type { ForeignKeyLeft } from '../topology/plan-types.ts'
 import { keyToBytes } from './encode.ts'
 import { decodeResponse, encodeSubscription, type Response } from './foreign-key-messages.ts'
 import { decodeState, encodeState, type LeftState, NO_STATE } from './foreign-key-state.ts'
-import type { Operator, Push } from './operator.ts'
+import { NOT_LATEST, type Operator, type Push } from './operator.ts'
 import { keepAndForward, storeGetter } from './table-store.ts'
 
 export const foreignKeyLeft: Operator = (site) => {
@@ -52,8 +52,8 @@ export const foreignKeyLeft: Operator = (site) => {
     return state.out === (result !== null) ? state : { ...state, out: result !== null }
   }
 
-  const changed: Push = (key, value, timestamp) => {
-    if (key === null) {
+  const changed: Push = (key, value, timestamp, old) => {
+    if (key === null || old === NOT_LATEST) {
       dropped.n++
       return
     }

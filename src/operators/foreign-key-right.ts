@@ -9,7 +9,7 @@
 import type { ForeignKeyRight } from '../topology/plan-types.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import { counterKey, decodeSubscription, encodeResponse, subscriptionKey, subscriptionsPrefix } from './foreign-key-messages.ts'
-import type { Operator, Push } from './operator.ts'
+import { NOT_LATEST, type Operator, type Push } from './operator.ts'
 
 export const foreignKeyRight: Operator = (site) => {
   const { responseTopic, foreignKeySerde, rightValue } = site.node.operator as ForeignKeyRight
@@ -20,8 +20,8 @@ export const foreignKeyRight: Operator = (site) => {
 
   const counterOf = (foreignKey: Buffer): number => store.getBytes(counterKey(foreignKey))?.value.readUIntBE(0, 6) ?? 0
 
-  const changed: Push = (key, value, timestamp) => {
-    if (key === null) {
+  const changed: Push = (key, value, timestamp, old) => {
+    if (key === null || old === NOT_LATEST) {
       dropped.n++
       return
     }

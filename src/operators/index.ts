@@ -68,5 +68,6 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
 
 export { type Change, decodeChange, encodeChange } from './change.ts'
 export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
+export { latestOfRow } from './version-rows.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'
 export { latestVersion, VERSIONED_ROWS } from './user-stores/versions.ts'

@@ -62,8 +62,11 @@ export interface StoreView<K = any, V = any> {
   decodeValue(bytes: Buffer): V
 }
 
-/** The present row of a table, kept or computed from its parents. */
-export type TableGetter = (key: any) => Row<any> | null
+/** The present row of a table, kept or computed from its parents; of a versioned one with a time, the row that held then. */
+export type TableGetter = (key: any, asOf?: number) => Row<any> | null
+
+/** Stands for the old row in a change of a versioned table that is not its key's latest: whoever keeps the present leaves it out. */
+export const NOT_LATEST: unique symbol = Symbol('not the latest version')
 
 export interface Counter {
   n: number

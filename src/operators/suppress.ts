@@ -15,7 +15,7 @@ import type { Windowed } from '../base/window.ts'
 import { INDEX, META, readTime, rowInner, rowKey, rowsBefore, rowTime, WINDOW, writeTime } from '../serde/window-rows.ts'
 import type { SuppressNode } from '../topology/node.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
-import type { Operator, StoreView } from './operator.ts'
+import { NOT_LATEST, type Operator, type StoreView } from './operator.ts'
 import { decodeWaiting, encodeWaiting } from './waiting-row.ts'
 import { clockOf } from './window-store.ts'
 
@@ -52,7 +52,8 @@ export const suppress: Operator = (site) => {
     const since = onWall ? now() : timestamp
     const place = placeOf(key, keyBytes, since)
     const before = store.getBytes(place)
-    const prior = before === null ? valueToBytes(site, node.value, old ?? null) : decodeWaiting(before.value).prior
+    const prior =
+      before === null ? valueToBytes(site, node.value, old === NOT_LATEST ? null : (old ?? null)) : decodeWaiting(before.value).prior
     const row = encodeWaiting({ value: valueToBytes(site, node.value, value), prior, headers: context.headers })
     store.putBytes(place, row, timestamp)
     if (before === null && !untilClose) {

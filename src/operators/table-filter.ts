@@ -1,14 +1,15 @@
 // `filter` and `filterNot` of a table: rows that the predicate refuses are absent. It is not called for tombstones.
 //
-// Invariant: with `sendsOld` a change from absent to absent is not passed on, so that a row which never was has no tombstone.
+// Invariant: with `sendsOld` a change from absent to absent is not passed on, so that a row which never was has no tombstone. Not so of a versioned table, as in Kafka Streams.
 import type { TableStatelessNode } from '../topology/node.ts'
-import type { Operator } from './operator.ts'
+import { NOT_LATEST, type Operator } from './operator.ts'
 import { ownStore, storeGetter, write } from './table-store.ts'
 
 const tableFilterBy =
   (wanted: boolean): Operator =>
   (site) => {
-    const accepts = site.guard((site.node.operator as TableStatelessNode).fn)
+    const { fn, ofVersioned } = site.node.operator as TableStatelessNode
+    const accepts = site.guard(fn)
     const store = ownStore(site)
     const { forward } = site
     const { sendsOld } = site.node
@@ -19,8 +20,10 @@ const tableFilterBy =
       inputs: [
         (key, value, timestamp, parentOld) => {
           const row = shown(value, key)
-          const old = !sendsOld ? null : store === null ? shown(parentOld, key) : (store.get(key)?.value ?? null)
-          if (sendsOld && row === null && old === null) return
+          if (store === null && parentOld === NOT_LATEST) return forward(key, row, timestamp, NOT_LATEST)
+          const parentRow = parentOld === NOT_LATEST ? null : parentOld
+          const old = !sendsOld ? null : store === null ? shown(parentRow, key) : (store.get(key)?.value ?? null)
+          if (sendsOld && !ofVersioned && row === null && old === null) return
           if (store !== null) write(store, key, row, timestamp)
           forward(key, row, timestamp, old)
         },
@@ -28,8 +31,8 @@ const tableFilterBy =
       getter:
         store !== null
           ? storeGetter(store)
-          : (key) => {
-              const row = parent(key)
+          : (key, asOf) => {
+              const row = parent(key, asOf)
               return row !== null && shown(row.value, key) !== null ? row : null
             },
       reads: [store === null || !sendsOld ? [] : [0]],

@@ -7,6 +7,7 @@
 //    outer: says nothing when other, new and old are all absent.
 // 3. `old` is the row of the own store where there is one, else what the joiner makes of the old row.
 import type { JoinType, TableJoinNode } from '../topology/node.ts'
+import { NOT_LATEST } from './operator.ts'
 import type { Instance, Operator, Push, Row, Site, TableGetter } from './operator.ts'
 import { keepAndForward, ownStore, storeGetter } from './table-store.ts'
 
@@ -44,7 +45,7 @@ function side(site: Site, otherSide: TableGetter, result: Join, silent: 'unmet' 
   const dropped = site.counter('dropped')
   const wantsOld = site.node.sendsOld && store === null
   return (key, value, timestamp, parentOld) => {
-    if (key === null) {
+    if (key === null || parentOld === NOT_LATEST) {
       dropped.n++
       return
     }

@@ -1,6 +1,6 @@
 // `mapValues` of a table: row by row; a row mapped to null is absent. The callback is not called for tombstones. Every change goes on.
 import type { TableStatelessNode } from '../topology/node.ts'
-import type { Operator } from './operator.ts'
+import { NOT_LATEST, type Operator } from './operator.ts'
 import { keepAndForward, ownStore, storeGetter } from './table-store.ts'
 
 export const tableMapValues: Operator = (site) => {
@@ -11,12 +11,15 @@ export const tableMapValues: Operator = (site) => {
   const parent = site.getter(0)
   const mapped = (value: unknown, key: unknown): unknown => (value === null || value === undefined ? null : (fn(value, key) ?? null))
   return {
-    inputs: [(key, value, timestamp, old) => keep(key, mapped(value, key), timestamp, oldIsMapped ? mapped(old, key) : null)],
+    inputs: [
+      (key, value, timestamp, old) =>
+        keep(key, mapped(value, key), timestamp, old === NOT_LATEST ? old : oldIsMapped ? mapped(old, key) : null),
+    ],
     getter:
       store !== null
         ? storeGetter(store)
-        : (key) => {
-            const row = parent(key)
+        : (key, asOf) => {
+            const row = parent(key, asOf)
             const value = row === null ? null : mapped(row.value, key)
             return row === null || value === null ? null : { value, timestamp: row.timestamp }
           },

@@ -3,6 +3,7 @@
 // Invariants
 // 1. Each change is passed on, also when nothing has changed (no caching, no emit-on-change).
 // 2. `old` is what the store held, and is read only where the node's `sendsOld` asks for it.
+import { NOT_LATEST } from './operator.ts'
 import type { Push, Row, Site, StoreView, TableGetter } from './operator.ts'
 
 /** The node's own store, if it has one. */
@@ -14,7 +15,9 @@ export function ownStore(site: Site): StoreView | null {
 export function keepAndForward(site: Site, store: StoreView | null): Push {
   const { forward } = site
   const { sendsOld } = site.node
-  if (store === null) return (key, value, timestamp, old) => forward(key, value, timestamp, sendsOld ? (old ?? null) : null)
+  if (store === null) {
+    return (key, value, timestamp, old) => forward(key, value, timestamp, sendsOld || old === NOT_LATEST ? (old ?? null) : null)
+  }
   return (key, value, timestamp) => {
     const old = sendsOld ? (store.get(key)?.value ?? null) : null
     write(store, key, value, timestamp)

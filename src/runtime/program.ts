@@ -158,13 +158,13 @@ function fanOut(children: readonly Push[]): Push {
 function getterOf(instances: readonly (Instance | undefined)[], node: PlanNode, input: number, nodes: readonly PlanNode[]): TableGetter {
   const parent = node.parents[input]
   let found: TableGetter | undefined
-  return (key) => {
+  return (key, asOf) => {
     if (found === undefined) {
       found = parent === undefined ? undefined : instances[parent]?.getter
       if (found === undefined)
         throw new Error(`${node.name}: input ${input} (${parent === undefined ? 'none' : nodes[parent]?.name}) is no table`)
     }
-    return found(key)
+    return found(key, asOf)
   }
 }
 

@@ -2,7 +2,7 @@
 import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
-import { latestVersion, rowOfLastWriteWins, VERSIONED_ROWS } from '../operators/index.ts'
+import { latestOfRow, latestVersion, rowOfLastWriteWins, VERSIONED_ROWS } from '../operators/index.ts'
 import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
@@ -32,6 +32,14 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
       if (spec === undefined || OWN_ROWS.has(kind)) continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
+      if (kind === 'toTable' && spec.form?.kind === 'versioned') {
+        const rowOf = (stored: Stored): unknown => {
+          const latest = latestOfRow(stored.value)
+          return latest === null ? null : spec.value.decode(latest)
+        }
+        return { name, subTopology: sub.id, spec, range: ALL, rowOf }
+      }
+      if (kind === 'toTable' && node.stores[0] !== spec) continue // its history
       if (spec.form?.kind === 'versioned') {
         const rowOf = (stored: Stored): unknown => {
           const latest = latestVersion(stored.value)

@@ -67,7 +67,7 @@ export function demandOf(nodes: readonly Node[]): Demand {
         break
     }
   }
-  for (const node of nodes) if (node.kind === 'tableFilter' || node.kind === 'tableFilterNot') offerOld(node.id)
+  for (const node of nodes) if ((node.kind === 'tableFilter' || node.kind === 'tableFilterNot') && !node.ofVersioned) offerOld(node.id)
   return { sendsOld, kept }
 }
 

@@ -33,6 +33,9 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   function storesOf(node: Node): readonly StoreSpec[] {
     if ('stores' in node) return node.stores
     const spec = storeOf(node)
+    if (spec?.form?.kind === 'versioned' && node.kind === 'toTable') {
+      return [spec, addedStore(plan, `${spec.name}-history`, RAW, RAW, spec.generated)]
+    }
     if (spec !== null) return [spec]
     return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value, true)] : []
   }

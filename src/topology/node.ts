@@ -92,6 +92,8 @@ export interface ToTableNode extends Base {
 export interface TableStatelessNode extends Base {
   readonly kind: 'tableFilter' | 'tableFilterNot' | 'tableMapValues'
   readonly fn: Fn
+  /** Its parent is a versioned table. */
+  readonly ofVersioned: boolean
   readonly store: StoreSpec | null
 }
 
@@ -196,6 +198,12 @@ export interface StreamTableJoinNode extends Base {
   readonly kind: 'streamTableJoin'
   readonly type: 'inner' | 'left'
   readonly joiner: Fn
+  /** Stream records wait for so long in the store; null: they do not wait, there is no store. */
+  readonly graceMs: number | null
+  readonly store: StoreSpec | null
+  /** Serdes of the stream that comes in. */
+  readonly streamKey: AnySerde
+  readonly streamValue: AnySerde
 }
 
 /** A user's processor. supplier (context) => {process(record)}. `processValues` may not change the key. */

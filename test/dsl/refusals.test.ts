@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Stream } from '../../src/dsl/stream.ts'
 import { topology } from '../../src/dsl/topology.ts'
+import { within } from '../../src/dsl/within.ts'
 import { json } from '../../src/serde/json.ts'
 import { string } from '../../src/serde/text.ts'
 
@@ -56,6 +57,56 @@ describe('refused when built', () => {
       (t) => t.stream('a', { key: 'string' }),
       'STREAM_TOPOLOGY',
       /^stream: key must be a serde with encode and decode, not a string$/,
+    ],
+    [
+      'a join of streams without a window',
+      (t) => t.stream('a').join(t.stream('b'), () => 1),
+      'STREAM_TOPOLOGY',
+      /^join: a join of two streams needs a window: within\('5m'\), not undefined$/,
+    ],
+    [
+      'an outer join of a stream with a table',
+      (t) => t.stream('a').outerJoin(t.table('b'), () => 1, within('5m')),
+      'STREAM_TOPOLOGY',
+      /^outerJoin: the other side must be a Stream, not a Table$/,
+    ],
+    [
+      'no duration',
+      (t) => t.stream('a').join(t.stream('b'), () => 1, within('5x' as Loose)),
+      'STREAM_USAGE',
+      /^within: size: "5x" is no duration/,
+    ],
+    [
+      'grace without history',
+      (t) => t.stream('a').join(t.table('b'), () => 1, { grace: '1s' }),
+      'STREAM_TOPOLOGY',
+      /^join: grace needs a versioned table, which "table-1" is not; read it with t\.table\(topic, \{versioned: '5m'\}\)$/,
+    ],
+    [
+      'grace over an aggregate of a versioned table',
+      (t) =>
+        t.stream('a').join(
+          t
+            .table('b', { versioned: '5m' })
+            .groupBy(() => [1, 1])
+            .count(),
+          () => 1,
+          { grace: '1s' },
+        ),
+      'STREAM_TOPOLOGY',
+      /^join: grace needs a versioned table/,
+    ],
+    [
+      'a longer grace than the history',
+      (t) => t.stream('a').leftJoin(t.table('b', { versioned: '1s', store: 'rows' }), () => 1, { grace: '2s' }),
+      'STREAM_TOPOLOGY',
+      /^leftJoin: grace \(2000 ms\) must not be longer than the history of "rows" \(1000 ms\)$/,
+    ],
+    [
+      'a store of a join that stores nothing',
+      (t) => t.stream('a').join(t.table('b'), () => 1, { store: 'waiting' }),
+      'STREAM_TOPOLOGY',
+      /^join: store is for what waits for a grace; without grace nothing is stored$/,
     ],
     [
       'a serde not called',

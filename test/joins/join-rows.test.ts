@@ -1,16 +1,7 @@
 // A busy key's rows: many chunks in one bucket, each bounded, read back in order.
 import { expect, test } from 'vitest'
 import { JoinRows, LEFT, RIGHT } from '../../src/operators/join-rows.ts'
-import type { Row, StoreView } from '../../src/operators/operator.ts'
-
-function plainStore(): { readonly view: StoreView; readonly rows: Map<string, Row<Buffer>> } {
-  const rows = new Map<string, Row<Buffer>>()
-  const view = {
-    getBytes: (key: Buffer) => rows.get(key.toString('hex')) ?? null,
-    putBytes: (key: Buffer, value: Buffer, timestamp: number) => void rows.set(key.toString('hex'), { value, timestamp }),
-  }
-  return { view: view as unknown as StoreView, rows }
-}
+import { plainStore } from './plain-store.ts'
 
 test('a busy key is kept in chunks of bounded size', () => {
   const { view, rows } = plainStore()

@@ -58,7 +58,7 @@ const sides = [...table('left'), ...table('right')]
 const streamTable = (type: string): NodeSpec[] => [
   source('left'),
   ...table('right'),
-  node('join', 'left right', { kind: 'streamTableJoin', type, joiner: keyed }),
+  node('join', 'left right', { kind: 'streamTableJoin', type, joiner: keyed, graceMs: null }),
   to('join', 'out'),
 ]
 const chain = (inner: string, outer: string): NodeSpec[] => [
@@ -298,6 +298,7 @@ export const conformanceFlows: Record<string, readonly NodeSpec[]> = {
       ...through('key', `for-${type}`, json, type === 'left'),
       node(`${type}-join`, `for-${type} right`, {
         kind: 'streamTableJoin',
+        graceMs: null,
         type,
         joiner: (l: Item | null, r: Maybe, key: Maybe) => `${key ?? 'null'}:${l?.n ?? 'null'}-${r ?? 'null'}`,
       }),

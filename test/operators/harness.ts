@@ -186,10 +186,10 @@ export class Task {
         forward,
         forwardTo: (child) => children[child]!,
         store: (i) => this.stores.get(node.stores[i]!.name)!,
-        getter: (input) => (key) => {
+        getter: (input) => (key, asOf) => {
           const getter = this.instances[node.parents[input]!]?.getter
           if (getter === undefined) throw new Error(`${node.name}: input ${input} is no table`)
-          return getter(key)
+          return getter(key, asOf)
         },
       })
       this.instances[node.index] = node.operator.kind === 'source' ? { inputs: [forward] } : operators[node.operator.kind](site)

@@ -337,7 +337,7 @@ describe('stream-table joins', () => {
       ],
     ],
   ])('%s', (type, dropped, out) => {
-    const it = alone({ kind: 'streamTableJoin', type, joiner })
+    const it = alone({ kind: 'streamTableJoin', type, joiner, graceMs: null })
     it.push(STREAM, 'k', 'a', 1)
     it.change(TABLE, 'k', 'x', 20)
     it.push(STREAM, 'k', 'b', 3)
