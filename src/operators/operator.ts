@@ -76,8 +76,9 @@ export interface Counter {
 export interface TaskServices {
   /** Wall clock, epoch ms. */
   nowMs(): number
-  /** A timer of the node; `run` gets the clock's time. Undone with the record that set it. */
-  schedule(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void): Cancellable
+  /** A timer of the node; `run` gets the clock's time. Undone with the record that set it. `kept` (the default): when it was set by a
+   *  supplier, its next time goes along with the commit. */
+  schedule(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void, kept?: boolean): Cancellable
   /** A commit soon, before the interval is over. */
   requestCommit(): void
 }

@@ -130,7 +130,7 @@ function outputsOf(site: Site, { outputs }: ProcessNode): { readonly all: Push; 
 }
 
 function storeOf(site: Site, index: number, form: StoreForm | undefined, life: Life, readOnly: boolean): unknown {
-  const at = storeSite(site.store(index), life, site.context, readOnly)
+  const at = storeSite(site.store(index), life, site, readOnly)
   switch (form?.kind) {
     case 'keyValue':
       return keyValueStore(at, form.ttlMs)

@@ -88,7 +88,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       partitionsOf: deps.partitionsOf,
       services: {
         nowMs,
-        schedule: (node, intervalMs, clock, run) => timers.add(node, intervalMs, clock, run, nowMs()),
+        schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
         requestCommit() {
           if (task !== null) task.commitRequested = true
         },

@@ -6,6 +6,8 @@
 // 2. Setting, cancelling and firing are undone by `rollback`, back to `mark`.
 // 3. Timers that a supplier set go along with the commit (`text`) by the name of their node and their number, so that a restart
 //    goes on where they were; those set later are lost with the task.
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import { murmur2 } from '../base/murmur2.ts'
 import type { Cancellable, TimerClock } from '../topology/processor.ts'
 
@@ -20,6 +22,8 @@ export interface Timer {
   cancelled: boolean
 }
 
+export type TimerInit = Pick<Timer, 'node' | 'intervalMs' | 'clock' | 'run'> & { readonly kept: boolean }
+
 const CANCELLED = 'x'
 
 export class Timers {
@@ -32,17 +36,24 @@ export class Timers {
   changed = false
 
   /** `nowMs`: the wall clock. */
-  add(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void, nowMs: number): Cancellable {
+  add({ node, intervalMs, clock, run, kept }: TimerInit, nowMs: number): Cancellable {
+    if (this.#list.length >= LIMITS.timersMax) {
+      throw new MillraceError(
+        'STREAM_CALLBACK',
+        `${node}: there are ${LIMITS.timersMax} timers in this task already; cancel those that are over, or let one timer look after many keys`,
+      )
+    }
+    const isKept = kept && this.#opening
     const count = this.#counts.get(node) ?? 0
-    const id = this.#opening ? `${(murmur2(Buffer.from(node)) >>> 0).toString(36)}.${count}` : null
-    if (this.#opening) this.#counts.set(node, count + 1)
+    const id = isKept ? `${(murmur2(Buffer.from(node)) >>> 0).toString(36)}.${count.toString(36)}` : null
+    if (isKept) this.#counts.set(node, count + 1)
     const timer: Timer = { id, node, clock, intervalMs, run, next: clock === 'wall' ? nowMs + intervalMs : 0, cancelled: false }
     const before = this.#list
     this.#list = [...before, timer]
     this.#undo.push(() => {
       this.#list = before
     })
-    if (this.#opening) this.changed ||= clock === 'wall'
+    if (isKept) this.changed ||= clock === 'wall'
     return { cancel: () => this.#cancel(timer) }
   }
 

@@ -228,6 +228,41 @@ describe('process', () => {
     expect(letters.map(({ headers }) => headers['__streams.errors.message'])).toEqual([expect.stringMatching(message)])
   })
 
+  it('bounds the timers of a task', async () => {
+    await using driver = driverOf((input) => input.process((context) => ({ process: () => void context.schedule('1h', 'wall', () => {}) })))
+    await driver.input('in').pipe(Array.from({ length: 151 }, () => ({ key: 'a', value: 'x', timestamp: 1 })))
+    await driver.commit()
+    const letters = driver.output('it-dead-letter').readAll()
+    expect(letters.map(({ headers }) => headers['__streams.errors.message'])).toEqual([expect.stringMatching(/150 timers in this task/)])
+  })
+
+  it('makes a dead letter of a timer that throws, undoes it, and goes on with it', async () => {
+    await using driver = driverOf((input, t) => {
+      const rows = t.store(keyValue({ name: 'rows', ...text }))
+      input
+        .process<string, string>(
+          (context) => {
+            const store = context.store(rows)
+            context.schedule('10ms', 'wall', (timestamp) => {
+              const at = store.get('at')
+              store.put('at', String(timestamp))
+              context.forward({ key: 'at', value: String(at), timestamp })
+              if (timestamp === 20) throw new Error('not at 20')
+            })
+            return { process: () => {} }
+          },
+          { stores: [rows] },
+        )
+        .to('out', text)
+    })
+    for (let i = 0; i < 3; i++) await driver.advance('10ms')
+    expect(await outputs(driver)).toEqual(['at=null@10', 'at=10@30'])
+    const [letter, ...more] = driver.output('it-dead-letter').readAll()
+    expect(letter).toMatchObject({ key: null, value: null, timestamp: 20 })
+    expect(letter?.headers['__streams.errors.message']).toMatch(/the callback of process-1 threw: not at 20/)
+    expect(more).toEqual([])
+  })
+
   it('refuses a changed key in processValues', async () => {
     await using driver = driverOf((input) =>
       input
@@ -321,6 +356,31 @@ describe('key-value stores', () => {
       'e=null b2,c3,d4,elate',
       'b=null b5',
     ])
+  })
+
+  it('delete rows whose ttl is over and that nobody reads any more, in bounded parts', async () => {
+    const seen = keyValue({ name: 'seen', ...text, ttl: '100ms' })
+    await using driver = driverOf((input, t) => {
+      const handle = t.store(seen)
+      input.process(
+        (context) => {
+          const store = context.store(handle)
+          return { process: ({ key, value }) => store.put(key, value) }
+        },
+        { stores: [handle] },
+      )
+    })
+    await driver.input('in').pipe(Array.from({ length: 2_500 }, (_, i) => ({ key: `k${i}`, value: 'x', timestamp: i < 2_400 ? 0 : 500 })))
+    await driver.commit()
+    const left = () => Array.from({ length: 2_500 }, (_, i) => driver.store('seen').get(`k${i}`)).filter((value) => value !== null).length
+    expect(left()).toBe(2_500)
+    const after: number[] = []
+    for (let i = 0; i < 4; i++) {
+      await driver.advance('1s')
+      await driver.crash() // what is not committed is deleted again
+      after.push(left())
+    }
+    expect(after).toEqual([1_500, 600, 100, 100])
   })
 
   it('in memory are restored from their changelog; without one they begin empty', async () => {

@@ -1,12 +1,13 @@
 // A key-value store as a user's processor sees it.
 //
 // 1. Ranges are in the order of the keys' bytes, both ends inclusive; from above to is empty.
-// 2. With a ttl a row that stream time has left behind is not there: reads do not see it, and the ranges and reads that meet it delete it.
+// 2. With a ttl a row that stream time has left behind is not there: reads do not see it. What meets it deletes it, a read or the sweep.
 import { prefixEnd } from '../../base/bytes.ts'
 import type { ScanRange } from '../../state/store.ts'
 import type { KeyValueStore } from '../../topology/processor.ts'
 import type { Row } from '../operator.ts'
 import { lazily, type StoreSite } from './site.ts'
+import { sweeper, sweepIntervalMs } from './sweep.ts'
 
 export function keyValueStore(site: StoreSite, ttlMs: number | null): KeyValueStore<unknown, unknown> {
   const { view, life, context } = site
@@ -14,6 +15,8 @@ export function keyValueStore(site: StoreSite, ttlMs: number | null): KeyValueSt
   /** With a ttl a row is as young as the stream time of its write: a late record writes no row that is old already. */
   const stamp = (): number => (ttlMs === null ? life.timestamp : Math.max(life.timestamp, context.streamTime))
   const isOver = (row: Row<Buffer>): boolean => ttlMs !== null && context.streamTime - row.timestamp > ttlMs
+
+  if (ttlMs !== null) site.every(sweepIntervalMs(ttlMs), sweeper(view, isOver))
 
   const read = (bytes: Buffer): unknown => {
     const row = view.getBytes(bytes)

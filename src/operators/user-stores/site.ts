@@ -1,6 +1,6 @@
 // What the stores of a processor share: the view below them, when they may be used, how a range becomes an iterator.
 import { MillraceError } from '../../base/errors.ts'
-import type { RecordContext, StoreView } from '../operator.ts'
+import type { RecordContext, Site, StoreView } from '../operator.ts'
 import type { Life } from '../processor-life.ts'
 
 export interface StoreSite {
@@ -10,11 +10,18 @@ export interface StoreSite {
   /** Refuses in a store that is only read. What is refused is the record's fault and changes nothing, so it may be caught. */
   write(fn: () => void): void
   key(key: unknown): Buffer
+  /** Calls a function of ours on the wall clock; not where the store is only read. */
+  every(intervalMs: number, run: (timestamp: number) => void): void
   /** One end of a range: null is an open one. */
   bound(key: unknown): Buffer | null
 }
 
-export function storeSite(view: StoreView, life: Life, context: RecordContext, readOnly: boolean): StoreSite {
+export function storeSite(
+  view: StoreView,
+  life: Life,
+  { context, services }: Pick<Site, 'context' | 'services'>,
+  readOnly: boolean,
+): StoreSite {
   const key = (value: unknown): Buffer => {
     if (value !== null && value !== undefined) return view.encodeKey(value)
     throw new MillraceError('STREAM_CALLBACK', `store ${view.name}: a key must not be ${value === null ? 'null' : 'undefined'}`)
@@ -27,6 +34,9 @@ export function storeSite(view: StoreView, life: Life, context: RecordContext, r
       life.check('a write')
       if (readOnly) throw new MillraceError('STREAM_CALLBACK', `${life.node} only reads the store ${view.name}, it may not write it`)
       fn()
+    },
+    every(intervalMs, run) {
+      if (!readOnly) services.schedule(life.node, intervalMs, 'wall', run, false)
     },
     key,
     bound: (value) => (value === null || value === undefined ? null : key(value)),

@@ -11,7 +11,8 @@ function made(retentionMs: number) {
   const context = newContext()
   const view = new MapStore(store('s'), context)
   const life = new Life('it')
-  const rows = segmented(storeSite(view, life, context, false), retentionMs)
+  const services = { nowMs: () => 0, schedule: () => ({ cancel() {} }), requestCommit() {} }
+  const rows = segmented(storeSite(view, life, { context, services }, false), retentionMs)
   const use = (fn: (rows: Segmented) => void) => life.run(0, () => fn(rows))
   return { view, use }
 }
