@@ -9,8 +9,8 @@ import { connectedStores } from './stores.ts'
 import { json } from '../serde/json.ts'
 
 export interface ProcessValuesOptions<V2, N extends string = never> {
-  /** The stores that it uses: what `t.store(...)` gave, or `readOnly(...)` of that. */
-  readonly stores?: readonly StoreHandle<unknown>[]
+  /** The stores that it uses: what `t.store(...)` gave, `readOnly(...)` of that, or the name. */
+  readonly stores?: readonly (StoreHandle<unknown> | string)[]
   /** Names of outputs, each a stream of its own: `context.forward(record, name)`. */
   readonly outputs?: readonly N[]
   readonly value?: Serde<NonNullable<V2>>

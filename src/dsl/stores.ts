@@ -4,6 +4,7 @@
 // 2. What makes no sense is refused where it is declared, by the name of the store.
 import { type Duration, durationMs } from '../base/duration.ts'
 import { checkName } from '../base/names.ts'
+import { closest } from '../base/suggest.ts'
 import { json } from '../serde/json.ts'
 import type { Serde } from '../serde/serde.ts'
 import type { StoreForm, StoreSpec } from '../topology/node.ts'
@@ -61,7 +62,14 @@ export interface StoreDeclaration<out S> {
 declare const DECLARES: unique symbol
 
 /** What a handle stands for; a handle of another making is no handle. */
-const declared = new WeakMap<object, { readonly draft: Draft; readonly spec: StoreSpec; readonly readOnly: boolean }>()
+const declared = new WeakMap<object, Known>()
+const byName = new WeakMap<Draft, Map<string, Known>>()
+
+interface Known {
+  readonly draft: Draft
+  readonly spec: StoreSpec
+  readonly readOnly: boolean
+}
 
 export function keyValue<K = unknown, V = unknown>(options: KeyValueDeclaration<K, V>): StoreDeclaration<KeyValueStore<K, V>> {
   const { ttl } = optionsOf('keyValue', options, ['ttl'])
@@ -121,7 +129,10 @@ export function declareStore<S>(draft: Draft, wanted: StoreDeclaration<S>): Stor
   }
   draft.stores.set(spec.name.toLowerCase(), spec.name)
   const handle: StoreHandle<S> = Object.freeze({ name: spec.name })
-  declared.set(handle, { draft, spec, readOnly: false })
+  const known = { draft, spec, readOnly: false }
+  declared.set(handle, known)
+  const names = byName.get(draft) ?? new Map<string, Known>()
+  byName.set(draft, names.set(spec.name, known))
   return handle
 }
 
@@ -137,7 +148,7 @@ export function connectedStores(operator: string, draft: Draft, wanted: unknown)
   const stores: StoreSpec[] = []
   const readers: string[] = []
   for (const handle of wanted as readonly unknown[]) {
-    const known = typeof handle === 'object' && handle !== null ? declared.get(handle) : undefined
+    const known = typeof handle === 'string' ? named(operator, draft, handle) : isObject(handle) ? declared.get(handle) : undefined
     if (known === undefined) return refuse(operator, `stores must hold what t.store(...) gave, not ${given(handle)}`)
     const { name } = known.spec
     if (known.draft !== draft) refuse(operator, `the store "${name}" belongs to another topology ("${known.draft.topology}")`)
@@ -146,6 +157,19 @@ export function connectedStores(operator: string, draft: Draft, wanted: unknown)
     if (known.readOnly) readers.push(name)
   }
   return { stores: Object.freeze(stores), readOnly: Object.freeze(readers) }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function named(operator: string, draft: Draft, name: string): Known {
+  const names = byName.get(draft)
+  const known = names?.get(name)
+  if (known !== undefined) return known
+  const taken = draft.stores.get(name.toLowerCase()) === name
+  const hint = taken ? ' (it belongs to an operator)' : closest(name, names?.keys() ?? [])
+  return refuse(operator, `no store "${name}" was declared with t.store(...)${hint}`)
 }
 
 const COMMON = ['name', 'key', 'value', 'persistent', 'changelog'] as const

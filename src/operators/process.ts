@@ -18,6 +18,9 @@ import { storeSite } from './user-stores/site.ts'
 import { versionedStore } from './user-stores/versioned.ts'
 import { windowStore } from './user-stores/window.ts'
 
+/** Logs take no later time. */
+const TIMESTAMP_MAX = 2 ** 51
+
 /** What a processor gets. Its headers are made into text when they are asked for, and are not copied by `{...record}`. */
 class Incoming {
   readonly key: unknown
@@ -156,7 +159,7 @@ function synchronous<A>(name: string, fn: (argument: A) => unknown): (argument: 
 
 function checkRecord(name: string, record: ProcessorRecord<unknown, unknown>): ProcessorRecord<unknown, unknown> {
   if (typeof record !== 'object' || record === null) throw refused(`${name}: forward takes {key, value, timestamp}, not ${String(record)}`)
-  if (Number.isSafeInteger(record.timestamp) && record.timestamp >= 0) return record
+  if (Number.isSafeInteger(record.timestamp) && record.timestamp >= 0 && record.timestamp <= TIMESTAMP_MAX) return record
   throw refused(`${name}: forward takes a timestamp in epoch ms, not ${String(record.timestamp)}`)
 }
 
