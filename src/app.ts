@@ -1,8 +1,9 @@
-// The composition root: config -> log, stores, worker, control socket; the order in which they start and stop. The only file
+// The composition root: config -> HTTP server, log, stores, worker, control socket; the order in which they start and stop. The only file
 // that names the Kafka and embedded logs and the LevelDB stores.
 //
 // Invariants
-// 1. Start: state directory, log, topics, worker, control socket. A start that fails leaves nothing open.
+// 1. Start: state directory, HTTP server (so that a start can be watched), log, topics, worker, control socket. A start that fails
+//    leaves nothing open.
 // 2. Stop is the reverse; the worker commits what it has processed first.
 // 3. `failed` rejects when the worker had to give up; it never resolves.
 import { join } from 'node:path'
@@ -20,8 +21,10 @@ import { recordsControl } from './control/records.ts'
 import { type ControlServer, openControlServer } from './control/server.ts'
 import type { Log } from './log/log.ts'
 import { deadLetterTopic } from './runtime/dead-letter.ts'
+import { queryableNames, queryableStore } from './runtime/query.ts'
 import type { RestoreProgress, TaskDeps } from './runtime/recover.ts'
 import { Worker } from './runtime/worker.ts'
+import type { HttpServer } from './server/server.ts'
 import { levelProvider } from './state/leveldb.ts'
 import type { Topology } from './topology/node.ts'
 import { plan as planOf } from './topology/plan.ts'
@@ -67,6 +70,8 @@ export interface ProcessorStatus {
   readonly restoring: RestoreProgress | null
   /** Records restored from changelogs since the start. */
   readonly restored: number
+  /** Where the HTTP server listens; null: no port was asked for. */
+  readonly port: number | null
 }
 
 /** Runs a topology: `await using app = new StreamProcessor(topology, options); await app.start()`. */
@@ -81,10 +86,11 @@ export class StreamProcessor {
   #worker: Worker | null = null
   #topics: PreparedTopics | null = null
   #control: ControlServer | null = null
+  #server: HttpServer | null = null
   #unlock: (() => void) | null = null
   #unwatch: (() => void) | null = null
   #restoring: RestoreProgress | null = null
-  readonly #restored = new Map<string, number>()
+  readonly #restores = new Map<string, RestoreProgress>()
   #opening: Promise<void> | null = null
   #stopping = false
   #closed: Promise<void> | null = null
@@ -92,6 +98,7 @@ export class StreamProcessor {
   constructor(topology: Topology, options: ProcessorOptions = {}) {
     this.config = resolveConfig(topology.name, options)
     this.plan = planOf(topology, this.config.applicationId)
+    for (const name of this.config.server?.stores ?? []) this.#refuseUnknown(name)
     this.#world = options.world ?? systemWorld()
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => {}) // whoever awaits it sees the reason
@@ -120,16 +127,9 @@ export class StreamProcessor {
   async #open(): Promise<void> {
     const { config } = this
     const world = this.#world
-    if (config.server !== null) {
-      const { host, port } = config.server
-      world.logger.warn(
-        { host, port },
-        'this version has no HTTP server yet: the port is not opened; use millrace query, or store() in process',
-      )
-    }
     const state = openStateDir(config.stateDir, config.applicationId, world)
     await this.#lock()
-    await this.#unlessClosed(null)
+    await this.#serve()
     const log = await openLog(config, world)
     await this.#unlessClosed(log)
     this.#log = log
@@ -153,6 +153,7 @@ export class StreamProcessor {
       limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
       stored: storedTasks(state.stores),
       onFatal: (error) => void this.#give(error),
+      onEpoch: (figure) => this.#server?.epoch(figure),
     })
     await this.#worker.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
@@ -168,6 +169,32 @@ export class StreamProcessor {
     )
     await this.#unlessClosed(control)
     this.#control = control
+  }
+
+  async #serve(): Promise<void> {
+    const { server } = this.config
+    if (server !== null) {
+      const { openHttpServer } = await import('./server/server.ts')
+      const opened = await openHttpServer(server, {
+        plan: this.plan,
+        world: this.#world,
+        ready: () => !this.#stopping && this.#worker?.ready === true,
+        sized: () => this.#topics?.sized ?? null,
+        tasks: () => this.#worker?.tasks ?? new Map(),
+        applying: () => this.#worker?.barrier.applying === true,
+        figures: () => ({
+          epochs: this.#worker?.barrier.figures.epochs ?? 0,
+          rewinds: this.#worker?.counts.rewinds ?? 0,
+          rebalances: this.#worker?.counts.rebalances ?? 0,
+          restored: this.#restoredRecords(),
+          restores: [...this.#restores.values()],
+        }),
+      })
+      await this.#unlessClosed(opened)
+      this.#server = opened
+      this.#world.logger.info({ host: server.host, port: opened.port, token: server.token !== null }, 'HTTP server listens')
+    }
+    await this.#unlessClosed(null)
   }
 
   /** A close that came meanwhile did not see what was just opened. */
@@ -204,7 +231,7 @@ export class StreamProcessor {
       changelogTopic: (store) => changelogs.get(store) as string,
       world: this.#world,
       onProgress: (progress) => {
-        this.#restored.set(`${progress.task}/${progress.store}`, progress.restored)
+        this.#restores.set(`${progress.task}/${progress.store}`, progress)
         this.#restoring = progress.remaining > 0 ? progress : null
       },
       stopping: () => this.#stopping,
@@ -216,6 +243,15 @@ export class StreamProcessor {
     void this.close().catch(() => {})
   }
 
+  #refuseUnknown(store: string): void {
+    if (queryableStore(this.plan, store) !== null) return
+    const names = queryableNames(this.plan).join(', ')
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `server.stores names ${store}: no such store in ${this.plan.topology}; it has ${names || 'none'}`,
+    )
+  }
+
   /** Committed rows of a store. Throws STREAM_USAGE for a store that the topology does not have. */
   store<K = any, V = any>(name: string): StoreReader<K, V> {
     return storeReader(this.plan, () => this.#running().topics.sized, this.#running().worker.tasks, name)
@@ -223,8 +259,6 @@ export class StreamProcessor {
 
   status(): ProcessorStatus {
     const tasks = [...(this.#worker?.tasks.values() ?? [])]
-    let restored = 0
-    for (const records of this.#restored.values()) restored += records
     return {
       ready: this.#worker?.ready ?? false,
       tasks: tasks.map((task) => task.id),
@@ -233,8 +267,15 @@ export class StreamProcessor {
       epochs: this.#worker?.barrier.figures.epochs ?? 0,
       rewinds: this.#worker?.counts.rewinds ?? 0,
       restoring: this.#worker?.restoring === true ? this.#restoring : null,
-      restored,
+      restored: this.#restoredRecords(),
+      port: this.#server?.port ?? null,
     }
+  }
+
+  #restoredRecords(): number {
+    let records = 0
+    for (const { restored } of this.#restores.values()) records += restored
+    return records
   }
 
   #running(): { readonly worker: Worker; readonly topics: PreparedTopics } {
@@ -253,6 +294,9 @@ export class StreamProcessor {
     this.#stopping = true
     this.#unwatch?.()
     try {
+      await this.#server
+        ?.close()
+        .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the HTTP server did not close'))
       await this.#control
         ?.close()
         .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))

@@ -3,7 +3,7 @@
 //
 // 1. An option that is not known is refused by its name, at every level.
 // 2. Passwords and tokens are `Secret`s from here on; a Config may be logged.
-// 3. What this version cannot do (several workers, standbys) is refused, not ignored; a `server` is checked, and warned of at the start.
+// 3. What this version cannot do (several workers, standbys) is refused, not ignored.
 import { join } from 'node:path'
 import { type Duration, durationMs } from './base/duration.ts'
 import { MillraceError } from './base/errors.ts'
@@ -35,11 +35,16 @@ export interface SaslOptions {
   readonly insecure?: boolean
 }
 
-/** Checked; this version opens no port yet and warns of it at each start. */
+/** The HTTP server; without it no port is opened. */
 export interface ServerOptions {
+  /** 0: a free one. */
   readonly port: number
+  /** Default: 127.0.0.1. Another than loopback needs a token. */
   readonly host?: string
+  /** 32 bytes or more; every request must then bring it. */
   readonly token?: string | Secret
+  /** Stores that may be read; default: all. */
+  readonly stores?: readonly string[]
 }
 
 export interface ProcessorOptions {
@@ -74,7 +79,12 @@ export interface Config {
   readonly standbys: number
   readonly tls: TlsOptions | null
   readonly sasl: (Omit<SaslOptions, 'password' | 'token'> & { readonly password: Secret | null; readonly token: Secret | null }) | null
-  readonly server: { readonly port: number; readonly host: string; readonly token: Secret | null } | null
+  readonly server: {
+    readonly port: number
+    readonly host: string
+    readonly token: Secret | null
+    readonly stores: readonly string[] | null
+  } | null
   readonly onError: { readonly deserialization: Policy; readonly callback: Policy; readonly production: Policy }
   readonly offsetReset: 'earliest' | 'latest'
 }
@@ -222,7 +232,7 @@ function sasl(value: unknown, tlsGiven: unknown): Config['sasl'] {
 
 function server(value: unknown): Config['server'] {
   if (value === undefined) return null
-  const given = fields(value, 'server', ['port', 'host', 'token'])
+  const given = fields(value, 'server', ['port', 'host', 'token', 'stores'])
   const port = whole(given.port, 'server.port', 0, 65_535)
   const host = text(given.host, 'server.host') ?? '127.0.0.1'
   const token = secret(given.token, 'server.token')
@@ -232,7 +242,13 @@ function server(value: unknown): Config['server'] {
     throw refuse(
       `server.host ${host} can be reached from outside: give a token of ${TOKEN_BYTES_MIN} bytes or more (MILLRACE_TOKEN or --token-file), or use 127.0.0.1`,
     )
-  return { port, host, token }
+  return { port, host, token, stores: names(given.stores) }
+}
+
+function names(value: unknown): readonly string[] | null {
+  if (value === undefined) return null
+  if (!Array.isArray(value)) throw refuse('server.stores must be a list of store names')
+  return value.map((name: unknown) => checkName(name, 'store'))
 }
 
 function policies(value: unknown): Config['onError'] {

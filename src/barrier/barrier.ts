@@ -26,6 +26,18 @@ export interface Participant {
   seal(append: Writer['append']): readonly CommittedOffset[]
   /** The sealed epoch is committed: write it to disk with its checkpoint. */
   applied(ends: EndOffsets): Promise<void>
+  /** Bytes that the open epoch has written to stores; for figures. */
+  readonly openBytes?: number
+}
+
+/** What an epoch was, told once it is committed and applied. */
+export interface EpochFigure {
+  readonly records: number
+  readonly bytes: number
+  /** From its first record to its seal. */
+  readonly openMs: number
+  /** From its seal until it was committed and applied. */
+  readonly commitMs: number
 }
 
 export interface BarrierOptions {
@@ -35,6 +47,7 @@ export interface BarrierOptions {
   readonly identity: () => GroupIdentity | null
   readonly limits: EpochLimits
   readonly world: World
+  readonly onEpoch?: (figure: EpochFigure) => void
 }
 
 export interface EpochFigures {
@@ -61,6 +74,11 @@ export class Barrier {
 
   get committing(): boolean {
     return this.#state.sealed !== 'none'
+  }
+
+  /** Some stores may have the sealed epoch, others not yet; also after a failure, until the tasks are opened again. */
+  get applying(): boolean {
+    return this.#state.sealed === 'applying'
   }
 
   get open(): boolean {
@@ -97,7 +115,10 @@ export class Barrier {
   /** Seals what is open and starts its commit. `settled` tells the end. */
   begin(participants: readonly Participant[]): void {
     const started = this.#o.world.clock.monotonic()
+    const { open } = this.#state
     this.#state = seal(this.#state)
+    let bytes = 0
+    for (const participant of participants) bytes += participant.openBytes ?? 0
     const offsets: CommittedOffset[] = []
     try {
       for (const participant of participants) offsets.push(...participant.seal(this.#append))
@@ -111,7 +132,9 @@ export class Barrier {
       () => {
         this.#commit = null
         this.figures.epochs = this.#state.epochs
-        this.figures.lastCommitMs = this.#o.world.clock.monotonic() - started
+        const commitMs = this.#o.world.clock.monotonic() - started
+        this.figures.lastCommitMs = commitMs
+        this.#o.onEpoch?.({ records: open?.records ?? 0, bytes, openMs: open === null ? 0 : started - open.sinceMs, commitMs })
       },
       (error: unknown) => {
         this.#commit = null

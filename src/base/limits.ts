@@ -59,6 +59,19 @@ export const LIMITS = {
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
   logCacheBytesMax: 32 * 1024 * 1024,
+  // HTTP
+  headersTimeoutMs: 5_000,
+  httpRequestTimeoutMs: 10_000,
+  httpIdleTimeoutMs: 30_000,
+  headersBytesMax: 8 * 1024,
+  connectionsMax: 256,
+  requestsPerSocketMax: 1_000,
+  requestsPerSecondMax: 100, // on one socket
+  urlBytesMax: 2 * 1024,
+  answerBytesMax: 1024 * 1024,
+  answerRowsMax: 1_000,
+  answerScanRowsMax: 100_000, // rows looked at for one answer: remembered deletes are not shown
+  answerWaitMs: 5_000, // for an epoch that is just being applied
   // tombstones, dead letters
   stacktraceBytesMax: 4_096,
 } as const

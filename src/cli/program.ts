@@ -51,7 +51,7 @@ export function buildProgram(): Command {
       .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))
       .addOption(applicationId())
       .addOption(new Option('--commit-interval <duration>', 'time between two commits, such as 100ms'))
-      .addOption(new Option('--port <n>', 'HTTP port: kept for later, this version opens none and says so'))
+      .addOption(new Option('--port <n>', 'HTTP port for health, metrics and stores; 0 takes a free one (default: none is opened)'))
       .addOption(new Option('--host <address>', 'address for --port; one that is not loopback needs a token (default: 127.0.0.1)'))
       .addOption(new Option('--token-file <file>', 'file with the token for --port, 32 bytes or more (or MILLRACE_TOKEN)'))
       .addOption(config())

@@ -180,6 +180,8 @@ async function restore(
 ): Promise<void> {
   const from = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
   if (from >= end) return
+  // Also told where it is over before the first batch is written.
+  deps.onProgress({ task, store: store.name, restored: 0, remaining: end - from, recordsPerSecond: 0 })
   const reader = deps.log.reader()
   const wake = (): void => reader.wake()
   cut?.addEventListener('abort', wake)

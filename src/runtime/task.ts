@@ -55,6 +55,9 @@ export interface TaskCounts {
   records: number
   deadLetters: number
   skipped: number
+  /** Records appended to topics, dead letters too, changelogs not; bytes of their keys and values. */
+  out: number
+  outBytes: number
 }
 
 export type Append = Writer['append']
@@ -67,7 +70,9 @@ export class Task {
   readonly stores: readonly TaskStore[]
   readonly program: Program
   readonly timers: Timers
-  readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0 }
+  readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0, out: 0, outBytes: 0 }
+  /** Of the chunks that have come. */
+  bytesIn = 0
   /** What the record at the head waits for; `run` does nothing until it was awaited and cleared. */
   suspended: Suspend | null = null
   /** A processor has asked for a commit. */
@@ -100,6 +105,7 @@ export class Task {
   }
 
   accept(chunk: Chunk): void {
+    this.bytesIn += chunk.bytes
     for (const queue of this.queues) if (queue.partition === chunk.partition && queue.topic === chunk.topic) queue.accept(chunk)
   }
 
@@ -326,7 +332,11 @@ export class Task {
       this.#giveUp(queue, head, error)
       if (head.problem === null) this.#keepOfUndone(queue, head)
     }
-    for (const s of staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    for (const s of staged) {
+      append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+      this.counts.outBytes += (s.key === null ? 0 : s.key.length) + (s.value === null ? 0 : s.value.length)
+    }
+    this.counts.out += staged.length
     return true
   }
 

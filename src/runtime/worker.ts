@@ -12,7 +12,7 @@
 //    in between, and they are recovered like after a failure.
 // 6. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
 import { decodeShare, encodeClaim } from '../assignment/hand-over.ts'
-import { Barrier } from '../barrier/barrier.ts'
+import { Barrier, type EpochFigure } from '../barrier/barrier.ts'
 import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -33,6 +33,7 @@ export interface WorkerOptions {
   /** Tasks whose state is on this disk: preferred by the assignor. */
   readonly stored: readonly string[]
   readonly onFatal: (error: unknown) => void
+  readonly onEpoch?: (figure: EpochFigure) => void
 }
 
 type Note =
@@ -95,6 +96,7 @@ export class Worker {
       identity: () => this.#group.identity(),
       limits: options.limits,
       world,
+      ...(options.onEpoch === undefined ? {} : { onEpoch: options.onEpoch }),
     })
   }
 

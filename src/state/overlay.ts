@@ -28,6 +28,8 @@ export interface OverlayOptions {
 
 export class Overlay {
   readonly store: StateStore
+  /** Keys of prefetches: in memory already, or asked of the store. Once a batch, not once a read. */
+  readonly figures = { hits: 0, misses: 0 }
   #open: Entries = new Map()
   #openBytes = 0
   #sealed: Entries | null = null
@@ -113,6 +115,8 @@ export class Overlay {
       if (this.#open.has(text) || this.#sealed?.has(text) === true || this.#cached(text) !== undefined) continue
       wanted.set(text, key)
     }
+    this.figures.hits += keys.length - wanted.size
+    this.figures.misses += wanted.size
     if (wanted.size === 0) return
     const applies = this.#applies
     const found = await this.store.getMany([...wanted.values()])

@@ -81,13 +81,42 @@ describe('run', () => {
     expect((await second.ended).status).toBe(0)
   }, 60_000)
 
-  test('a port is warned of: this version opens none', async () => {
+  test('a port is opened where one is asked for, and closed by SIGTERM; without one nothing listens', async () => {
     const { child, ended } = await run('--port', '0')
     child.kill('SIGTERM')
     const { status, err } = await ended
     expect(status).toBe(0)
-    expect(err.split('\n').filter((line) => line.includes('the port is not opened'))).toHaveLength(1)
+    const line = err.split('\n').find((one) => one.includes('HTTP server listens'))
+    const { port, host } = JSON.parse(line as string) as { port: number; host: string }
+    expect(host).toBe('127.0.0.1')
+    await expect(fetch(`http://127.0.0.1:${port}/health`)).rejects.toThrow('fetch failed')
+    const quiet = await run()
+    quiet.child.kill('SIGTERM')
+    expect((await quiet.ended).err).not.toContain('HTTP')
   }, 30_000)
+
+  test('rows over HTTP, with a token when there is one; a taken port is status 2', async () => {
+    const token = 'x'.repeat(40)
+    const started = start(['run', file, '--state-dir', state, '--port', '0', '--json'], { env: { MILLRACE_TOKEN: token } })
+    running.push(started)
+    let said = ''
+    started.child.stderr?.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+    })
+    await expect.poll(() => said, { timeout: 15_000 }).toContain('"msg":"running"')
+    const { port } = JSON.parse(said.split('\n')[0] as string) as { port: number }
+    expect((await produce(input('a', 'b', 'a'))).status).toBe(0)
+    const get = (headers: Record<string, string>) => fetch(`http://127.0.0.1:${port}/stores/counts/a`, { headers })
+    const authorization = `Bearer ${token}`
+    await expect.poll(async () => (await get({ authorization })).text(), { timeout: 15_000 }).toBe('{"key":"a","value":2}')
+    expect((await get({})).status).toBe(401)
+    expect(said).not.toContain(token)
+    const other = await millrace(['run', file, '--state-dir', join(place.folder, 'other'), '--port', String(port)])
+    expect(other).toMatchObject({ status: 2, out: '' })
+    expect(other.err.trim().split('\n').at(-1)).toBe(
+      `millrace: port ${port} of 127.0.0.1 is in use; take another --port, or 0 for a free one`,
+    )
+  }, 60_000)
 
   test('a state directory has one owner', async () => {
     await run()

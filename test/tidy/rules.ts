@@ -41,6 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   barrier: ['base', 'log/log', 'state/store'],
   assignment: ['base', 'topology/plan', 'topology/plan-types', 'log/log'],
   control: ['base', 'serde', 'topology', 'log/log', 'runtime/query'],
+  server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
 
@@ -57,6 +58,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pino: ['cli', 'app'],
   'pino-pretty': ['cli', 'app'],
   'fast-check': ['testing'],
+  fastify: ['server'],
+  'prom-client': ['server'],
 }
 
 const PURE = ['base', 'serde', 'topology', 'dsl', 'operators', 'barrier', 'assignment']

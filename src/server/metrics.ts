@@ -1,0 +1,146 @@
+// The metrics, in a registry of its own. Everything is read from counters that the processor keeps anyway, at the time of a scrape;
+// only the histograms are told of something, once an epoch.
+//
+// 1. A counter of a task begins at 0 where the task is opened anew (a start, a rebalance, a rewind): as with a restarted process.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { EpochFigure } from '../barrier/barrier.ts'
+import type { Task } from '../runtime/task.ts'
+import type { Served } from './served.ts'
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly render: () => Promise<{ readonly type: string; readonly text: string }>
+  readonly epoch: (figure: EpochFigure) => void
+  readonly answered: (status: number) => void
+  readonly close: () => void
+}
+
+type Labels = Readonly<Record<string, string | number>>
+type Put = (labels: Labels, value: number) => void
+
+/** What operators count, with a metric of its own; all else goes to millrace_operator_events_total. */
+const EVENTS: Readonly<Record<string, string>> = {
+  stale: 'Records whose version is older than the one that the store holds',
+  duplicate: 'Records whose version and bytes the store holds already',
+  dropped: 'Records without a key, a value or a foreign key that the operator needs',
+}
+
+const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30]
+const RECORDS = [1, 10, 100, 1_000, 10_000, 100_000]
+const BYTES = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
+
+export function openMetrics(served: Served): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+
+  const gauge = (name: string, help: string, labelNames: string[], read: (put: Put) => void | Promise<void>): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        this.reset()
+        await read((labels, value) => this.set(labels, value))
+      },
+    })
+  }
+  const counter = (name: string, help: string, labelNames: string[], read: (put: Put) => void): void => {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        read((labels, value) => this.inc(labels, value))
+      },
+    })
+  }
+  const histogram = (name: string, help: string, buckets: number[]): Histogram => new Histogram({ name, help, buckets, registers })
+  const tasks = (): Iterable<Task> => served.tasks().values()
+  const perTask = (name: string, help: string, of: (task: Task) => number): void =>
+    counter(name, help, ['task'], (put) => {
+      for (const task of tasks()) put({ task: task.id }, of(task))
+    })
+  const perStore = (name: string, help: string, of: (store: Task['stores'][number]) => number): void =>
+    counter(name, help, ['task', 'store'], (put) => {
+      for (const task of tasks()) for (const store of task.stores) put({ task: task.id, store: store.name }, of(store))
+    })
+  const total = (name: string, help: string, of: () => number): void => counter(name, help, [], (put) => put({}, of()))
+
+  gauge('millrace_ready', '1 when all tasks of this process are restored and run', [], (put) => put({}, served.ready() ? 1 : 0))
+  gauge('millrace_tasks', 'Tasks that this process runs', [], (put) => put({}, served.tasks().size))
+  perTask('millrace_records_in_total', 'Records processed', (task) => task.counts.records)
+  perTask('millrace_bytes_in_total', 'Bytes of keys and values fetched from inputs', (task) => task.bytesIn)
+  perTask('millrace_records_out_total', 'Records written to topics, dead letters too, changelogs not', (task) => task.counts.out)
+  perTask('millrace_bytes_out_total', 'Bytes of keys and values written to topics', (task) => task.counts.outBytes)
+  perTask('millrace_dead_letters_total', 'Records given up to the dead-letter topic', (task) => task.counts.deadLetters)
+  perTask('millrace_skipped_total', 'Records given up by the policy skip, or with a negative timestamp', (task) => task.counts.skipped)
+  gauge('millrace_lag_records', 'Offsets between what is processed and the end of the input', ['task', 'topic', 'partition'], (put) => {
+    for (const task of tasks())
+      for (const { topic, partition, endOffset, position } of task.queues)
+        if (endOffset >= 0) put({ task: task.id, topic, partition }, Math.max(0, endOffset - position))
+  })
+  for (const [event, help] of Object.entries(EVENTS))
+    counter(`millrace_${event}_total`, help, ['task', 'operator', 'store'], (put) => readEvents(served, (name) => name === event, put))
+  counter('millrace_operator_events_total', 'What operators count besides, by its name', ['task', 'operator', 'store', 'event'], (put) =>
+    readEvents(served, (name) => !Object.hasOwn(EVENTS, name), put),
+  )
+  gauge('millrace_store_bytes', 'Size of a store on disk, or in memory', ['task', 'store'], async (put) => {
+    for (const task of [...tasks()]) {
+      for (const { name, overlay } of task.stores) {
+        const bytes = await overlay.store.sizeBytes().catch(() => null) // closed meanwhile
+        if (bytes !== null) put({ task: task.id, store: name }, bytes)
+      }
+    }
+  })
+  perStore('millrace_cache_hits_total', 'Keys of coming records that were in memory', ({ overlay }) => overlay.figures.hits)
+  perStore('millrace_cache_misses_total', 'Keys of coming records that were read from the store', ({ overlay }) => overlay.figures.misses)
+  gauge('millrace_restore_remaining_records', 'Changelog offsets that a restore has before it', ['task', 'store'], (put) => {
+    for (const { task, store, remaining } of served.figures().restores) put({ task, store }, served.ready() ? 0 : remaining)
+  })
+  total('millrace_restored_records_total', 'Records restored from changelogs', () => served.figures().restored)
+  total('millrace_epochs_total', 'Epochs committed', () => served.figures().epochs)
+  total('millrace_rewinds_total', 'Epochs that failed: their records were read again', () => served.figures().rewinds)
+  total('millrace_rebalances_total', 'Assignments adopted', () => served.figures().rebalances)
+  const openSeconds = histogram('millrace_epoch_seconds', 'From the first record of an epoch to its seal', SECONDS)
+  const commitSeconds = histogram('millrace_commit_seconds', 'From the seal of an epoch until it was committed and in the stores', SECONDS)
+  const epochRecords = histogram('millrace_epoch_records', 'Records of an epoch', RECORDS)
+  const epochBytes = histogram('millrace_epoch_bytes', 'Bytes that an epoch wrote to stores', BYTES)
+  const answers = new Counter({
+    name: 'millrace_http_answers_total',
+    help: 'HTTP answers by status',
+    labelNames: ['status'],
+    registers,
+  })
+
+  return {
+    registry,
+    render: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    epoch({ records, bytes, openMs, commitMs }) {
+      openSeconds.observe(openMs / 1000)
+      commitSeconds.observe(commitMs / 1000)
+      epochRecords.observe(records)
+      epochBytes.observe(bytes)
+    },
+    answered: (status) => answers.inc({ status }),
+    close: () => registry.clear(),
+  }
+}
+
+function readEvents(served: Served, wanted: (name: string) => boolean, put: Put): void {
+  for (const task of served.tasks().values()) {
+    const { subTopologies } = served.plan
+    const nodes = subTopologies[Number(task.id.split('_')[0])]?.nodes ?? []
+    for (const node of nodes) {
+      const store = node.stores[0]?.name ?? ''
+      for (const [event, { n }] of task.program.counters.get(node.name) ?? []) {
+        if (!wanted(event)) continue
+        const labels = { task: task.id, operator: node.name, store }
+        put(Object.hasOwn(EVENTS, event) ? labels : { ...labels, event }, n)
+      }
+    }
+  }
+}

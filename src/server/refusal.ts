@@ -1,0 +1,53 @@
+// How a request is refused: a status and a stable code. An answer never carries the message of an inner error, a path, a key or a value.
+import { MillraceError } from '../base/errors.ts'
+
+export const REFUSALS = {
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  ORIGIN_REFUSED: 403,
+  STORE_REFUSED: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  TIMEOUT: 408,
+  BODY_REFUSED: 413,
+  URL_TOO_LONG: 414,
+  FOREIGN_HOST: 421,
+  TOO_MANY_REQUESTS: 429,
+  HEADERS_TOO_LARGE: 431,
+  INTERNAL: 500,
+  OWNER_UNREACHABLE: 502,
+  NOT_READY: 503,
+} as const
+
+export type RefusalCode = keyof typeof REFUSALS
+
+export class Refusal extends Error {
+  readonly code: RefusalCode
+  readonly status: number
+
+  constructor(code: RefusalCode) {
+    super(code)
+    this.name = 'Refusal'
+    this.code = code
+    this.status = REFUSALS[code]
+  }
+}
+
+/** What is not a refusal yet: a store that is closing or elsewhere is 503, what the client typed 400, all else 500. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof MillraceError) {
+    if (error.code === 'STREAM_NOT_LOCAL' || error.code === 'STREAM_CLOSED' || error.disposition === 'rebuild')
+      return new Refusal('NOT_READY')
+    if (error.disposition === 'usage') return new Refusal('BAD_REQUEST')
+    return new Refusal('INTERNAL')
+  }
+  switch ((error as { readonly code?: unknown } | null)?.code) {
+    case 'FST_ERR_BAD_URL':
+      return new Refusal('BAD_REQUEST')
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new Refusal('URL_TOO_LONG')
+    default:
+      return new Refusal('INTERNAL')
+  }
+}

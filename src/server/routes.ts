@@ -1,0 +1,113 @@
+// The routes: what a path answers. Each is a GET; who may ask was judged before (guard.ts).
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { LIMITS } from '../base/limits.ts'
+import { isName } from '../base/names.ts'
+import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
+import { taskId } from '../runtime/recover.ts'
+import { describe } from '../topology/describe.ts'
+import { openApi } from './openapi.ts'
+import { Refusal } from './refusal.ts'
+import { heldStore, keyAnswer, placeOf, type RangeQuery, rangeAnswer } from './rows.ts'
+import type { Served } from './served.ts'
+
+export interface RouteOptions {
+  readonly served: Served
+  /** Stores that may be read; null: all. */
+  readonly stores: readonly string[] | null
+  readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
+}
+
+type Query = Readonly<Record<string, unknown>>
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+const TOPOLOGY_TYPES: Readonly<Record<string, string>> = {
+  json: JSON_TYPE,
+  mermaid: 'text/plain; charset=utf-8',
+  svg: 'image/svg+xml; charset=utf-8',
+}
+
+export function addRoutes(app: FastifyInstance, { served, stores, metrics }: RouteOptions): void {
+  const { plan } = served
+  const json = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).type(JSON_TYPE).send(text)
+
+  const named = (request: FastifyRequest): QueryableStore => {
+    const { store } = request.params as { readonly store: string }
+    if (!isName(store)) throw new Refusal('NOT_FOUND')
+    if (stores !== null && !stores.includes(store)) throw new Refusal('STORE_REFUSED')
+    const found = queryableStore(plan, store)
+    if (found === null) throw new Refusal('NOT_FOUND')
+    return found
+  }
+
+  app.get('/health', (request, reply) => {
+    fieldsOf(request, [])
+    return json(reply, JSON.stringify(health(served)))
+  })
+  app.get('/health/ready', (request, reply) => {
+    fieldsOf(request, [])
+    return json(reply, JSON.stringify(health(served)), served.ready() ? 200 : 503)
+  })
+  app.get('/metrics', async (_request, reply) => {
+    const { type, text } = await metrics()
+    return reply.type(type).send(text)
+  })
+  app.get('/topology', (request, reply) => {
+    const { format = 'json' } = fieldsOf(request, ['format'])
+    const type = Object.hasOwn(TOPOLOGY_TYPES, format) ? TOPOLOGY_TYPES[format] : undefined
+    if (type === undefined) throw new Refusal('BAD_REQUEST')
+    return reply.type(type).send(describe(plan, format as 'json' | 'mermaid' | 'svg'))
+  })
+  app.get('/openapi.json', (_request, reply) => json(reply, JSON.stringify(openApi())))
+  app.get('/stores', (request, reply) => {
+    fieldsOf(request, [])
+    const names = queryableNames(plan).filter((name) => stores === null || stores.includes(name))
+    return json(reply, JSON.stringify({ stores: names.map((name) => storeShape(served, queryableStore(plan, name) as QueryableStore)) }))
+  })
+  app.get('/stores/:store', async (request, reply) => {
+    const store = named(request)
+    return json(reply, await rangeAnswer(served, store, rangeOf(fieldsOf(request, ['from', 'to', 'prefix', 'limit']))))
+  })
+  app.get('/stores/:store/:key', (request, reply) => {
+    const store = named(request)
+    fieldsOf(request, [])
+    const { task, bytes } = placeOf(served, store, (request.params as { readonly key: string }).key)
+    return json(reply, keyAnswer(served, store, task, bytes))
+  })
+}
+
+function health(served: Served): object {
+  const ready = served.ready()
+  const open = ready ? [] : served.figures().restores.filter(({ remaining }) => remaining > 0)
+  const sum = (of: 'restored' | 'remaining' | 'recordsPerSecond'): number => open.reduce((total, restore) => total + restore[of], 0)
+  const restoring =
+    open.length === 0
+      ? null
+      : { stores: open.length, restored: sum('restored'), remaining: sum('remaining'), recordsPerSecond: sum('recordsPerSecond') }
+  return { live: true, ready, tasks: served.tasks().size, restoring }
+}
+
+function storeShape(served: Served, store: QueryableStore): object {
+  const tasks = served.sized()?.tasks[store.subTopology] ?? 0
+  const here = Array.from({ length: tasks }, (_, partition) => taskId(store.subTopology, partition)).filter(
+    (task) => heldStore(served, task, store.name) !== null,
+  )
+  return { name: store.name, key: store.spec.key.name ?? 'custom', value: store.spec.value.name ?? 'custom', tasks, here: here.length }
+}
+
+/** The query's fields; an unknown one, and one that comes twice, are refused. */
+function fieldsOf(request: FastifyRequest, known: readonly string[]): Readonly<Record<string, string>> {
+  const fields = Object.create(null) as Record<string, string>
+  for (const [name, value] of Object.entries(request.query as Query)) {
+    if (!known.includes(name) || typeof value !== 'string') throw new Refusal('BAD_REQUEST')
+    fields[name] = value
+  }
+  return fields
+}
+
+/** An empty end is an open one. */
+function rangeOf(fields: Readonly<Record<string, string>>): RangeQuery {
+  const text = (name: string): string | null => (fields[name] === undefined || fields[name] === '' ? null : fields[name])
+  const { limit = String(LIMITS.answerRowsMax) } = fields
+  if (!/^[1-9]\d{0,8}$/.test(limit) || Number(limit) > LIMITS.answerRowsMax) throw new Refusal('BAD_REQUEST')
+  return { from: text('from'), to: text('to'), prefix: text('prefix'), limit: Number(limit) }
+}

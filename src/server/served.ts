@@ -1,0 +1,28 @@
+// What the server is given of a running processor: read-only, and nothing that it could hold up.
+import type { World } from '../base/ports.ts'
+import type { RestoreProgress } from '../runtime/recover.ts'
+import type { Task } from '../runtime/task.ts'
+import type { Plan, SizedPlan } from '../topology/plan-types.ts'
+
+export interface Figures {
+  readonly epochs: number
+  readonly rewinds: number
+  readonly rebalances: number
+  /** Records restored from changelogs since the start. */
+  readonly restored: number
+  /** The last word of each restore, finished ones too. */
+  readonly restores: readonly RestoreProgress[]
+}
+
+export interface Served {
+  readonly plan: Plan
+  readonly world: World
+  /** All assigned tasks are restored and running. */
+  ready(): boolean
+  /** Null until the topics are known. */
+  sized(): SizedPlan | null
+  tasks(): ReadonlyMap<string, Task>
+  /** A committed epoch is on its way to the stores: some have it, others not yet. */
+  applying(): boolean
+  figures(): Figures
+}

@@ -1,0 +1,141 @@
+// The HTTP server: routes, guard and metrics on one listener, with the bounds of LIMITS. Loaded only where a port is asked for.
+//
+// Invariants
+// 1. Whatever goes wrong is answered by a status and `{code}`, nothing else; every answer is nosniff and no-store.
+// 2. It reads: no request changes anything, and none of them is awaited by the worker's loop.
+// 3. `close` ends open connections; it does not wait for a slow reader.
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyReply } from 'fastify'
+import type { EpochFigure } from '../barrier/barrier.ts'
+import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { Secret } from '../base/secret.ts'
+import { guardOf } from './guard.ts'
+import { openMetrics } from './metrics.ts'
+import { REFUSALS, Refusal, refusalOf } from './refusal.ts'
+import { addRoutes } from './routes.ts'
+import type { Served } from './served.ts'
+
+export interface HttpOptions {
+  readonly port: number
+  readonly host: string
+  readonly token: Secret | null
+  readonly stores: readonly string[] | null
+}
+
+export interface HttpServer {
+  /** As it is bound: another than asked for when that was 0. */
+  readonly port: number
+  /** For the histograms; called by the barrier, once an epoch. */
+  epoch(figure: EpochFigure): void
+  close(): Promise<void>
+}
+
+/** How often Node looks for connections that are over their time. */
+const LOOK_MS = 1_000
+const JSON_TYPE = 'application/json; charset=utf-8'
+const HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+export async function openHttpServer(options: HttpOptions, served: Served): Promise<HttpServer> {
+  const { world } = served
+  const guard = guardOf({ host: options.host, token: options.token, clock: world.clock })
+  const metrics = openMetrics(served)
+  const app = Fastify({
+    logger: false,
+    forceCloseConnections: true,
+    connectionTimeout: LIMITS.httpIdleTimeoutMs,
+    keepAliveTimeout: LIMITS.httpIdleTimeoutMs,
+    requestTimeout: LIMITS.httpRequestTimeoutMs,
+    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
+    bodyLimit: 1,
+    http: {
+      headersTimeout: LIMITS.headersTimeoutMs,
+      requestTimeout: LIMITS.httpRequestTimeoutMs,
+      connectionsCheckingInterval: LOOK_MS,
+      maxHeaderSize: LIMITS.headersBytesMax,
+    },
+    routerOptions: {
+      maxParamLength: LIMITS.urlBytesMax,
+      // Fastify's own answer would quote the path.
+      onBadUrl: (_path, request, response) => {
+        let refusal = new Refusal('BAD_REQUEST')
+        try {
+          guard(request)
+        } catch (error) {
+          refusal = refusalOf(error)
+        }
+        metrics.answered(refusal.status)
+        const body = JSON.stringify({ code: refusal.code })
+        response.writeHead(refusal.status, { ...HEADERS, 'content-type': JSON_TYPE, 'content-length': body.length })
+        response.end(body)
+      },
+    },
+    clientErrorHandler(error, socket) {
+      if (socket.destroyed || !socket.writable) return
+      const code =
+        error.code === 'HPE_HEADER_OVERFLOW' ? 'HEADERS_TOO_LARGE' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'TIMEOUT' : 'BAD_REQUEST'
+      metrics.answered(REFUSALS[code])
+      socket.end(rawAnswer(code))
+    },
+  })
+  app.server.maxConnections = LIMITS.connectionsMax
+
+  const refuse = (reply: FastifyReply, error: unknown): FastifyReply => {
+    const refusal = refusalOf(error)
+    if (refusal.code === 'INTERNAL') world.logger.error({ reason: explain(error) }, 'an HTTP request failed')
+    // What of a body has come is not read: the connection cannot go on.
+    if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED') reply.header('connection', 'close')
+    if (refusal.code === 'METHOD_NOT_ALLOWED') reply.header('allow', 'GET, HEAD')
+    if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
+    return reply
+      .code(refusal.status)
+      .type(JSON_TYPE)
+      .send(JSON.stringify({ code: refusal.code }))
+  }
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS)
+    guard(request.raw)
+  })
+  app.addHook('onResponse', async (_request, reply) => metrics.answered(reply.statusCode))
+  app.setErrorHandler((error, _request, reply) => refuse(reply, error))
+  app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
+  addRoutes(app, { served, stores: options.stores, metrics: metrics.render })
+
+  try {
+    await app.listen({ port: options.port, host: options.host.replace(/^\[(.*)\]$/, '$1') })
+  } catch (error) {
+    await app.close().catch(() => {})
+    throw listenError(options, error)
+  }
+  const { port } = app.server.address() as AddressInfo
+  return {
+    port,
+    epoch: metrics.epoch,
+    async close() {
+      await app.close()
+      metrics.close()
+    },
+  }
+}
+
+function rawAnswer(code: 'HEADERS_TOO_LARGE' | 'TIMEOUT' | 'BAD_REQUEST'): string {
+  const body = JSON.stringify({ code })
+  const headers = { ...HEADERS, 'content-type': JSON_TYPE, 'content-length': body.length, connection: 'close' }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${REFUSALS[code]} ${code}\r\n${lines.join('')}\r\n${body}`
+}
+
+function listenError({ host, port }: HttpOptions, error: unknown): MillraceError {
+  const code = (error as NodeJS.ErrnoException).code
+  const why: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'is in use; take another --port, or 0 for a free one',
+    EACCES: 'needs rights that this process has not; take one above 1023',
+    EADDRNOTAVAIL: 'cannot be opened: the host is no address of this machine',
+    ENOTFOUND: 'cannot be opened: the host is not known',
+  }
+  return new MillraceError('STREAM_USAGE', `port ${port} of ${host} ${why[code ?? ''] ?? `cannot be opened (${code})`}`, { cause: error })
+}
