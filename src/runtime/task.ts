@@ -237,12 +237,12 @@ export class Task {
     due.asked = rows === rowsMax
     if (due.singly > 0) due.singly--
     if (rows > 0) this.#dirty = true
-    for (const s of program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    this.#send(append)
     return true
   }
 
   #fire(timer: Timer, now: number, append: Append): boolean {
-    const { program, timers } = this.#parts
+    const { timers } = this.#parts
     this.#begin()
     try {
       Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp: now, headers: NO_HEADERS })
@@ -261,8 +261,17 @@ export class Task {
       )
     }
     this.#dirty = true
-    for (const s of program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    this.#send(append)
     return true
+  }
+
+  #send(append: Append): void {
+    const { staged } = this.program
+    for (const s of staged) {
+      append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+      this.counts.outBytes += (s.key === null ? 0 : s.key.length) + (s.value === null ? 0 : s.value.length)
+    }
+    this.counts.out += staged.length
   }
 
   #begin(): void {
@@ -303,7 +312,7 @@ export class Task {
 
   /** False: it suspended, and is to be run again. */
   #process(queue: InputQueue, head: Head, append: Append, careful = false): boolean {
-    const { staged, dues } = this.program
+    const { dues } = this.program
     const { streamTime } = this.#context
     const { partitionTime } = queue
     this.#begin()
@@ -332,11 +341,7 @@ export class Task {
       this.#giveUp(queue, head, error)
       if (head.problem === null) this.#keepOfUndone(queue, head)
     }
-    for (const s of staged) {
-      append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
-      this.counts.outBytes += (s.key === null ? 0 : s.key.length) + (s.value === null ? 0 : s.value.length)
-    }
-    this.counts.out += staged.length
+    this.#send(append)
     return true
   }
 

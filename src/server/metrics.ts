@@ -22,6 +22,7 @@ type Put = (labels: Labels, value: number) => void
 const EVENTS: Readonly<Record<string, string>> = {
   stale: 'Records whose version is older than the one that the store holds',
   duplicate: 'Records whose version and bytes the store holds already',
+  late: 'Records that came after their window had closed',
   dropped: 'Records without a key, a value or a foreign key that the operator needs',
 }
 

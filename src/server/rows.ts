@@ -11,6 +11,7 @@ import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
 import { taskId } from '../runtime/recover.ts'
 import type { AnySerde } from '../serde/serde.ts'
+import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
 import type { ScanRange, StateStore, Stored } from '../state/store.ts'
 import { Refusal } from './refusal.ts'
 import type { Served } from './served.ts'
@@ -27,8 +28,13 @@ export interface RangeQuery {
 export function placeOf(served: Served, store: QueryableStore, keyText: string): { readonly task: string; readonly bytes: Buffer } {
   const sized = served.sized()
   if (sized === null) throw new Refusal('NOT_READY')
-  const bytes = keyBytesOf(store, keyText)
-  return { task: taskId(store.subTopology, taskPartition(bytes, sized.tasks[store.subTopology] as number)), bytes }
+  try {
+    const key = parseKey(keyText, store.spec.key)
+    const partition = taskPartition(store, key, sized.tasks[store.subTopology] as number)
+    return { task: taskId(store.subTopology, partition), bytes: encodeKey(store, key) }
+  } catch {
+    throw new Refusal('BAD_REQUEST')
+  }
 }
 
 /** The answer's JSON. Refused with NOT_READY where the key's task is not here. */
@@ -113,14 +119,25 @@ function cursorText(key: Buffer, serde: AnySerde): string {
 }
 
 function scanRange(store: QueryableStore, { from, to, prefix }: RangeQuery): ScanRange {
-  const low = from === null ? null : keyBytesOf(store, from)
-  const high = to === null ? null : keyBytesOf(store, to)
-  if (prefix === null) return { from: low, to: high }
-  const start = Buffer.from(prefix, 'utf8')
-  const end = prefixEnd(start)
-  const lower = low === null || low.compare(start) < 0 ? start : low
-  if (end === null || (high !== null && high.compare(end) < 0)) return { from: lower, to: high }
-  return { from: lower, to: end, toExclusive: true }
+  const ranges: ScanRange[] = [
+    store.range, // other things may lie beside the rows
+    { from: from === null ? null : keyBytesOf(store, from), to: to === null ? null : keyBytesOf(store, to) },
+  ]
+  if (prefix !== null) {
+    const text = Buffer.from(prefix, 'utf8')
+    const start = isRowSerde(store.spec.key) ? Buffer.concat([Buffer.of(WINDOW), text]) : text
+    ranges.push({ from: start, to: prefixEnd(start), toExclusive: true })
+  }
+  return ranges.reduce(meet)
+}
+
+/** What lies in both. */
+function meet(a: ScanRange, b: ScanRange): ScanRange {
+  const from = a.from === null || (b.from !== null && b.from.compare(a.from) > 0) ? b.from : a.from
+  if (a.to === null) return { ...b, from }
+  if (b.to === null) return { ...a, from }
+  const order = a.to.compare(b.to)
+  return order < 0 || (order === 0 && a.toExclusive === true) ? { ...a, from } : { ...b, from }
 }
 
 type Entry = readonly [key: Buffer, stored: Stored]
