@@ -137,5 +137,7 @@ function listenError({ host, port }: HttpOptions, error: unknown): MillraceError
     EADDRNOTAVAIL: 'cannot be opened: the host is no address of this machine',
     ENOTFOUND: 'cannot be opened: the host is not known',
   }
-  return new MillraceError('STREAM_USAGE', `port ${port} of ${host} ${why[code ?? ''] ?? `cannot be opened (${code})`}`, { cause: error })
+  const known = why[code ?? '']
+  if (known !== undefined) return new MillraceError('STREAM_USAGE', `port ${port} of ${host} ${known}`)
+  return new MillraceError('STREAM_USAGE', `port ${port} of ${host} cannot be opened`, { cause: error })
 }

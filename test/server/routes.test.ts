@@ -40,7 +40,7 @@ for (const key of ['5', '-3', '9007199254740993', '5']) lines.push({ topic: 'num
 let serving: Serving
 beforeAll(async () => {
   serving = await serve(lines)
-})
+}, 60_000)
 afterAll(() => serving.close())
 const get = (path: string) => ask(serving.port, path)
 const range = (fields: Record<string, string>) => askJson(serving.port, `/stores/items?${new URLSearchParams(fields)}`)

@@ -15,7 +15,7 @@ let closed: Serving
 beforeAll(async () => {
   open = await serve([{ topic: 'items', key: 'secret-key', value: { version: 1, name: 'secret-value' } }])
   closed = await serve([], { token: TOKEN, stores: ['items'] })
-})
+}, 60_000)
 afterAll(async () => {
   await open.close()
   await closed.close()

@@ -50,9 +50,12 @@ export async function serve(lines: readonly Line[], server: Partial<ServerOption
   await writeLines(stateDir, lines)
   const app = new StreamProcessor(shop, { stateDir, commitInterval: '20ms', server: { port: 0, ...server } })
   await app.start()
-  const epochs = app.status().epochs
-  while (app.status().records < lines.length || (lines.length > 0 && app.status().epochs === epochs))
-    await new Promise((resolve) => setTimeout(resolve, 10))
+  // Of the epochs that are committed.
+  const done = async (): Promise<number> => {
+    const { body } = await ask(app.status().port as number, '/metrics')
+    return Number(/^millrace_epoch_records_sum (\d+)$/m.exec(body)?.[1])
+  }
+  while (lines.length > 0 && (await done()) < lines.length) await new Promise((resolve) => setTimeout(resolve, 10))
   return {
     app,
     port: app.status().port as number,
