@@ -25,6 +25,8 @@ export type ErrorCode =
   | 'STREAM_STATE_MISSING' // no such state directory
   | 'STREAM_LOG_DAMAGED' // the embedded log
   | 'STREAM_RECORD_TOO_LARGE'
+  | 'STREAM_TIMEOUT' // a record has waited for too long
+  | 'STREAM_BUFFER_FULL' // more records wait than may, and the policy is to stop
   | 'STREAM_NOT_LOCAL' // a key whose task runs elsewhere, or is being restored
   | 'STREAM_CLOSED'
   | 'STREAM_INTERNAL' // a broken invariant of ours
@@ -66,6 +68,8 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_STATE_MISSING: 'usage',
   STREAM_LOG_DAMAGED: 'stop',
   STREAM_RECORD_TOO_LARGE: 'park',
+  STREAM_TIMEOUT: 'park',
+  STREAM_BUFFER_FULL: 'stop',
   STREAM_NOT_LOCAL: 'retry',
   STREAM_CLOSED: 'stop',
   STREAM_INTERNAL: 'stop',

@@ -41,6 +41,7 @@ export const LIMITS = {
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
+  parkedRecordsMax: 100_000, // of one operator in one task, unless maxRecords says
   forgottenPerRecord: 16, // ids that a dedupe clears away with one event
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log

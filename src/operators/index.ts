@@ -1,6 +1,7 @@
 // The table of operators by the kind of their node. The runtime looks nothing else up; a kind without an operator does not compile.
 import type { PlanOperator } from '../topology/plan-types.ts'
 import { aggregate } from './aggregate.ts'
+import { bufferingJoin } from './buffering-join.ts'
 import { changeSink } from './change-sink.ts'
 import { dedupe } from './dedupe.ts'
 import { cogroup } from './cogroup.ts'
@@ -12,6 +13,7 @@ import { lastWriteWins } from './last-write-wins.ts'
 import { map } from './map.ts'
 import { mapValues } from './map-values.ts'
 import type { Operator } from './operator.ts'
+import { parkingSink } from './parking-sink.ts'
 import { pass } from './pass.ts'
 import { peek } from './peek.ts'
 import { process } from './process.ts'
@@ -51,6 +53,8 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   tableMapValues,
   lastWriteWins,
   dedupe,
+  bufferingJoin,
+  parkingSink,
   aggregate,
   windowAggregate,
   cogroup,
@@ -69,5 +73,6 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
 export { type Change, decodeChange, encodeChange } from './change.ts'
 export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
 export { latestOfRow } from './version-rows.ts'
+export { parkingPrefixLength } from './parking.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'
 export { latestVersion, VERSIONED_ROWS } from './user-stores/versions.ts'

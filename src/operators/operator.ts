@@ -72,7 +72,29 @@ export interface Counter {
   n: number
 }
 
-/** What a user's processor may ask of its task. */
+/** What an operator has to do by itself, between records: each `run` is one piece, undone as a whole when it throws. It is run when the wall
+ *  clock or the stream time has come to these bounds; 0 is at once, as when the task opens. `run` raises them when nothing is left. */
+export interface Wake {
+  wallAtMs: number
+  streamAtMs: number
+  /** True: it did something, and is run again. */
+  run(): boolean
+  /** `run` threw, and was undone: what it was about is to be given up. Calls nobody's callback. */
+  failed(error: unknown): void
+}
+
+/** A record that is given up where it is not the one that is being processed. */
+export interface GivenUpRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Headers
+}
+
+/** What operators may ask of their task. */
 export interface TaskServices {
   /** Wall clock, epoch ms. */
   nowMs(): number
@@ -81,6 +103,12 @@ export interface TaskServices {
   schedule(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void, kept?: boolean): Cancellable
   /** A commit soon, before the interval is over. */
   requestCommit(): void
+  /** From when the task opens. */
+  wake(wake: Wake): void
+  /** As the error's policy says, or a dead letter whatever that says. */
+  giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void
+  /** Undoes the record that is being processed and keeps its input waiting, until something else has happened in the task. */
+  pauseInput(): never
 }
 
 export interface Site {
@@ -108,6 +136,8 @@ export interface Site {
   due(step: (rowsMax: number, drop: boolean) => number): { now(): void; at(ms: number | null): void }
   /** A counter in the node's metrics: 'dropped', 'stale', 'duplicate', ... */
   counter(name: string): Counter
+  /** What goes up and down: set, not counted. */
+  gauge(name: string): Counter
 }
 
 export interface Instance {

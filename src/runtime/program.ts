@@ -44,6 +44,8 @@ export interface Program {
   readonly dues: Dues
   /** By node name, then counter name. */
   readonly counters: ReadonlyMap<string, ReadonlyMap<string, Counter>>
+  /** Likewise. */
+  readonly gauges: ReadonlyMap<string, ReadonlyMap<string, Counter>>
 }
 
 export interface ProgramOptions {
@@ -81,6 +83,7 @@ export function compile(options: ProgramOptions): Program {
   const staged: Staged[] = []
   const dues = new Dues()
   const counters = new Map<string, Map<string, Counter>>()
+  const gauges = new Map<string, Map<string, Counter>>()
   const instances: (Instance | undefined)[] = new Array(nodes.length)
 
   const inputOf = (child: { readonly index: number; readonly input: number }): Push => {
@@ -93,7 +96,9 @@ export function compile(options: ProgramOptions): Program {
     const node = nodes[index] as PlanNode
     const children = node.children.map(inputOf)
     const counted = new Map<string, Counter>()
+    const gauged = new Map<string, Counter>()
     counters.set(node.name, counted)
+    gauges.set(node.name, gauged)
     const views = node.stores.map((spec): StoreView => new TypedView(spec, overlay(spec.name), context))
     const site: Site = {
       node,
@@ -120,11 +125,8 @@ export function compile(options: ProgramOptions): Program {
       services,
       due: (step) => dues.add(node.name, step),
       guard: (fn) => guarded(node.name, fn),
-      counter(name) {
-        const counter = counted.get(name) ?? { n: 0 }
-        counted.set(name, counter)
-        return counter
-      },
+      counter: (name) => named(counted, name),
+      gauge: (name) => named(gauged, name),
     }
     if (node.operator.kind === 'source') instances[index] = { inputs: [site.forward] }
     else instances[index] = operators[node.operator.kind](site)
@@ -136,7 +138,13 @@ export function compile(options: ProgramOptions): Program {
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
     return { node, source: node.operator as PlanSource, push, undone, reads: readsBelow(index, nodes, instances, overlay) }
   })
-  return { context, sources, staged, dues, counters }
+  return { context, sources, staged, dues, counters, gauges }
+}
+
+function named(counters: Map<string, Counter>, name: string): Counter {
+  const counter = counters.get(name) ?? { n: 0 }
+  counters.set(name, counter)
+  return counter
 }
 
 function fanOut(children: readonly Push[]): Push {
@@ -204,6 +212,8 @@ const KEEPS_KEY = new Set([
   'source',
 ])
 
+const LOOKS_UP = new Set(['tableJoin', 'streamTableJoin', 'bufferingJoin'])
+
 /** The stores that records of a source read by their own key: along the ways that keep the key. */
 function readsBelow(
   source: number,
@@ -226,7 +236,7 @@ function readsBelow(
         if (spec !== undefined && spec.key === keySerde) found.add(overlay(spec.name))
       }
       // A join reads the other side's table too: the stores of its other parents.
-      if (below.operator.kind === 'tableJoin' || below.operator.kind === 'streamTableJoin') {
+      if (LOOKS_UP.has(below.operator.kind)) {
         for (const parent of below.parents)
           for (const spec of nodes[parent]?.stores ?? []) if (spec.key === keySerde) found.add(overlay(spec.name))
       }

@@ -12,7 +12,8 @@ import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
-import { foreignKeyPrefixLength } from '../operators/index.ts'
+import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
+import type { Wake } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
@@ -24,6 +25,7 @@ import { InputQueue } from './input-queue.ts'
 import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
 import { compile, type SourceEntry } from './program.ts'
+import { Pause } from './suspend.ts'
 import { Task, type TaskStore } from './task.ts'
 import { Timers } from './timers.ts'
 
@@ -80,6 +82,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     })
     const timers = new Timers()
     const nowMs = () => deps.world.clock.now()
+    const wakes: Wake[] = []
     let task: Task | null = null
     const program = compile({
       subTopology: sub,
@@ -91,6 +94,11 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
         requestCommit() {
           if (task !== null) task.commitRequested = true
+        },
+        wake: (wake) => void wakes.push(wake),
+        giveUp: (record, error, always) => task?.giveUp(record, error, always),
+        pauseInput() {
+          throw new Pause()
         },
       },
     })
@@ -106,6 +114,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       partitionsOf: deps.partitionsOf,
       givenUp: givenUpLog(deps.world, id, deps.deadLetterTopic),
       timers,
+      wakes,
       nowMs,
     })
     timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
@@ -130,10 +139,11 @@ export function inputTopicsOf(deps: TaskDeps, subTopology: number): string[] {
   return [...new Set(sources.flatMap((source) => deps.inputTopics(source)))]
 }
 
-/** The foreign-key subscriptions are read by prefix. */
+/** The foreign-key subscriptions are read by prefix, and the heads of what is parked. */
 function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key: Buffer) => number } {
   const byForeignKey = sub.nodes.some(({ operator }) => operator.kind === 'foreignKeyRight' && operator.state.name === spec.name)
-  return byForeignKey ? { prefixLength: foreignKeyPrefixLength } : {}
+  const parked = sub.nodes.some(({ operator }) => operator.kind === 'bufferingJoin' && operator.store.name === spec.name)
+  return byForeignKey ? { prefixLength: foreignKeyPrefixLength } : parked ? { prefixLength: parkingPrefixLength } : {}
 }
 
 async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<StateStore> {

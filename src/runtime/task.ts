@@ -11,7 +11,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
-import type { RecordContext } from '../operators/operator.ts'
+import type { GivenUpRecord, RecordContext, Wake } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { TimerClock } from '../topology/processor.ts'
 import { deadLetter, type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
@@ -20,7 +20,7 @@ import type { Due } from './dues.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { writePositionNote } from './position.ts'
-import { Suspend } from './suspend.ts'
+import { Pause, Suspend } from './suspend.ts'
 import type { Timer, Timers } from './timers.ts'
 
 /** Logs take no later time; producers that write nanoseconds do come with one. */
@@ -47,6 +47,7 @@ export interface TaskParts {
   readonly partitionsOf: (topic: string) => number
   readonly givenUp: GivenUp
   readonly timers: Timers
+  readonly wakes: readonly Wake[]
   /** Wall clock. */
   readonly nowMs: () => number
 }
@@ -80,6 +81,8 @@ export class Task {
   readonly #parts: TaskParts
   readonly #context: RecordContext
   #dirty = false
+  /** Inputs that a `Pause` keeps waiting. */
+  readonly #held = new Set<InputQueue>()
 
   constructor(parts: TaskParts) {
     this.#parts = parts
@@ -115,6 +118,7 @@ export class Task {
     let waits = false
     let some = false
     for (const queue of this.queues) {
+      if (this.#held.has(queue)) continue
       if (queue.records > 0) some = true
       else if (queue.endOffset < 0 || queue.position < queue.endOffset) waits = true
     }
@@ -153,8 +157,12 @@ export class Task {
       const queue = this.#choose()
       if (queue === null) break
       const head = queue.head() as Head
-      if (!this.#process(queue, head, append)) break
+      if (!this.#process(queue, head, append)) {
+        if (!this.#fireDue('stream', append)) break // what is kept waiting has moved stream time all the same
+        continue
+      }
       queue.shift()
+      this.#held.clear()
       this.#dirty = true
       done++
       if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) break
@@ -165,9 +173,15 @@ export class Task {
 
   /** When the next timer on the wall clock is due, or null. */
   get wallTimerAtMs(): number | null {
-    const timer = this.timers.wallAtMs
-    const due = this.program.dues.wallAtMs
-    return timer === null || due === null ? (timer ?? due) : Math.min(timer, due)
+    let at = Number.POSITIVE_INFINITY
+    for (const { wallAtMs } of this.#parts.wakes) at = Math.min(at, wallAtMs)
+    at = Math.min(at, this.timers.wallAtMs ?? at, this.program.dues.wallAtMs ?? at)
+    return at === Number.POSITIVE_INFINITY ? null : at
+  }
+
+  /** It stands still until something else has happened. */
+  isHeld(queue: InputQueue): boolean {
+    return this.#held.has(queue)
   }
 
   /** Runs what is due on the wall clock; true when there was something. It may suspend, as `run` may. */
@@ -176,7 +190,7 @@ export class Task {
     const now = this.#parts.nowMs()
     const some = this.program.dues.askAtWall(now)
     if (some && !this.#putOutDue(append)) return true
-    if (this.timers.due('wall', now) === null) return some
+    if (this.timers.due('wall', now) === null && !this.#wakesDue) return some
     this.#fireDue('wall', append)
     return true
   }
@@ -188,12 +202,54 @@ export class Task {
     for (let timer = this.timers.due(clock, now); timer !== null; timer = this.timers.due(clock, now)) {
       if (!this.#fire(timer, now, append)) return false
     }
+    let pieces = 0
+    for (const wake of this.#parts.wakes) {
+      while (this.#isDue(wake)) if (pieces++ === LIMITS.duePiecesPerRun || !this.#rouse(wake, append)) return false
+    }
+    return true
+  }
+
+  get #wakesDue(): boolean {
+    return this.#parts.wakes.some((wake) => this.#isDue(wake))
+  }
+
+  #isDue({ wallAtMs, streamAtMs }: Wake): boolean {
+    return wallAtMs <= this.#parts.nowMs() || streamAtMs <= this.#context.streamTime
+  }
+
+  /** One piece of what an operator does by itself. False: it suspended. */
+  #rouse(wake: Wake, append: Append): boolean {
+    const piece = (run: () => boolean): boolean => {
+      this.#begin()
+      const timestamp = Math.max(0, this.#context.streamTime)
+      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp, headers: NO_HEADERS })
+      return run()
+    }
+    let worked = true
+    try {
+      worked = piece(() => wake.run())
+    } catch (error) {
+      if (this.#undo(error)) return false
+      try {
+        piece(() => {
+          wake.failed(error)
+          return true
+        })
+      } catch (again) {
+        if (this.#undo(again)) return false
+        throw again
+      }
+    }
+    if (!worked) return true
+    this.#held.clear()
+    this.#dirty = true
+    for (const s of this.program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
     return true
   }
 
   /** Something is due that no record brings along. */
   get hasDue(): boolean {
-    return this.program.dues.next() !== null
+    return this.program.dues.next() !== null || this.#wakesDue
   }
 
   /** False: there is more, or it suspended. */
@@ -286,7 +342,7 @@ export class Task {
     this.timers.rollback()
     this.program.staged.length = 0
     if (error instanceof Suspend) {
-      this.suspended = error
+      if (!(error instanceof Pause)) this.suspended = error
       return true
     }
     if (!parkable(error)) throw error
@@ -296,12 +352,12 @@ export class Task {
   #choose(): InputQueue | null {
     if (this.queues.length === 1) {
       const only = this.queues[0] as InputQueue
-      return only.records > 0 ? only : null
+      return only.records > 0 && !this.#held.has(only) ? only : null
     }
     let best: InputQueue | null = null
     let bestTimestamp = 0
     for (const queue of this.queues) {
-      const head = queue.head()
+      const head = this.#held.has(queue) ? null : queue.head()
       if (head !== null && (best === null || head.timestamp < bestTimestamp)) {
         best = queue
         bestTimestamp = head.timestamp
@@ -330,7 +386,8 @@ export class Task {
         queue.partitionTime = partitionTime
       }
       if (this.#undo(error)) {
-        setBack()
+        if (error instanceof Pause) this.#held.add(queue)
+        else setBack()
         return false
       }
       if (dues.touched && !careful) {
@@ -384,6 +441,11 @@ export class Task {
     const { policies } = this.#parts
     const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
     this.#letGo(recordName(queue, head.record), queue, head.record, policy, error)
+  }
+
+  /** For an operator: a record other than the one that is being processed. */
+  giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void {
+    this.#letGo(recordName(record, record), record, record, always ?? policyOf(error, this.#parts.policies), error)
   }
 
   #letGo(at: string, { topic, partition }: TopicPartition, record: LogRecord, policy: ErrorPolicy, error: unknown): void {
@@ -445,6 +507,7 @@ export class Task {
   /** Loses everything that no barrier committed. The queues are rewound by whoever knows the committed offsets. */
   drop(): void {
     this.suspended = null
+    this.#held.clear()
     this.#dirty = false
     this.program.staged.length = 0
     for (const { overlay } of this.stores) overlay.drop()
@@ -479,6 +542,6 @@ function parkable(error: unknown): boolean {
   return !(error instanceof MillraceError) || error.disposition === 'park' || error.code === 'STREAM_TOPIC_MISSING'
 }
 
-function recordName({ topic, partition }: InputQueue, { offset }: LogRecord): string {
+function recordName({ topic, partition }: TopicPartition, { offset }: { readonly offset: number }): string {
   return `${topic}-${partition}@${offset}`
 }

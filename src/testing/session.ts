@@ -301,7 +301,7 @@ export class Session {
     let bestTimestamp = 0
     for (const task of this.#tasks) {
       for (const queue of task.queues) {
-        const head = queue.head()
+        const head = task.isHeld(queue) ? null : queue.head()
         if (head === null || (best !== null && head.timestamp >= bestTimestamp)) continue
         best = task
         bestTimestamp = head.timestamp
@@ -320,11 +320,16 @@ export class Session {
     this.#barrier.worked(0)
     this.#barrier.begin(this.#tasks)
     await this.#barrier.settled()
-    this.#lines = []
+    this.#lines = this.#lines.filter((line) => 'topic' in line && this.#waits(line)) // what an operator keeps waiting is read again
     this.#barrierAtMs = this.nowMs()
     for (const record of this.#open) this.#committed.push(record)
     this.#open = []
     this.#forget()
+  }
+
+  #waits({ topic, partition, record }: Line): boolean {
+    const reads = (queue: InputQueue): boolean => queue.topic === topic && queue.partition === partition
+    return this.#tasks.some((task) => task.queues.some((queue) => reads(queue) && queue.position <= record.offset))
   }
 
   /** What is committed is not read again: outputs were handed out, repartition topics go on from the committed offsets. Changelogs
@@ -400,11 +405,11 @@ export class Session {
     return stored === undefined ? null : store.rowOf(stored)
   }
 
-  /** Counters by node and name, summed over the tasks. */
+  /** Counters and gauges by node and name, summed over the tasks. */
   counters(): ReadonlyMap<string, ReadonlyMap<string, number>> {
     const sums = new Map<string, Map<string, number>>()
     for (const task of this.#tasks) {
-      for (const [node, counters] of task.program.counters) {
+      for (const [node, counters] of [...task.program.counters, ...task.program.gauges]) {
         const sum = sums.get(node) ?? new Map<string, number>()
         for (const [name, counter] of counters) sum.set(name, (sum.get(name) ?? 0) + counter.n)
         sums.set(node, sum)

@@ -63,6 +63,7 @@ export function demandOf(nodes: readonly Node[]): Demand {
         demandOld(first)
         break
       case 'streamTableJoin':
+      case 'bufferingJoin':
         demandRead(second)
         break
     }

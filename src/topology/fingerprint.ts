@@ -43,6 +43,7 @@ function operatorFacts({ operator, key, value }: PlanNode): string[] {
     }
     case 'repartitionSink':
     case 'changeSink':
+    case 'parkingSink':
       return [`writes ${operator.topic} ${key.name ?? 'custom'} ${value.name ?? 'custom'} by ${operator.kind}`]
     case 'foreignKeyLeft':
       return [`writes ${operator.subscriptionTopic} by ${operator.kind} ${operator.join.type}`]

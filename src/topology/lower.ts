@@ -3,6 +3,7 @@
 import { demandOf } from './demand.ts'
 import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type DraftPlan, internalTopicName } from './draft-plan.ts'
 import type {
+  BufferingJoinNode,
   ForeignKeyJoinNode,
   Node,
   SourceNode,
@@ -12,7 +13,7 @@ import type {
   TableGroupNode,
   Topology,
 } from './node.ts'
-import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, PlanSource, RepartitionSink } from './plan-types.ts'
+import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSource, RepartitionSink } from './plan-types.ts'
 import { RAW } from './raw.ts'
 import { sameSource } from './validate.ts'
 
@@ -103,6 +104,9 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'foreignKeyJoin':
         made.set(node.id, addForeignKeyJoin(plan, node, parents, nodes, storesOf(node), sendsOld.has(node.id)))
         break
+      case 'bufferingJoin':
+        made.set(node.id, add(node, [streamOfBufferingJoin(plan, nodes, node, first), ...parents.slice(1)]))
+        break
       case 'aggregate':
       case 'toTable':
       case 'lastWriteWins':
@@ -138,6 +142,28 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
 
 function storeOf(node: Node): StoreSpec | null {
   return 'store' in node ? node.store : null
+}
+
+/** By foreign key the records go to where the rows are; by key only when the key may have changed. */
+function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: BufferingJoinNode, stream: DraftNode): DraftNode {
+  const { name, generated } = join.store
+  if (join.on === null) {
+    const changed = nodes[join.parents[0] as number]?.keyChanged === true
+    return changed ? addRepartition(plan, name, generated, stream, null) : stream
+  }
+  const topic = internalTopicName(plan, name, 'repartition')
+  const operator: ParkingSink = { kind: 'parkingSink', topic, join }
+  const writer = addDraft(plan, `${name}-repartition-sink`, {
+    operator: Object.freeze(operator),
+    key: RAW,
+    value: RAW,
+    parents: [stream],
+    sendsOld: false,
+    stores: [],
+  })
+  const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'bytes', RAW, RAW)
+  connect(plan, { name: topic, partitions: null, generated, writer, reader })
+  return reader
 }
 
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */

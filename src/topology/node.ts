@@ -148,6 +148,28 @@ export interface DedupeNode extends Base {
   readonly retentionMs: number
 }
 
+export type ParkClock = 'either' | 'wall' | 'stream'
+
+/** How records wait: for how long, what then, and how many. */
+export interface Buffering {
+  readonly timeoutMs: number
+  readonly clock: ParkClock
+  readonly onTimeout: 'deadLetter' | 'emit' | 'drop'
+  readonly recordsMax: number
+  readonly onFull: 'pause' | 'expireOldest' | 'fail'
+}
+
+/** parents: [stream, table]. A stream record waits until its row is there. `on` (value, key) => the table's key, or null; null: by key. */
+export interface BufferingJoinNode extends Base {
+  readonly kind: 'bufferingJoin'
+  readonly store: StoreSpec
+  readonly on: Fn | null
+  readonly joiner: Fn
+  readonly buffering: Buffering
+  readonly stream: { readonly key: AnySerde; readonly value: AnySerde }
+  readonly tableKey: AnySerde
+}
+
 /** Holds a table's updates back until `waitMs` after their window's end, or after the first of them. */
 export interface SuppressNode extends Base {
   readonly kind: 'suppress'
@@ -249,6 +271,7 @@ export type Node =
   | CogroupNode
   | SuppressNode
   | DedupeNode
+  | BufferingJoinNode
   | TableGroupNode
   | TableAggregateNode
   | TableJoinNode

@@ -12,6 +12,7 @@
 import type { AnySerde } from '../serde/serde.ts'
 import type {
   AggregateNode,
+  BufferingJoinNode,
   CogroupNode,
   DedupeNode,
   Fn,
@@ -54,6 +55,13 @@ export interface RepartitionSink {
   readonly keepsNullKeys: boolean
   readonly key: AnySerde
   readonly value: AnySerde
+}
+
+/** Sends the records of a buffering join by foreign key to where their rows are, with their own keys and where they came from. */
+export interface ParkingSink {
+  readonly kind: 'parkingSink'
+  readonly topic: string
+  readonly join: BufferingJoinNode
 }
 
 /** Writes the Changes of a table group to its internal topic. */
@@ -105,6 +113,8 @@ export type PlanOperator =
   | CogroupNode
   | SuppressNode
   | DedupeNode
+  | BufferingJoinNode
+  | ParkingSink
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode

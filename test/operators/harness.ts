@@ -239,7 +239,16 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     ...wiring,
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
-    services: { nowMs: () => 0, schedule: () => ({ cancel() {} }), requestCommit() {} },
+    services: {
+      nowMs: () => 0,
+      schedule: () => ({ cancel() {} }),
+      requestCommit() {},
+      wake() {},
+      giveUp() {},
+      pauseInput() {
+        throw new Error('paused')
+      },
+    },
     due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,
     counter(name) {
