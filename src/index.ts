@@ -11,7 +11,14 @@ export type { CogroupedStream, SessionWindowedCogroup, WindowedCogroup } from '.
 export type { GroupedStream } from './dsl/grouped-stream.ts'
 export type { GroupedTable } from './dsl/grouped-table.ts'
 export type { ProcessOptions, ProcessValuesOptions } from './dsl/process.ts'
-export type { DedupeOptions } from './dsl/ordering.ts'
+export type {
+  BufferingJoinByForeignKeyOptions,
+  BufferingJoinByKeyOptions,
+  BufferOptions,
+  DedupeOptions,
+  EmitsOnTimeout,
+  Unbuffered,
+} from './dsl/ordering.ts'
 export type { Branches, Predicates } from './dsl/split.ts'
 export { session } from './dsl/session.ts'
 export {

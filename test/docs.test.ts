@@ -15,7 +15,7 @@ import { ELSEWHERE, isKafka, KAFKA_COVER } from './docs/elsewhere.ts'
 import { openShell, type Shell } from './docs/shell.ts'
 import { checkTypes, errorsIn } from './types/tsc.ts'
 
-const DOCUMENTS = ['README.md', 'topologies/README.md', 'CONTRIBUTING.md', 'src/README.md', 'docs/operations.md']
+const DOCUMENTS = ['README.md', 'topologies/README.md', 'docs/ordering.md', 'CONTRIBUTING.md', 'src/README.md', 'docs/operations.md']
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))
 

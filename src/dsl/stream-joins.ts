@@ -7,6 +7,7 @@ import { historyMs } from '../topology/versioned.ts'
 import { checkFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
 import { claimStore, addNode, PLACE, type Place } from './draft.ts'
 import { addPlain, joinLabel, serdesOf } from './place.ts'
+import { addBufferingJoin, type BufferingJoinOptions } from './ordering.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
 import type { StoreValueOptions, StreamTableOptions } from './types.ts'
@@ -44,6 +45,7 @@ function joinStream(left: Place, right: Place, type: JoinType, rest: readonly un
 
 function joinTable(left: Place, right: Place, type: 'inner' | 'left', rest: readonly unknown[]): Place {
   const label = joinLabel[type]
+  if (waits(rest[1])) return addBufferingJoin(left, right, type, rest[0], rest[1])
   const joiner = checkFunction(label, 'the joiner', rest[0])
   const known = checkOptions(label, rest[1] as StreamTableOptions<unknown> | undefined, ['value', 'grace', 'store'])
   const stream = serdesOf(left.node)
@@ -74,4 +76,8 @@ function checkGrace(label: string, table: Place, grace: Duration): number {
   if (history === null) return refuse(label, `grace needs a versioned table, which "${table.node.name}" is not; ${cure}`)
   if (graceMs <= history) return graceMs
   return refuse(label, `grace (${graceMs} ms) must not be longer than the history of "${table.node.name}" (${history} ms)`)
+}
+
+function waits(options: unknown): options is BufferingJoinOptions<never, never, never> {
+  return typeof options === 'object' && options !== null && ('buffer' in options || 'on' in options)
 }

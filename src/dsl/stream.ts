@@ -15,7 +15,14 @@ import type { ProcessorSupplier } from '../topology/processor.ts'
 import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
-import { addDedupe, type DedupeOptions } from './ordering.ts'
+import {
+  addDedupe,
+  type BufferingJoinByForeignKeyOptions,
+  type BufferingJoinByKeyOptions,
+  type DedupeOptions,
+  type EmitsOnTimeout,
+  type Unbuffered,
+} from './ordering.ts'
 import { addNamed, addPlain, addStateful, addStateless, addTable, placeOf, serdesOf } from './place.ts'
 import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
 import { addSplit, type Branches, type Predicates } from './split.ts'
@@ -212,7 +219,31 @@ export class Stream<K, V> {
   join<V2, R extends T | null | undefined, T = unknown>(
     table: Table<NonNullable<K>, V2>,
     joiner: (value: NonNullable<V>, row: V2, key: NonNullable<K>) => R,
-    options?: StreamTableOptions<T>,
+    options?: StreamTableOptions<T> & Unbuffered,
+  ): Stream<NonNullable<K>, Made<T, R>>
+  /** Each record with the row that it points to. It waits for it; when that takes too long, it goes on without one. */
+  join<K2, V2, R extends T | null | undefined, T = unknown>(
+    table: Table<K2, V2>,
+    joiner: (value: NonNullable<V>, row: V2 | undefined, key: K) => R,
+    options: BufferingJoinByForeignKeyOptions<K, V, K2, T> & EmitsOnTimeout,
+  ): Stream<K, Made<T, R>>
+  /** Each record with the row that it points to. It waits for it, and later records of its key wait behind it. */
+  join<K2, V2, R extends T | null | undefined, T = unknown>(
+    table: Table<K2, V2>,
+    joiner: (value: NonNullable<V>, row: V2, key: K) => R,
+    options: BufferingJoinByForeignKeyOptions<K, V, K2, T>,
+  ): Stream<K, Made<T, R>>
+  /** Each record with its key's row. It waits for it; when that takes too long, it goes on without one. */
+  join<V2, R extends T | null | undefined, T = unknown>(
+    table: Table<NonNullable<K>, V2>,
+    joiner: (value: NonNullable<V>, row: V2 | undefined, key: NonNullable<K>) => R,
+    options: BufferingJoinByKeyOptions<T> & EmitsOnTimeout,
+  ): Stream<NonNullable<K>, Made<T, R>>
+  /** Each record with its key's row. It waits for it, and later records of its key wait behind it. */
+  join<V2, R extends T | null | undefined, T = unknown>(
+    table: Table<NonNullable<K>, V2>,
+    joiner: (value: NonNullable<V>, row: V2, key: NonNullable<K>) => R,
+    options: BufferingJoinByKeyOptions<T>,
   ): Stream<NonNullable<K>, Made<T, R>>
   /** Each pair of records of one key that are near enough in time. */
   join<K2 extends NonNullable<K> | null | undefined, V2, R extends T | null | undefined, T = unknown>(

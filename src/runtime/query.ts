@@ -19,7 +19,7 @@ export interface QueryableStore {
 }
 
 /** Operators whose rows are nobody's business. */
-const OWN_ROWS: ReadonlySet<string> = new Set(['foreignKeyRight', 'suppress', 'dedupe', 'streamJoin', 'streamTableJoin'])
+const OWN_ROWS: ReadonlySet<string> = new Set(['foreignKeyRight', 'suppress', 'dedupe', 'bufferingJoin', 'streamJoin', 'streamTableJoin'])
 const ALL: ScanRange = { from: null, to: null }
 const WINDOWS: ScanRange = { from: Buffer.of(WINDOW), to: Buffer.of(WINDOW + 1), toExclusive: true }
 

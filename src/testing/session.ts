@@ -353,6 +353,7 @@ export class Session {
     const nowMs = this.nowMs()
     this.#world.rewind(this.#barrierAtMs)
     await this.#boot() // a new writer of the same transactional id: settles what the dead one left open
+    await this.#fire() // operators look at what they have left waiting
     for (const line of again) {
       if ('advanceMs' in line) await this.advance(line.advanceMs)
       else {

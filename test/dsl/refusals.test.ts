@@ -20,6 +20,7 @@ function refusal(build: (t: Loose) => void): { code: string; message: string; di
 }
 
 const text = { key: string(), value: string() }
+const waiting = (t: Loose, buffer: object): unknown => t.stream('a').join(t.table('b'), () => 1, { buffer })
 
 describe('refused when built', () => {
   const cases: readonly (readonly [name: string, build: (t: Loose) => void, code: string, message: RegExp])[] = [
@@ -47,6 +48,29 @@ describe('refused when built', () => {
       (t) => t.stream('a').lastWriteWins({ store: 's' }),
       'STREAM_TOPOLOGY',
       /^lastWriteWins: version must be a function, not undefined$/,
+    ],
+    [
+      'by foreign key without a buffer',
+      (t) => t.stream('a').join(t.table('b'), () => 1, { on: () => 1 }),
+      'STREAM_TOPOLOGY',
+      /^join: a join of a stream by foreign key needs a buffer/,
+    ],
+    ['a buffer without its timeout', (t) => waiting(t, { maxRecords: 1 }), 'STREAM_TOPOLOGY', /^join: name the buffer's timeout/],
+    ['no time to wait', (t) => waiting(t, { timeout: 0 }), 'STREAM_TOPOLOGY', /^join: a timeout of 0 waits for nothing/],
+    ['room for none', (t) => waiting(t, { timeout: '1m', maxRecords: 0 }), 'STREAM_TOPOLOGY', /^join: the buffer's maxRecords .* not 0$/],
+    [
+      'no such end',
+      (t) => waiting(t, { timeout: '1m', onTimeout: 'skip' }),
+      'STREAM_TOPOLOGY',
+      /^join: the buffer's onTimeout must be 'deadLetter' or 'emit' or 'drop', not "skip"$/,
+    ],
+    ['no such bound', (t) => waiting(t, { timeout: '1m', max: 1 }), 'STREAM_TOPOLOGY', /^join: buffer: unknown option "max"/],
+    ['no such clock', (t) => waiting(t, { timeout: '1m', clock: 'both' }), 'STREAM_TOPOLOGY', /^join: the buffer's clock must be/],
+    [
+      'a left join that waits',
+      (t) => t.stream('a').leftJoin(t.table('b'), () => 1, { buffer: { timeout: '1m' } }),
+      'STREAM_TOPOLOGY',
+      /^leftJoin: a buffering join is join\(\.\.\.\) with onTimeout: 'emit'/,
     ],
     ['no retention', (t) => t.stream('a').dedupe({ id: () => 1 }), 'STREAM_TOPOLOGY', /^dedupe: name a retention/],
     ['no time', (t) => t.stream('a').dedupe({ id: () => 1, retention: '0s' }), 'STREAM_TOPOLOGY', /^dedupe: a retention of 0/],

@@ -257,6 +257,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
       counters.set(id, counter)
       return counter
     },
+    gauge: () => ({ n: 0 }),
   }
 }
 

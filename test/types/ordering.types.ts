@@ -7,6 +7,10 @@ interface Order {
   items: readonly string[]
 }
 
+interface Product {
+  name: string
+}
+
 topology('ordering', (t) => {
   const orders = t.stream('orders', { key: string(), value: json<Order>() })
 
@@ -21,4 +25,37 @@ topology('ordering', (t) => {
   orders.dedupe({ id: (order) => order.id, retention: '1 hour' })
   // @ts-expect-error no such field
   orders.dedupe({ id: (order) => order.number, retention: '1h' })
+
+  const products = t.table('products', { key: string(), value: json<Product>() })
+  const buffer = { timeout: '1m', maxRecords: 1_000, onFull: 'expireOldest' } as const
+
+  // By foreign key: the record's own key stays.
+  const named = orders.join(products, (order, product, key) => ({ key, id: order.id, name: product.name }), {
+    on: (order) => order.product,
+    buffer,
+    store: 'by-product',
+  })
+  named.mapValues((line) => line.name.length + line.key.length + line.id.length)
+  // By key.
+  orders.join(products, (order, product) => order.id + product.name, { buffer, value: string() }).mapValues((text) => text.length)
+  // What goes on without a row may be without one.
+  const kept = orders.join(products, (order, product) => ({ id: order.id, name: product?.name }), {
+    on: (order, key) => (key === '' ? null : order.product),
+    buffer: { timeout: '1m', onTimeout: 'emit' },
+  })
+  kept.mapValues((line) => line.name?.length)
+  orders.join(products, (order, product) => ({ order, name: product?.name }), { buffer: { timeout: '1m', onTimeout: 'emit' } })
+
+  // @ts-expect-error the row may be missing
+  orders.join(products, (_, product) => product.name, { buffer: { timeout: '1m', onTimeout: 'emit' } })
+  // @ts-expect-error an order's list is no key of a product
+  orders.join(products, (order) => order, { on: (order) => order.items, buffer })
+  // @ts-expect-error by foreign key only with a buffer
+  orders.join(products, (order) => order, { on: (order) => order.product })
+  // @ts-expect-error a buffer needs its timeout
+  orders.join(products, (order) => order, { buffer: { maxRecords: 1 } })
+  // @ts-expect-error no such end of waiting
+  orders.join(products, (order) => order, { buffer: { timeout: '1m', onTimeout: 'skip' } })
+  // @ts-expect-error a left join does not wait
+  orders.leftJoin(products, (order) => order, { buffer })
 })

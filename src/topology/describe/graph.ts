@@ -126,6 +126,7 @@ function writesOf(plan: Plan, node: PlanNode): GraphTopic[] {
       return [{ name: '(chosen per record)', kind: 'dynamic', ...serdesOf(node), generated: false }]
     case 'repartitionSink':
     case 'changeSink':
+    case 'parkingSink':
       return [topicNamed(plan, operator.topic, serdesOf(node))]
     case 'foreignKeyLeft':
       return [topicNamed(plan, operator.subscriptionTopic, RAW)]
@@ -154,12 +155,15 @@ function operatorLabel(operator: PlanOperator): string {
     case 'streamTableJoin':
     case 'streamJoin':
       return JOIN[operator.type]
+    case 'bufferingJoin':
+      return operator.on === null ? 'join that waits' : 'join that waits, by foreign key'
     case 'foreignKeyLeft':
       return `${JOIN[operator.join.type]} by foreign key`
     case 'foreignKeyRight':
       return `${JOIN[operator.join.type]} by foreign key, right side`
     case 'repartitionSink':
     case 'changeSink':
+    case 'parkingSink':
       return 'repartition'
     default:
       return operator.kind
