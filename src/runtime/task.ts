@@ -7,24 +7,22 @@
 // 2. Among the inputs the record with the smallest timestamp goes first; an input that is known to have more, or that was not heard of
 //    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
-import { explain, MillraceError } from '../base/errors.ts'
+import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
 import type { GivenUpRecord, RecordContext, Wake } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { TimerClock } from '../topology/processor.ts'
-import { deadLetter, type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
+import { type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { GivenUp } from './given-up.ts'
 import type { Due } from './dues.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
+import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { writePositionNote } from './position.ts'
 import { Pause, Suspend } from './suspend.ts'
 import type { Timer, Timers } from './timers.ts'
-
-/** Logs take no later time; producers that write nanoseconds do come with one. */
-const TIMESTAMP_MAX = 2 ** 51
 
 /** The context while a timer runs. */
 const NO_RECORD = { topic: '', offset: -1, key: null, keyBytes: null, keySerde: null, value: null, valueBytes: null, valueSerde: null }
@@ -448,30 +446,8 @@ export class Task {
     this.#letGo(recordName(record, record), record, record, always ?? policyOf(error, this.#parts.policies), error)
   }
 
-  #letGo(at: string, { topic, partition }: TopicPartition, record: LogRecord, policy: ErrorPolicy, error: unknown): void {
-    const { deadLetterTopic, partitionsOf, program, givenUp } = this.#parts
-    if (policy === 'fail') {
-      const code = error instanceof MillraceError ? error.code : 'STREAM_CALLBACK'
-      const reason = explain(error)
-      const what = reason.startsWith(at) ? reason : `${at}: ${reason}`
-      throw new MillraceError(code, `${what}; the policy is to stop: mend it, or choose deadLetter or skip`, {
-        cause: error,
-        disposition: 'stop',
-      })
-    }
-    if (policy === 'skip') {
-      this.counts.skipped++
-      givenUp(at, 'skipped', error)
-      return
-    }
-    this.counts.deadLetters++
-    givenUp(at, 'dead letter', error)
-    program.staged.push({
-      topic: deadLetterTopic,
-      partition: partition % partitionsOf(deadLetterTopic),
-      timestamp: Math.min(Math.max(0, record.timestamp), TIMESTAMP_MAX),
-      ...deadLetter(topic, partition, record, error),
-    })
+  #letGo(at: string, from: TopicPartition, record: LogRecord, policy: ErrorPolicy, error: unknown): void {
+    letGo(this.#parts, this.counts, { at, from, record, policy, error })
   }
 
   /** The barrier's half: what the changelogs and the group get for this epoch. */
@@ -529,19 +505,4 @@ export class Task {
   forgetRows(): void {
     for (const { overlay } of this.stores) overlay.forgetRows()
   }
-}
-
-function undecodable(queue: InputQueue, head: Head): MillraceError {
-  return new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, {
-    cause: head.problem,
-  })
-}
-
-/** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */
-function parkable(error: unknown): boolean {
-  return !(error instanceof MillraceError) || error.disposition === 'park' || error.code === 'STREAM_TOPIC_MISSING'
-}
-
-function recordName({ topic, partition }: TopicPartition, { offset }: { readonly offset: number }): string {
-  return `${topic}-${partition}@${offset}`
 }

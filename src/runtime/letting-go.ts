@@ -1,0 +1,60 @@
+// A record that a task gives up: whether it may be, what it is called, and what the policy makes of it.
+import { explain, MillraceError } from '../base/errors.ts'
+import type { LogRecord, TopicPartition } from '../base/record.ts'
+import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
+import type { Head, InputQueue } from './input-queue.ts'
+import type { TaskCounts, TaskParts } from './task.ts'
+
+/** Logs take no later time; producers that write nanoseconds do come with one. */
+export const TIMESTAMP_MAX = 2 ** 51
+
+export interface LettingGo {
+  readonly at: string
+  readonly from: TopicPartition
+  readonly record: LogRecord
+  readonly policy: ErrorPolicy
+  readonly error: unknown
+}
+
+/** Stages the dead letter, where there is one. */
+export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, policy, error }: LettingGo): void {
+  const { deadLetterTopic, partitionsOf, program, givenUp } = parts
+  if (policy === 'fail') {
+    const code = error instanceof MillraceError ? error.code : 'STREAM_CALLBACK'
+    const reason = explain(error)
+    const what = reason.startsWith(at) ? reason : `${at}: ${reason}`
+    throw new MillraceError(code, `${what}; the policy is to stop: mend it, or choose deadLetter or skip`, {
+      cause: error,
+      disposition: 'stop',
+    })
+  }
+  if (policy === 'skip') {
+    counts.skipped++
+    givenUp(at, 'skipped', error)
+    return
+  }
+  const partition = from.partition % partitionsOf(deadLetterTopic)
+  counts.deadLetters++
+  givenUp(at, 'dead letter', error)
+  program.staged.push({
+    topic: deadLetterTopic,
+    partition,
+    timestamp: Math.min(Math.max(0, record.timestamp), TIMESTAMP_MAX),
+    ...deadLetter(from.topic, from.partition, record, error),
+  })
+}
+
+export function undecodable(queue: InputQueue, head: Head): MillraceError {
+  return new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, {
+    cause: head.problem,
+  })
+}
+
+/** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */
+export function parkable(error: unknown): boolean {
+  return !(error instanceof MillraceError) || error.disposition === 'park' || error.code === 'STREAM_TOPIC_MISSING'
+}
+
+export function recordName({ topic, partition }: TopicPartition, { offset }: { readonly offset: number }): string {
+  return `${topic}-${partition}@${offset}`
+}
