@@ -3,7 +3,7 @@
 import { asBuffer, keyBytes, keyText } from '../../src/base/bytes.ts'
 import { type Headers, NO_HEADERS } from '../../src/base/record.ts'
 import { decodeChange, operators } from '../../src/operators/index.ts'
-import type { Counter, Instance, Push, RecordContext, Row, Site, StoreView } from '../../src/operators/operator.ts'
+import type { Counter, Instance, Push, RecordContext, Row, Site, StoreView, TaskServices } from '../../src/operators/operator.ts'
 import type { AnySerde, Serde } from '../../src/serde/serde.ts'
 import type { ScanRange } from '../../src/state/store.ts'
 import type { StoreSpec } from '../../src/topology/node.ts'
@@ -231,6 +231,17 @@ export class Task {
 
 type Wiring = Pick<Site, 'forward' | 'forwardTo' | 'store' | 'getter'>
 
+export const noServices: TaskServices = {
+  nowMs: () => 0,
+  schedule: () => ({ cancel() {} }),
+  requestCommit() {},
+  wake() {},
+  giveUp() {},
+  pauseInput() {
+    throw new Error('paused')
+  },
+}
+
 function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, counters: Map<string, Counter>, wiring: Wiring): Site {
   return {
     node,
@@ -239,16 +250,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     ...wiring,
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
-    services: {
-      nowMs: () => 0,
-      schedule: () => ({ cancel() {} }),
-      requestCommit() {},
-      wake() {},
-      giveUp() {},
-      pauseInput() {
-        throw new Error('paused')
-      },
-    },
+    services: noServices,
     due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,
     counter(name) {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { Life } from '../../../src/operators/processor-life.ts'
 import { type Segmented, segmented } from '../../../src/operators/user-stores/segmented.ts'
 import { storeSite } from '../../../src/operators/user-stores/site.ts'
-import { MapStore, newContext, store } from '../harness.ts'
+import { MapStore, newContext, noServices, store } from '../harness.ts'
 
 const NONE = Buffer.alloc(0)
 
@@ -11,8 +11,7 @@ function made(retentionMs: number) {
   const context = newContext()
   const view = new MapStore(store('s'), context)
   const life = new Life('it')
-  const services = { nowMs: () => 0, schedule: () => ({ cancel() {} }), requestCommit() {} }
-  const rows = segmented(storeSite(view, life, { context, services }, false), retentionMs)
+  const rows = segmented(storeSite(view, life, { context, services: noServices }, false), retentionMs)
   const use = (fn: (rows: Segmented) => void) => life.run(0, () => fn(rows))
   return { view, use }
 }
