@@ -217,22 +217,16 @@ export class Task {
 
   /** One piece of what an operator does by itself. False: it suspended. */
   #rouse(wake: Wake, append: Append): boolean {
-    const piece = (run: () => boolean): boolean => {
-      this.#begin()
-      const timestamp = Math.max(0, this.#context.streamTime)
-      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp, headers: NO_HEADERS })
-      return run()
-    }
+    const now = Math.max(0, this.#context.streamTime)
     let worked = true
     try {
-      worked = piece(() => wake.run())
+      this.#beginWithout(now)
+      worked = wake.run()
     } catch (error) {
       if (this.#undo(error)) return false
       try {
-        piece(() => {
-          wake.failed(error)
-          return true
-        })
+        this.#beginWithout(now)
+        wake.failed(error)
       } catch (again) {
         if (this.#undo(again)) return false
         throw again
@@ -241,7 +235,7 @@ export class Task {
     if (!worked) return true
     this.#held.clear()
     this.#dirty = true
-    for (const s of this.program.staged) append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+    this.#send(append)
     return true
   }
 
@@ -265,13 +259,11 @@ export class Task {
   #putOut(due: Due, append: Append): boolean {
     const { program } = this.#parts
     const rowsMax = due.singly > 0 ? 1 : LIMITS.dueRowsMax
-    this.#begin()
-    program.dues.begin(due.singly > 0)
     const now = Math.max(0, this.#context.streamTime)
-    const record = { offset: -1, timestamp: now, key: null, value: null, headers: NO_HEADERS }
+    this.#beginWithout(now)
+    program.dues.begin(due.singly > 0)
     let rows: number
     try {
-      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp: now, headers: NO_HEADERS })
       rows = due.step(rowsMax, false)
     } catch (error) {
       if (this.#undo(error)) return false
@@ -280,13 +272,7 @@ export class Task {
         return true
       }
       rows = due.step(1, true)
-      this.#letGo(
-        `what ${due.node} puts out`,
-        { topic: '', partition: this.partition },
-        record,
-        policyOf(error, this.#parts.policies),
-        error,
-      )
+      this.#letGoOf(`what ${due.node} puts out`, now, error)
     }
     due.asked = rows === rowsMax
     if (due.singly > 0) due.singly--
@@ -297,22 +283,14 @@ export class Task {
 
   #fire(timer: Timer, now: number, append: Append): boolean {
     const { timers } = this.#parts
-    this.#begin()
+    this.#beginWithout(now)
     try {
-      Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp: now, headers: NO_HEADERS })
       timer.run(now)
       if (!timer.cancelled) timers.fired(timer, now)
     } catch (error) {
       if (this.#undo(error)) return false
       timers.fired(timer, now)
-      const record = { offset: -1, timestamp: now, key: null, value: null, headers: NO_HEADERS }
-      this.#letGo(
-        `a timer of ${timer.node}`,
-        { topic: '', partition: this.partition },
-        record,
-        policyOf(error, this.#parts.policies),
-        error,
-      )
+      this.#letGoOf(`a timer of ${timer.node}`, now, error)
     }
     this.#dirty = true
     this.#send(append)
@@ -332,6 +310,17 @@ export class Task {
     for (const store of this.stores) store.overlay.mark()
     this.timers.mark()
     this.program.staged.length = 0
+  }
+
+  /** A piece that no record brings along. */
+  #beginWithout(timestamp: number): void {
+    this.#begin()
+    Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp, headers: NO_HEADERS })
+  }
+
+  #letGoOf(what: string, timestamp: number, error: unknown): void {
+    const record = { offset: -1, timestamp, key: null, value: null, headers: NO_HEADERS }
+    this.#letGo(what, { topic: '', partition: this.partition }, record, policyOf(error, this.#parts.policies), error)
   }
 
   /** Undoes what was begun. True: it waits for something; throws what is nobody's record's fault. */

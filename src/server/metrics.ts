@@ -99,6 +99,11 @@ export function openMetrics(served: Served): Metrics {
   })
   perStore('millrace_cache_hits_total', 'Keys of coming records that were in memory', ({ overlay }) => overlay.figures.hits)
   perStore('millrace_cache_misses_total', 'Keys of coming records that were read from the store', ({ overlay }) => overlay.figures.misses)
+  const waiting = ['task', 'operator', 'store']
+  gauge('millrace_parked_records', 'Records that wait in an operator now', waiting, (put) => readGauges(served, 'parked', put))
+  gauge('millrace_oldest_parked_timestamp_seconds', 'Since when the oldest of them waits', waiting, (put) =>
+    readGauges(served, 'oldest_parked_at_ms', (labels, ms) => ms > 0 && put(labels, ms / 1000)),
+  )
   gauge('millrace_restore_remaining_records', 'Changelog offsets that a restore has before it', ['task', 'store'], (put) => {
     for (const { task, store, remaining } of served.figures().restores) put({ task, store }, served.ready() ? 0 : remaining)
   })
@@ -142,6 +147,16 @@ function readEvents(served: Served, wanted: (name: string) => boolean, put: Put)
         const labels = { task: task.id, operator: node.name, store }
         put(Object.hasOwn(EVENTS, event) ? labels : { ...labels, event }, n)
       }
+    }
+  }
+}
+
+function readGauges(served: Served, wanted: string, put: Put): void {
+  for (const task of served.tasks().values()) {
+    const nodes = served.plan.subTopologies[Number(task.id.split('_')[0])]?.nodes ?? []
+    for (const node of nodes) {
+      const gauge = task.program.gauges.get(node.name)?.get(wanted)
+      if (gauge !== undefined) put({ task: task.id, operator: node.name, store: node.stores[0]?.name ?? '' }, gauge.n)
     }
   }
 }
