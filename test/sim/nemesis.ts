@@ -80,7 +80,7 @@ export class Nemesis {
 
   #later(): void {
     const { world, untilMs } = this.#o
-    world.at(world.chance.delayMs(0, 2 * this.#everyMs), null, () => {
+    world.at(world.chance.delayMs(2 * this.#everyMs, 1), null, () => {
       if (this.#healed || world.now > untilMs) return
       this.#strike(world.chance.pick(this.kinds))
       this.#later()

@@ -32,6 +32,7 @@ export class SimWorld {
   readonly chance: Chance
   readonly #heap: Event[] = []
   #order = 0
+  #ids = 0
   readonly #trace: ((line: string) => void) | null
 
   constructor(chance: Chance, trace: ((line: string) => void) | null) {
@@ -91,11 +92,12 @@ export class SimWorld {
       timers: {
         after,
         sleep: (ms) => new Promise((resolve) => void after(ms, resolve)),
-        turn: () => new Promise((resolve) => void this.at(this.chance.delayMs(0.02, 0.6), owner, resolve)),
+        turn: () => new Promise((resolve) => void this.at(this.chance.delayMs(0.1, 0.6), owner, resolve)),
       },
       random: {
         below: (bound) => this.chance.draw(bound),
-        hex: (bytes) => Array.from({ length: bytes }, () => this.chance.draw(256).toString(16).padStart(2, '0')).join(''),
+        // ids are never the same, on a tape of zeros neither
+        hex: (bytes) => (++this.#ids).toString(16).padStart(2 * bytes, '0'),
       },
       logger: this.#loggerOf(owner),
     }
