@@ -138,12 +138,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: '9',
-    what: 'epochs are sealed between the answer to a revocation and the next assignment',
+    what: 'a task is given up without its last epoch',
     edits: [
       {
         file: 'src/runtime/worker.ts',
-        from: '    return !this.#held && this.#notes.length === 0 && this.#leaving.length === 0\n',
-        to: '    return this.#leaving.length === 0\n',
+        from: '      if (this.barrier.failure !== null || !this.#flushed()) return false\n      for',
+        to: '      if (this.barrier.failure !== null) return false\n      for',
       },
     ],
     seedsMax: 2_000,
@@ -253,36 +253,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: '17',
-    what: 'tasks are kept over any rebalance, whoever ran them in between',
-    edits: [
-      {
-        file: 'src/runtime/worker.ts',
-        from: 'const follows = before === null ||',
-        to: 'const follows = true ||',
-      },
-    ],
-    seedsMax: 5_000,
-  },
-  {
-    id: '18',
     what: 'a task is given to its new owner before the old one has let go',
     edits: [
       {
         file: 'src/assignment/hand-over.ts',
         from: '=> !standing.has(id) || standing.get(id) === memberId',
         to: '=> id !== memberId',
-      },
-    ],
-    seedsMax: 2_000,
-  },
-  {
-    id: '19',
-    what: 'a task is given up without its last epoch',
-    edits: [
-      {
-        file: 'src/runtime/worker.ts',
-        from: '      if (this.barrier.failure !== null || !this.#flushed()) return false\n      for',
-        to: '      if (this.barrier.failure !== null) return false\n      for',
       },
     ],
     seedsMax: 2_000,
