@@ -202,7 +202,7 @@ export class Task {
     }
     let pieces = 0
     for (const wake of this.#parts.wakes) {
-      while (this.#isDue(wake)) if (pieces++ === LIMITS.duePiecesPerRun || !this.#rouse(wake, append)) return false
+      while (this.#isDue(wake)) if (pieces++ === LIMITS.taskBatchRecords || !this.#rouse(wake, append)) return false
     }
     return true
   }
