@@ -60,6 +60,15 @@ export async function openLog(config: Config, world: World): Promise<Log> {
   })
 }
 
+/** Throws STREAM_STATE_LOCKED while another process has it; the answer gives it back. */
+export async function lockStateDir(stateDir: string): Promise<() => void> {
+  const { refuseWhenOwned, removeOwner, thisProcess, writeOwner } = await import('./log/embedded/owner.ts')
+  const self = thisProcess()
+  refuseWhenOwned(stateDir, self)
+  writeOwner(stateDir, self)
+  return () => removeOwner(stateDir)
+}
+
 export interface ProcessorStatus {
   readonly ready: boolean
   readonly tasks: readonly string[]
@@ -207,11 +216,7 @@ export class StreamProcessor {
   /** The embedded log locks its own directory; with Kafka the stores need a lock of their own. */
   async #lock(): Promise<void> {
     if (this.config.brokers.length === 0) return
-    const { refuseWhenOwned, removeOwner, thisProcess, writeOwner } = await import('./log/embedded/owner.ts')
-    const self = thisProcess()
-    refuseWhenOwned(this.config.stateDir, self)
-    writeOwner(this.config.stateDir, self)
-    this.#unlock = () => removeOwner(this.config.stateDir)
+    this.#unlock = await lockStateDir(this.config.stateDir)
   }
 
   #deps(log: Log, topics: PreparedTopics, stores: string): TaskDeps {

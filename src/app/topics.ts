@@ -86,7 +86,7 @@ function resized(name: string, has: number, needed: number, plan: Plan, partitio
 
 /** What a pattern of the topology matches, but never the log's own topics (`__consumer_offsets`) nor what this application keeps for
  *  itself, of an earlier shape of the topology too: a wide pattern would read its own changelogs. */
-function isMatchedInput(plan: Plan, name: string): boolean {
+export function isMatchedInput(plan: Plan, name: string): boolean {
   if (name.startsWith('__') || name === deadLetterTopic(plan.applicationId)) return false
   if (name.startsWith(`${plan.applicationId}-`) && /-(changelog|repartition)$/.test(name)) return false
   return plan.patterns.some((pattern) => matchesTopic(pattern, name))

@@ -122,5 +122,16 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addHelpText('after', example('millrace query products p1 --state-dir state'))
     .action(async (store: string, key: string, flags) => (await import('./query.ts')).query(store, key, flags))
 
+  command('reset', 'Begin anew: offsets to the beginning, internal topics and stores deleted. Outputs and dead letters stay.')
+    .argument('<file>', 'the topology file')
+    .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))
+    .addOption(brokers())
+    .addOption(applicationId())
+    .addOption(config())
+    .addOption(new Option('--dry-run', 'show what would be done, change nothing'))
+    .addOption(new Option('--json', 'one JSON object instead of lines'))
+    .addHelpText('after', example('millrace reset topologies/catalog.ts --state-dir state --dry-run'))
+    .action(async (file: string, flags) => (await import('./reset.ts')).reset(file, flags))
+
   return program
 }
