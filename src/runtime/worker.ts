@@ -325,6 +325,7 @@ export class Worker {
         this.#moves.giveUp(task)
       }
       this.#leaving = []
+      this.#tell()
     }
     const { world } = this.#o.deps
     if (this.#letGo && !this.#stale && this.#moves.outgoing.length === 0) {
@@ -371,7 +372,9 @@ export class Worker {
     else this.#moves.open(missing)
     this.#held = false
     this.#readTasks()
-    this.#o.deps.world.logger.info({ tasks, leaving: this.#leaving, awaited, generation: identity.generation }, 'assigned')
+    const { logger } = this.#o.deps.world
+    logger.info({ generation: identity.generation, given: tasks, leaving: this.#leaving, awaited }, 'assigned')
+    if (!this.#stale && missing.length + this.#leaving.length + awaited.length === 0) this.#tell()
   }
 
   /** The membership is over: somebody else may run these tasks by now. */
@@ -419,6 +422,10 @@ export class Worker {
     // Positions that nobody can find again are committed before anything is read from them.
     if (opened.some((task) => task.timers.changed || task.queues.some((queue) => queue.committed < 0))) await this.#commitAll()
     this.#readTasks()
+    this.#tell()
+  }
+
+  #tell(): void {
     this.#o.deps.world.logger.info({ tasks: [...this.tasks.keys()] }, 'running')
   }
 

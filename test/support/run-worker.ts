@@ -24,6 +24,8 @@ export interface WorkerSetup {
   readonly policies?: ErrorPolicies
   /** One a member; default 'a'. */
   readonly member?: string
+  /** Static membership. */
+  readonly instanceId?: string
 }
 
 export interface RunningWorker {
@@ -59,7 +61,7 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
       stopping: () => false,
     },
     transactionalId: member,
-    instanceId: null,
+    instanceId: setup.instanceId ?? null,
     guarantee: setup.guarantee ?? 'exactly_once',
     limits: {
       intervalMs: setup.commitIntervalMs ?? 20,
