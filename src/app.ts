@@ -8,7 +8,7 @@
 // 3. `failed` rejects when the worker had to give up; it never resolves.
 import { join } from 'node:path'
 import { openStateDir, storedTasks } from './app/state-dir.ts'
-import { type StoreReader, storeReader } from './app/store-reader.ts'
+import { globalReader, type StoreReader, storeReader } from './app/store-reader.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
@@ -21,6 +21,8 @@ import { recordsControl } from './control/records.ts'
 import { type ControlServer, openControlServer } from './control/server.ts'
 import type { Log } from './log/log.ts'
 import { deadLetterTopic } from './runtime/dead-letter.ts'
+import { GlobalReader } from './runtime/global-reader.ts'
+import { globalNamed } from './runtime/global-tables.ts'
 import { queryableNames, queryableStore } from './runtime/query.ts'
 import type { RestoreProgress, TaskDeps } from './runtime/recover.ts'
 import { Worker } from './runtime/worker.ts'
@@ -93,6 +95,7 @@ export class StreamProcessor {
   readonly #fail: (reason: unknown) => void
   #log: Log | null = null
   #worker: Worker | null = null
+  #globals: GlobalReader | null = null
   #topics: PreparedTopics | null = null
   #control: ControlServer | null = null
   #server: HttpServer | null = null
@@ -154,6 +157,17 @@ export class StreamProcessor {
         { pattern: String(pattern) },
         'no topic has a name that the pattern matches as a whole; topics made later are read after a restart',
       )
+    this.#globals = new GlobalReader({
+      specs: this.plan.globals,
+      log,
+      provider: levelProvider({ dir: state.stores, world }),
+      world,
+      partitionsOf: this.#topics.partitionsOf,
+      stopping: () => this.#stopping,
+      onFatal: (error) => void this.#give(error),
+    })
+    await this.#globals.start()
+    await this.#unlessClosed(null)
     this.#worker = new Worker({
       deps: this.#deps(log, this.#topics, state.stores),
       transactionalId: `${config.applicationId}-${state.processId}-0`,
@@ -229,6 +243,7 @@ export class StreamProcessor {
       groupId: config.applicationId,
       provider: levelProvider({ dir: stores, world: this.#world }),
       sized: topics.sized,
+      globals: () => this.#globals?.tables ?? [],
       policies: config.onError,
       deadLetterTopic: deadLetterTopic(config.applicationId),
       partitionsOf: topics.partitionsOf,
@@ -259,6 +274,8 @@ export class StreamProcessor {
 
   /** Committed rows of a store. Throws STREAM_USAGE for a store that the topology does not have. */
   store<K = any, V = any>(name: string): StoreReader<K, V> {
+    const global = globalNamed(this.#globals?.tables ?? [], name)
+    if (global !== undefined) return globalReader(global)
     return storeReader(this.plan, () => this.#running().topics.sized, this.#running().worker.tasks, name)
   }
 
@@ -306,6 +323,7 @@ export class StreamProcessor {
         ?.close()
         .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))
       await this.#worker?.close()
+      await this.#globals?.close()
     } finally {
       await this.#log?.close()
       // An embedded log that is just being opened closes itself; a broker that does not answer is not waited for.

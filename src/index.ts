@@ -8,6 +8,7 @@ export type { SessionWindows, SlidingWindows, TimeWindows, Windowed } from './ba
 export type { ProcessorOptions } from './config.ts'
 export type { TopologyBuilder } from './dsl/builder.ts'
 export type { CogroupedStream, SessionWindowedCogroup, WindowedCogroup } from './dsl/cogrouped-stream.ts'
+export type { GlobalTable } from './dsl/global-table.ts'
 export type { GroupedStream } from './dsl/grouped-stream.ts'
 export type { GroupedTable } from './dsl/grouped-table.ts'
 export type { ProcessOptions, ProcessValuesOptions } from './dsl/process.ts'
@@ -38,6 +39,7 @@ export type { Table } from './dsl/table.ts'
 export { type JoinWindow, type WithinOptions, within } from './dsl/within.ts'
 export { topology } from './dsl/topology.ts'
 export type {
+  GlobalTableOptions,
   KeyOptions,
   KeyValueOptions,
   LastWriteWinsOptions,

@@ -1,5 +1,6 @@
 // Reads of a running processor's stores: committed state only, local tasks only.
 import { MillraceError } from '../base/errors.ts'
+import type { GlobalTable } from '../runtime/global-tables.ts'
 import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import { taskId } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
@@ -44,6 +45,11 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
       }
     },
   }
+}
+
+/** The rows of a global table as this process has read them. */
+export function globalReader(table: GlobalTable): StoreReader {
+  return { get: (key) => table.row(key)?.value ?? null, all: () => table.all() }
 }
 
 async function* rowsOf(store: QueryableStore, held: StateStore): AsyncIterable<readonly [unknown, unknown]> {

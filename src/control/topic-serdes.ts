@@ -5,6 +5,8 @@ import type { TopicSerdes } from './serdes.ts'
 
 /** The serdes a source reads the topic with; null: the topology does not read it. */
 export function inputSerdes(plan: Plan, topic: string): TopicSerdes | null {
+  const global = plan.globals.find((table) => table.topic === topic)
+  if (global !== undefined) return { key: global.key, value: global.value }
   let matched: TopicSerdes | null = null
   for (const sub of plan.subTopologies) {
     for (const { operator } of sub.nodes) {

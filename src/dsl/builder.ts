@@ -3,12 +3,13 @@ import { durationMs } from '../base/duration.ts'
 import { json } from '../serde/json.ts'
 import type { StoreHandle } from '../topology/processor.ts'
 import { checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
-import { addNode, type Draft, freshName, type Place } from './draft.ts'
+import { addNode, claimStore, type Draft, freshName, type Place } from './draft.ts'
+import { GlobalTable } from './global-table.ts'
 import { addStateful, addTable } from './place.ts'
 import { declareStore, type StoreDeclaration } from './stores.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
-import type { SourceOptions, TableSourceOptions } from './types.ts'
+import type { GlobalTableOptions, SourceOptions, TableSourceOptions } from './types.ts'
 
 export class TopologyBuilder {
   readonly #draft: Draft
@@ -34,6 +35,17 @@ export class TopologyBuilder {
     return new Table(
       addStateful([source], 'table', known.store, serdes, (store) => ({ ...body, store: Object.freeze({ ...store, form }) })),
     )
+  }
+
+  /** A topic that every process holds all of, for joins by any key. It is read to its end before anything is processed, and goes on being
+   *  read; nothing orders it against the streams. */
+  globalTable<K = unknown, V = unknown>(topic: string, options?: GlobalTableOptions<K, V>): GlobalTable<K, V> {
+    const label = 'globalTable'
+    const { key, value, store: wanted } = checkOptions(label, options, ['key', 'value', 'store'])
+    const serdes = { key: checkSerde(label, 'key', key, json()), value: checkSerde(label, 'value', value, json()) }
+    const { name, store } = claimStore(this.#draft, label, wanted, serdes.key, serdes.value)
+    const body = { topic: checkTopic(label, topic), store: Object.freeze({ ...store, changelog: false }), keyChanged: false }
+    return new GlobalTable(addNode(this.#draft, name, [], { kind: label, ...body, ...serdes }))
   }
 
   /** Declares a store for processors; what it answers goes into their `stores`. */

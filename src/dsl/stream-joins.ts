@@ -1,24 +1,26 @@
 // What `join`, `leftJoin` and `outerJoin` of a stream put into the topology, by what the other side is. Options are checked here.
 import { type Duration, durationMs } from '../base/duration.ts'
 import { json } from '../serde/json.ts'
-import type { JoinType } from '../topology/node.ts'
+import type { GlobalTableNode, JoinType } from '../topology/node.ts'
 import { RAW } from '../topology/raw.ts'
 import { historyMs } from '../topology/versioned.ts'
 import { checkFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
 import { claimStore, addNode, PLACE, type Place } from './draft.ts'
+import { GlobalTable } from './global-table.ts'
 import { addPlain, joinLabel, serdesOf } from './place.ts'
 import { addBufferingJoin, type BufferingJoinOptions } from './ordering.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
-import type { StoreValueOptions, StreamTableOptions } from './types.ts'
+import type { StoreValueOptions, StreamTableOptions, ValueOptions } from './types.ts'
 import { checkWindow } from './within.ts'
 
 export function addStreamsJoin(left: Place, type: JoinType, other: unknown, rest: readonly unknown[]): Place {
   const label = joinLabel[type]
   if (other instanceof Stream) return joinStream(left, other[PLACE], type, rest)
   if (type === 'outer') return refuse(label, `the other side must be a Stream, not ${given(other)}`)
+  if (other instanceof GlobalTable) return joinGlobal(left, other[PLACE], type, rest)
   if (other instanceof Table) return joinTable(left, other[PLACE], type, rest)
-  return refuse(label, `the other side must be a Table or a Stream, not ${given(other)}`)
+  return refuse(label, `the other side must be a Table, a GlobalTable or a Stream, not ${given(other)}`)
 }
 
 function joinStream(left: Place, right: Place, type: JoinType, rest: readonly unknown[]): Place {
@@ -66,6 +68,18 @@ function joinTable(left: Place, right: Place, type: 'inner' | 'left', rest: read
   const graceMs = checkGrace(label, right, known.grace)
   const { name, store } = claimStore(left.draft, label, known.store, RAW, RAW)
   return addNode(left.draft, name, [left, right], { ...body, graceMs, store })
+}
+
+function joinGlobal(left: Place, right: Place, type: 'inner' | 'left', rest: readonly unknown[]): Place {
+  const label = joinLabel[type]
+  const tableKey = checkFunction(label, 'the key of the global table', rest[0])
+  const joiner = checkFunction(label, 'the joiner', rest[1])
+  const { value } = checkOptions(label, rest[2] as ValueOptions<unknown> | undefined, ['value'])
+  const { key } = serdesOf(left.node)
+  const { keyChanged } = left.node
+  const table = (right.node as GlobalTableNode).store.name
+  const serdes = { key, value: checkSerde(label, 'value', value, json()) }
+  return addPlain([left, right], label, { kind: 'streamGlobalJoin', type, tableKey, joiner, table, ...serdes, keyChanged })
 }
 
 /** What waits is joined with the row that held at its time: the table must remember so far back. */

@@ -14,6 +14,7 @@ import type { PassNode } from '../topology/node.ts'
 import type { ProcessorSupplier } from '../topology/processor.ts'
 import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
+import type { GlobalTable } from './global-table.ts'
 import { GroupedStream } from './grouped-stream.ts'
 import {
   addDedupe,
@@ -252,6 +253,13 @@ export class Stream<K, V> {
     window: JoinWindow,
     options?: StoreValueOptions<T>,
   ): Stream<NonNullable<K>, Made<T, R>>
+  /** Each record with the global table's row under the key that the function makes; without one it is left out. */
+  join<K2, V2, R extends T | null | undefined, T = unknown>(
+    table: GlobalTable<K2, V2>,
+    tableKey: (value: NonNullable<V>, key: K) => K2 | null | undefined,
+    joiner: (value: NonNullable<V>, row: V2, key: K) => R,
+    options?: ValueOptions<T>,
+  ): Stream<K, Made<T, R>>
   join(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
     return new Stream(addStreamsJoin(this[PLACE], 'inner', other, rest))
   }
@@ -268,6 +276,13 @@ export class Stream<K, V> {
     joiner: (left: NonNullable<V>, right: Maybe<NonNullable<V2>>, key: K) => R,
     window: JoinWindow,
     options?: StoreValueOptions<T>,
+  ): Stream<K, Made<T, R>>
+  /** Each record with the global table's row under the key that the function makes; null when there is none. */
+  leftJoin<K2, V2, R extends T | null | undefined, T = unknown>(
+    table: GlobalTable<K2, V2>,
+    tableKey: (value: NonNullable<V>, key: K) => K2 | null | undefined,
+    joiner: (value: NonNullable<V>, row: Maybe<V2>, key: K) => R,
+    options?: ValueOptions<T>,
   ): Stream<K, Made<T, R>>
   leftJoin(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
     return new Stream(addStreamsJoin(this[PLACE], 'left', other, rest))

@@ -38,6 +38,12 @@ export interface TableSourceOptions<K, V> extends SourceOptions<K, V> {
   readonly versioned?: Duration
 }
 
+export interface GlobalTableOptions<K, V> {
+  readonly key?: Serde<K>
+  readonly value?: Serde<V>
+  readonly store?: string
+}
+
 export interface KeyOptions<TK> {
   readonly key?: Serde<TK>
 }

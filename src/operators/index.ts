@@ -21,6 +21,7 @@ import { repartitionSink } from './repartition-sink.ts'
 import { selectKey } from './select-key.ts'
 import { sink } from './sink.ts'
 import { split } from './split.ts'
+import { streamGlobalJoin } from './stream-global-join.ts'
 import { streamJoin } from './stream-join.ts'
 import { streamTableJoin } from './stream-table-join.ts'
 import { suppress } from './suppress.ts'
@@ -64,6 +65,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   tableJoin,
   streamTableJoin,
   streamJoin,
+  streamGlobalJoin,
   foreignKeyLeft,
   foreignKeyRight,
   process,

@@ -124,6 +124,8 @@ export interface Site {
   store(index: number): StoreView
   /** The present row of the table at this input. */
   getter(input: number): TableGetter
+  /** The rows of a global table, by its store's name. */
+  global(store: string): TableGetter
   /** Stages a record; partition null: murmur2 of the key, without a key the task's own partition. Headers: the input's. */
   send(topic: string, partition: number | null, key: Buffer | null, value: Buffer | null, timestamp: number): void
   /** Number of partitions of a topic. May suspend the record for a topic never seen. */

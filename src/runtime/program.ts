@@ -55,6 +55,8 @@ export interface ProgramOptions {
   /** May throw a Suspend for a topic never seen. */
   readonly partitionsOf: (topic: string) => number
   readonly services: TaskServices
+  /** The rows of a global table, by its store. */
+  readonly global: (store: string) => TableGetter
 }
 
 export function newContext(): RecordContext {
@@ -77,7 +79,7 @@ export function newContext(): RecordContext {
 const nothing: Push = () => {}
 
 export function compile(options: ProgramOptions): Program {
-  const { subTopology, partition, overlay, partitionsOf, services } = options
+  const { subTopology, partition, overlay, partitionsOf, services, global } = options
   const { nodes } = subTopology
   const context = newContext()
   const staged: Staged[] = []
@@ -123,6 +125,7 @@ export function compile(options: ProgramOptions): Program {
       },
       partitionsOf,
       services,
+      global,
       due: (step) => dues.add(node.name, step),
       guard: (fn) => guarded(node.name, fn),
       counter: (name) => named(counted, name),
@@ -209,6 +212,7 @@ const KEEPS_KEY = new Set([
   'streamTableJoin',
   'processValues',
   'streamJoin',
+  'streamGlobalJoin',
   'source',
 ])
 

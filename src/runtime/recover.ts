@@ -13,7 +13,7 @@ import type { World } from '../base/ports.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
-import type { Wake } from '../operators/operator.ts'
+import type { TableGetter, Wake } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
@@ -21,6 +21,7 @@ import type { StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
 import { givenUpLog } from './given-up.ts'
+import { globalNamed, type GlobalTables } from './global-tables.ts'
 import { InputQueue } from './input-queue.ts'
 import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
@@ -47,6 +48,8 @@ export interface TaskDeps {
   readonly partitionsOf: (topic: string) => number
   readonly inputTopics: (source: PlanSource) => readonly string[]
   readonly changelogTopic: (store: string) => string
+  /** Absent where the plan has none. */
+  readonly globals?: () => GlobalTables
   readonly world: World
   readonly onProgress: (progress: RestoreProgress) => void
   /** True ends a restore: what is restored so far stays. */
@@ -89,6 +92,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       partition,
       overlay: (name) => (stores.get(name) as TaskStore).overlay,
       partitionsOf: deps.partitionsOf,
+      global: (store) => globalRows(deps, store),
       services: {
         nowMs,
         schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
@@ -284,4 +288,10 @@ export async function closeTask(task: Task): Promise<void> {
     const result = results[i] as PromiseSettledResult<void>
     if (result.status === 'rejected' && overlay.store.damaged === null) throw result.reason
   })
+}
+
+function globalRows(deps: TaskDeps, store: string): TableGetter {
+  const table = globalNamed(deps.globals?.() ?? [], store)
+  if (table === undefined) throw new MillraceError('STREAM_INTERNAL', `the global table ${store} is not open`)
+  return table.row
 }

@@ -14,6 +14,7 @@ import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../base
 import type { Chunk, Reader, Writer } from '../log/log.ts'
 import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
+import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
 import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
@@ -83,6 +84,7 @@ export class Session {
   #tasks: Task[] = []
   #lines: (Line | Advance)[] = [] // since the last barrier
   #barrierAtMs = 0
+  #globals: GlobalTables = []
   #nextOffsets = new Map<string, number>()
   #open: OutputRecord[] = []
   #committed: OutputRecord[] = []
@@ -105,6 +107,7 @@ export class Session {
     this.#sized = this.#size()
     await this.#log.createTopics(topicSpecs(this.#sized, this.partitions))
     await this.#log.createTopics([...this.#topics].map((name) => ({ name, partitions: this.partitions, kind: 'plain' })))
+    this.#globals = await openGlobals(this.plan.globals, memoryProvider(), this.#world)
     await this.#boot()
   }
 
@@ -150,6 +153,7 @@ export class Session {
       groupId: this.plan.applicationId,
       provider: memoryProvider(),
       sized: this.#sized,
+      globals: () => this.#globals,
       policies: this.#options.policies ?? DEFAULT_POLICIES,
       deadLetterTopic: deadLetterTopic(this.plan.applicationId),
       partitionsOf: (topic) => this.#partitionsOf(topic),
@@ -206,7 +210,7 @@ export class Session {
       const topics = source.topics instanceof RegExp ? [source.topics] : source.topics
       for (const topic of topics) found.push({ topic, key: source.key, value: source.value })
     }
-    return found
+    return [...found, ...this.plan.globals]
   }
 
   /** Serdes of a sink's topic; null for the dead-letter topic. */
@@ -261,6 +265,7 @@ export class Session {
       position: line.record.offset + 1,
       endOffset: line.record.offset + 1,
     }
+    for (const table of this.#globals) if (table.spec.topic === line.topic) table.accept(chunk)
     for (const task of this.#tasks) task.accept(chunk)
     await this.#settle()
   }
@@ -320,6 +325,7 @@ export class Session {
     this.#barrier.worked(0)
     this.#barrier.begin(this.#tasks)
     await this.#barrier.settled()
+    for (const table of this.#globals) await table.apply()
     this.#lines = this.#lines.filter((line) => 'topic' in line && this.#waits(line)) // what an operator keeps waiting is read again
     this.#barrierAtMs = this.nowMs()
     for (const record of this.#open) this.#committed.push(record)
@@ -346,6 +352,7 @@ export class Session {
       task.drop()
       await closeTask(task)
     }
+    for (const table of this.#globals) table.drop()
     await this.#reader.close()
     this.#open = []
     const again = this.#lines
@@ -378,6 +385,7 @@ export class Session {
 
   async #end(): Promise<void> {
     for (const task of this.#tasks) await closeTask(task)
+    await closeGlobals(this.#globals)
     await this.#reader.close()
     await this.#writer.close()
     await this.#log.close()
@@ -397,6 +405,8 @@ export class Session {
 
   /** The present row of a store, what is not committed included. */
   row(name: string, key: unknown): unknown {
+    const global = globalNamed(this.#globals, name)
+    if (global !== undefined) return global.row(key)?.value ?? null
     const store = queryableStore(this.plan, name)
     if (store === null) throw new MillraceError('STREAM_USAGE', `no store ${name} in ${this.plan.topology}`)
     const bytes = encodeKey(store, key)

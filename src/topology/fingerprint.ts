@@ -17,6 +17,9 @@ export interface Fingerprint {
 export function fingerprint(plan: Plan): Fingerprint {
   const lines = [
     ...plan.subTopologies.flatMap((sub) => factsOf(sub).map((fact) => `${sub.id} ${fact}`)),
+    ...plan.globals.map(
+      ({ topic, key, value, store }) => `global ${store.name} ${topic} ${key.name ?? 'custom'} ${value.name ?? 'custom'}`,
+    ),
     ...plan.internalTopics.map(({ name, kind, partitions }) => `topic ${name} ${kind} ${partitions ?? 'auto'}`).sort(),
   ]
   const text = `${lines.join('\n')}\n`

@@ -5,6 +5,7 @@ import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type 
 import type {
   BufferingJoinNode,
   ForeignKeyJoinNode,
+  GlobalTableNode,
   Node,
   SourceNode,
   StoreSpec,
@@ -42,7 +43,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   }
 
   function add(
-    node: Exclude<Node, SourceNode | TableGroupNode | ForeignKeyJoinNode | { kind: 'repartition' }>,
+    node: Exclude<Node, SourceNode | TableGroupNode | GlobalTableNode | ForeignKeyJoinNode | { kind: 'repartition' }>,
     parents: DraftNode[],
   ): DraftNode {
     return addDraft(plan, node.name, {
@@ -126,6 +127,11 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         )
         break
       }
+      case 'globalTable':
+        break
+      case 'streamGlobalJoin':
+        made.set(node.id, add(node, [first]))
+        break
       case 'streamJoin':
         made.set(node.id, add(node, joinSides(node, parents as [DraftNode, DraftNode])))
         break

@@ -240,6 +240,23 @@ export interface ProcessNode extends Base {
   readonly outputs: readonly string[]
 }
 
+/** `t.globalTable`: every process holds all of the topic. Its parents are none, its children joins; it is in no sub-topology. */
+export interface GlobalTableNode extends Base {
+  readonly kind: 'globalTable'
+  readonly topic: string
+  readonly store: StoreSpec
+}
+
+/** parents: [stream, global table]. tableKey (value, key) => key of the table, or null. Only the stream triggers. */
+export interface StreamGlobalJoinNode extends Base {
+  readonly kind: 'streamGlobalJoin'
+  readonly type: 'inner' | 'left'
+  readonly tableKey: Fn
+  readonly joiner: Fn
+  /** The global table's store. */
+  readonly table: string
+}
+
 /** parents: [left, right], two streams. joiner (left, right, key). */
 export interface StreamJoinNode extends Base {
   readonly kind: 'streamJoin'
@@ -279,6 +296,8 @@ export type Node =
   | StreamTableJoinNode
   | ProcessNode
   | StreamJoinNode
+  | GlobalTableNode
+  | StreamGlobalJoinNode
 
 /** What a topology file default-exports. `brand` tells it from any other object. */
 export interface Topology {

@@ -25,6 +25,7 @@ import type {
   SplitNode,
   StatelessNode,
   StoreSpec,
+  StreamGlobalJoinNode,
   StreamJoinNode,
   StreamTableJoinNode,
   SuppressNode,
@@ -120,6 +121,7 @@ export type PlanOperator =
   | StreamTableJoinNode
   | ProcessNode
   | StreamJoinNode
+  | StreamGlobalJoinNode
 
 export interface PlanNode {
   /** Index in the sub-topology's `nodes`; parents come first. */
@@ -168,12 +170,21 @@ export interface CoPartition {
   readonly topics: readonly (string | RegExp)[]
 }
 
+/** A topic that every process holds all of. */
+export interface PlanGlobal {
+  readonly topic: string
+  readonly key: AnySerde
+  readonly value: AnySerde
+  readonly store: StoreSpec
+}
+
 export interface Plan {
   readonly applicationId: string
   readonly topology: string
   readonly subTopologies: readonly SubTopology[]
   readonly internalTopics: readonly InternalTopic[]
   readonly coPartitions: readonly CoPartition[]
+  readonly globals: readonly PlanGlobal[]
   /** External topics with fixed names. */
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]

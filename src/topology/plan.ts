@@ -15,6 +15,9 @@ export function plan(topology: Topology, applicationId: string): Plan {
   const { subTopologies, idOf } = componentsOf(draft)
   const sources = sourcesOf(topology.nodes).map((node) => node.topics)
   const sinks = topology.nodes.filter((node) => node.kind === 'sink').map((node) => node.topic)
+  const globals = topology.nodes.flatMap((node) =>
+    node.kind === 'globalTable' ? [Object.freeze({ topic: node.topic, key: node.key, value: node.value, store: node.store })] : [],
+  )
   const changelogs = subTopologies.flatMap(({ id, stores }) =>
     stores
       .filter((store) => store.changelog)
@@ -37,7 +40,10 @@ export function plan(topology: Topology, applicationId: string): Plan {
     subTopologies: Object.freeze(subTopologies),
     internalTopics: Object.freeze([...repartitionsOf(draft, idOf), ...changelogs]),
     coPartitions: coPartitionsOf(draft),
-    inputs: Object.freeze([...new Set(sources.flatMap((topics) => (topics instanceof RegExp ? [] : topics)))]),
+    globals: Object.freeze(globals),
+    inputs: Object.freeze([
+      ...new Set([...sources.flatMap((topics) => (topics instanceof RegExp ? [] : topics)), ...globals.map(({ topic }) => topic)]),
+    ]),
     outputs: Object.freeze([...new Set(sinks.filter((topic) => typeof topic === 'string'))]),
     patterns: Object.freeze([
       ...new Map(sources.filter((topics) => topics instanceof RegExp).map((topics) => [String(topics), topics])).values(),

@@ -43,6 +43,7 @@ export function validate(topology: Topology): void {
   const sources = sourcesOf(topology.nodes)
   if (sources.length === 0) refuse(topology, 'it reads nothing; begin with t.stream(...) or t.table(...)')
   checkReadOnce(topology, sources)
+  checkGlobals(topology, sources)
   for (const node of topology.nodes) if (node.kind === 'sink' && !node.loop) checkNoLoop(topology, node, sources)
 }
 
@@ -57,6 +58,18 @@ function checkReadOnce(topology: Topology, sources: readonly SourceNode[]): void
         `the topic "${shared}" is read by ${names} with other topics, serdes or options; read it once and use that stream twice`,
       )
     }
+  }
+}
+
+/** A topic is a global table once, and nothing else. */
+function checkGlobals(topology: Topology, sources: readonly SourceNode[]): void {
+  const seen = new Map<string, string>()
+  for (const node of topology.nodes) {
+    if (node.kind !== 'globalTable') continue
+    const other = seen.get(node.topic) ?? sources.find((source) => readsTopic(source.topics, node.topic))?.name
+    seen.set(node.topic, node.name)
+    if (other === undefined) continue
+    refuse(topology, `the topic "${node.topic}" of the global table "${node.name}" is read by "${other}" too; read it once`)
   }
 }
 

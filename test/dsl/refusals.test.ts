@@ -127,6 +127,18 @@ describe('refused when built', () => {
       /^leftJoin: grace \(2000 ms\) must not be longer than the history of "rows" \(1000 ms\)$/,
     ],
     [
+      'a topic that is a global table and a stream',
+      (t) => [t.stream('a'), t.globalTable('a')],
+      'STREAM_TOPOLOGY',
+      /^topology "t": the topic "a" of the global table "globalTable-1" is read by "source-1" too; read it once$/,
+    ],
+    [
+      'a global table without a key function',
+      (t) => t.stream('a').join(t.globalTable('b'), () => 1),
+      'STREAM_TOPOLOGY',
+      /^join: the joiner must be a function, not undefined$/,
+    ],
+    [
       'a store of a join that stores nothing',
       (t) => t.stream('a').join(t.table('b'), () => 1, { store: 'waiting' }),
       'STREAM_TOPOLOGY',

@@ -250,6 +250,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     ...wiring,
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
+    global: () => () => null,
     services: noServices,
     due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,

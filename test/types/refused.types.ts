@@ -61,6 +61,29 @@ topology('refused', (t) => {
   orders.outerJoin(lines, (order, line) => order.id + (line ?? ''), within('5m'))
   // @ts-expect-error the joiner's value is not what the serde writes
   lines.join(orders, (_line, order) => order.amount, within('5m'), { value: string() })
+  const everywhere = t.globalTable('everywhere', { key: int32(), value: json<{ name: string }>() })
+  orders.join(
+    everywhere,
+    // @ts-expect-error the key is not that of the global table
+    (order) => order.id,
+    (order, row) => order.id + row.name,
+  )
+  orders.leftJoin(
+    everywhere,
+    (order) => order.amount,
+    // @ts-expect-error the row of the global table may be missing
+    (order, row) => order.id + row.name,
+  )
+  // @ts-expect-error a global table is joined by a key that a function makes
+  orders.join(everywhere, (order, row) => order.id + row.name)
+  // @ts-expect-error a global table is no table
+  products.join(everywhere, (product, row) => product.name + row.name)
+  orders.join(
+    // @ts-expect-error a join of a stream with a table takes no foreign key
+    products,
+    (order: Order) => order.product,
+    (order: Order, product: { name: string }) => order.id + product.name,
+  )
   // @ts-expect-error a table is joined without a window
   orders.join(products, (order, product) => order.id + product.name, within('5m'))
 

@@ -157,6 +157,8 @@ function operatorLabel(operator: PlanOperator): string {
       return JOIN[operator.type]
     case 'bufferingJoin':
       return operator.on === null ? 'join that waits' : 'join that waits, by foreign key'
+    case 'streamGlobalJoin':
+      return `${JOIN[operator.type]} with the global table ${operator.table}`
     case 'foreignKeyLeft':
       return `${JOIN[operator.join.type]} by foreign key`
     case 'foreignKeyRight':

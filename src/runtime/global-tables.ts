@@ -1,0 +1,139 @@
+// Global tables: each process holds all rows of a topic, of all its partitions. Not part of any transaction: a row is there when the
+// process has read it, whatever the tasks have done.
+//
+// Rows of a table's store: POSITION, partition: the next offset to read; ROW, key: the value with its record's timestamp.
+//
+// Invariants
+// 1. Rows and the positions behind them are applied together, so what is on disk is a state that the topic once had, or nearly:
+//    partitions are read side by side.
+// 2. What can't be decoded is counted and left out; the row before stays. A record without a key too.
+import { asBuffer } from '../base/bytes.ts'
+import type { World } from '../base/ports.ts'
+import type { TopicPartition } from '../base/record.ts'
+import type { Chunk } from '../log/log.ts'
+import type { Row, TableGetter } from '../operators/operator.ts'
+import { Overlay } from '../state/overlay.ts'
+import type { StateStore, StoreProvider } from '../state/store.ts'
+import type { PlanGlobal } from '../topology/plan-types.ts'
+
+/** The directory beside those of the tasks. */
+const OWNER = 'global'
+const POSITION = 0
+const ROW = 1
+
+export class GlobalTable {
+  readonly spec: PlanGlobal
+  readonly store: StateStore
+  skipped = 0
+  readonly #overlay: Overlay
+  readonly #world: World
+
+  constructor(spec: PlanGlobal, store: StateStore, world: World) {
+    this.spec = spec
+    this.store = store
+    this.#overlay = new Overlay(store)
+    this.#world = world
+  }
+
+  /** The next offset to read; -1: nothing was read yet. */
+  position(partition: number): number {
+    return this.#overlay.get(positionKey(partition))?.value.readDoubleBE(0) ?? -1
+  }
+
+  accept(chunk: Chunk): void {
+    this.#overlay.mark()
+    for (const { key, value, timestamp, offset } of chunk.records) {
+      if (key !== null && this.#isSound(key, value, chunk, offset)) this.#overlay.put(rowKey(key), value, timestamp)
+      else this.skipped++
+    }
+    const position = Buffer.allocUnsafe(8)
+    position.writeDoubleBE(chunk.position, 0)
+    this.#overlay.put(positionKey(chunk.partition), position, 0)
+  }
+
+  /** What was accepted goes to disk. */
+  async apply(): Promise<void> {
+    if (this.#overlay.openEntries === 0) return
+    this.#overlay.seal()
+    await this.#overlay.apply({ changelogOffset: -1 })
+  }
+
+  /** Loses what was not applied. */
+  drop(): void {
+    this.#overlay.drop()
+  }
+
+  readonly row: TableGetter = (key): Row<unknown> | null => {
+    const stored = this.#overlay.get(rowKey(asBuffer(this.spec.key.encode(key))))
+    return stored === undefined ? null : { value: this.spec.value.decode(stored.value), timestamp: stored.timestamp }
+  }
+
+  /** All rows on disk, in the order of the keys' bytes. */
+  async *all(): AsyncIterable<readonly [unknown, unknown]> {
+    const { key, value } = this.spec
+    for await (const chunk of this.store.scan({ from: Buffer.of(ROW), to: null })) {
+      for (const [row, stored] of chunk) yield [key.decode(row.subarray(1)), value.decode(stored.value)]
+    }
+  }
+
+  #isSound(key: Buffer, value: Buffer | null, { partition }: TopicPartition, offset: number): boolean {
+    try {
+      this.spec.key.decode(key)
+      if (value !== null) this.spec.value.decode(value)
+      return true
+    } catch (error) {
+      const at = `${this.spec.topic}-${partition}@${offset}`
+      this.#world.logger.warn({ at, store: this.spec.store.name, error }, 'a record of a global table can not be decoded, it is left out')
+      return false
+    }
+  }
+}
+
+export type GlobalTables = readonly GlobalTable[]
+
+export async function openGlobals(specs: readonly PlanGlobal[], provider: StoreProvider, world: World): Promise<GlobalTables> {
+  const tables: GlobalTable[] = []
+  try {
+    for (const spec of specs) tables.push(await openGlobal(spec, provider, world))
+  } catch (error) {
+    await closeGlobals(tables).catch(() => {})
+    throw error
+  }
+  return tables
+}
+
+export async function openGlobal(spec: PlanGlobal, provider: StoreProvider, world: World): Promise<GlobalTable> {
+  const { name, persistent } = spec.store
+  const { store, rebuilt } = await provider.open(OWNER, name, persistent)
+  if (rebuilt !== null) world.logger.warn({ store: name, reason: rebuilt }, 'store set aside, reading the global table anew')
+  return new GlobalTable(spec, store, world)
+}
+
+/** The same table, empty. */
+export async function emptied(table: GlobalTable, provider: StoreProvider, world: World, reason: string): Promise<GlobalTable> {
+  await table.store.close()
+  await provider.setAside(OWNER, table.spec.store.name, reason)
+  world.logger.warn({ store: table.spec.store.name, reason }, 'store set aside, reading the global table anew')
+  return openGlobal(table.spec, provider, world)
+}
+
+export async function closeGlobals(tables: GlobalTables): Promise<void> {
+  const results = await Promise.allSettled(tables.map((table) => table.store.close()))
+  for (const [i, result] of results.entries()) {
+    if (result.status === 'rejected' && tables[i]?.store.damaged === null) throw result.reason
+  }
+}
+
+export function globalNamed(tables: GlobalTables, name: string): GlobalTable | undefined {
+  return tables.find(({ spec }) => spec.store.name === name)
+}
+
+function rowKey(key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(ROW), key])
+}
+
+function positionKey(partition: number): Buffer {
+  const bytes = Buffer.alloc(5, POSITION)
+  bytes.writeUInt32BE(partition, 1)
+  return bytes
+}
