@@ -6,9 +6,13 @@
 //    they fall out when they come first.
 // 2. It never grows past `keysMax`: the upper half goes, and `knownTo` comes down.
 
+/** Places in front of the first that are free before they are given back. */
+const TAKEN_MAX = 1_024
+
 export class Front {
-  /** Descending, so that the lowest is taken off the end. */
+  /** Ascending from #first on; what comes in order goes to the end. */
   #texts: string[] = []
+  #first = 0
   #knownTo: string | null
   readonly #keysMax: number
 
@@ -24,40 +28,47 @@ export class Front {
   add(text: string): void {
     if (this.#knownTo !== null && text >= this.#knownTo) return
     const texts = this.#texts
-    let low = 0
+    let low = this.#first
     let high = texts.length
+    if (high > low && (texts[high - 1] as string) < text) low = high
     while (low < high) {
       const middle = (low + high) >>> 1
       const there = texts[middle] as string
       if (there === text) return
-      if (there > text) low = middle + 1
+      if (there < text) low = middle + 1
       else high = middle
     }
-    texts.splice(low, 0, text)
-    if (texts.length > this.#keysMax) this.#cut()
+    if (low === texts.length) texts.push(text)
+    else if (low === this.#first && low > 0) texts[--this.#first] = text
+    else texts.splice(low, 0, text)
+    if (texts.length - this.#first > this.#keysMax) this.#cut()
   }
 
   /** The lowest live key below `below`; null: there is none; undefined: the disk must be asked first. */
   first(below: string, live: (text: string) => boolean): string | null | undefined {
     const texts = this.#texts
     for (;;) {
-      const text = texts.at(-1)
+      const text = texts[this.#first]
       if (text === undefined) return this.#knownTo === null || below <= this.#knownTo ? null : undefined
       if (text >= below) return null
       if (live(text)) return text
-      texts.pop()
+      if (++this.#first <= TAKEN_MAX) continue
+      texts.splice(0, this.#first)
+      this.#first = 0
     }
   }
 
   /** What lies between `knownTo` and the new one, in any order. */
   extend(texts: readonly string[], knownTo: string | null): void {
     this.#knownTo = knownTo
-    this.#texts = [...new Set([...texts, ...this.#texts])].sort().reverse()
+    this.#texts = [...new Set([...this.#texts.slice(this.#first), ...texts])].sort()
+    this.#first = 0
     while (this.#texts.length > this.#keysMax) this.#cut()
   }
 
   #cut(): void {
-    const cut = this.#texts.splice(0, this.#texts.length >> 1)
-    this.#knownTo = cut.at(-1) as string
+    const kept = this.#first + ((this.#texts.length - this.#first + 1) >> 1)
+    this.#knownTo = this.#texts[kept] as string
+    this.#texts.length = kept
   }
 }
