@@ -4,7 +4,8 @@
 // Invariants
 // 1. Every live row of the region whose key is below `knownTo` is in it (null: every row is). It may hold keys whose rows are gone;
 //    they fall out when they come first.
-// 2. It never grows past `keysMax`: the upper half goes, and `knownTo` comes down.
+// 2. Of these it never holds more than `keysMax`: the upper half goes, and `knownTo` comes down.
+// 3. What is written beyond `knownTo` is remembered until it is on disk, where the next fetch finds it.
 
 /** Places in front of the first that are free before they are given back. */
 const TAKEN_MAX = 1_024
@@ -15,6 +16,9 @@ export class Front {
   #first = 0
   #knownTo: string | null
   readonly #keysMax: number
+  /** Of what lies at `knownTo` and beyond, what may not be on disk yet: written in the open epoch, in the sealed one. */
+  #open = new Set<string>()
+  #sealed = new Set<string>()
 
   constructor(region: string, keysMax: number) {
     this.#knownTo = region
@@ -26,7 +30,10 @@ export class Front {
   }
 
   add(text: string): void {
-    if (this.#knownTo !== null && text >= this.#knownTo) return
+    if (this.#knownTo !== null && text >= this.#knownTo) {
+      this.#open.add(text)
+      return
+    }
     const texts = this.#texts
     let low = this.#first
     let high = texts.length
@@ -58,10 +65,29 @@ export class Front {
     }
   }
 
-  /** What lies between `knownTo` and the new one, in any order. */
+  /** The open epoch is sealed. */
+  seal(): void {
+    this.#sealed = this.#open
+    this.#open = new Set()
+  }
+
+  /** The sealed epoch is on disk. */
+  applied(): void {
+    this.#sealed = new Set()
+  }
+
+  /** What the disk has between `knownTo` and the new one, in any order. */
   extend(texts: readonly string[], knownTo: string | null): void {
     this.#knownTo = knownTo
-    this.#texts = [...new Set([...this.#texts.slice(this.#first), ...texts])].sort()
+    const all = new Set([...this.#texts.slice(this.#first), ...texts])
+    for (const written of [this.#open, this.#sealed]) {
+      for (const text of written) {
+        if (knownTo !== null && text >= knownTo) continue
+        written.delete(text)
+        all.add(text)
+      }
+    }
+    this.#texts = [...all].sort()
     this.#first = 0
     while (this.#texts.length > this.#keysMax) this.#cut()
   }
@@ -69,6 +95,7 @@ export class Front {
   #cut(): void {
     const kept = this.#first + ((this.#texts.length - this.#first + 1) >> 1)
     this.#knownTo = this.#texts[kept] as string
+    for (let i = kept; i < this.#texts.length; i++) this.#open.add(this.#texts[i] as string)
     this.#texts.length = kept
   }
 }

@@ -161,10 +161,19 @@ export class Overlay {
     return text === null || text === undefined ? text : keyBytes(text)
   }
 
+  #newFront(name: string): Front {
+    const front = new Front(name, this.#frontKeysMax)
+    for (const [text, { value }] of this.#sealed ?? []) if (value !== null && text[0] === name) front.add(text)
+    front.seal()
+    for (const [text, { value }] of this.#open) if (value !== null && text[0] === name) front.add(text)
+    this.#fronts.set(name, front)
+    return front
+  }
+
   /** Brings the next keys of a region to its front. */
   async fetchFront(region: number): Promise<void> {
     const name = String.fromCharCode(region)
-    const front = this.#fronts.get(name) ?? new Front(name, this.#frontKeysMax)
+    const front = this.#fronts.get(name) ?? this.#newFront(name)
     const from = front.knownTo
     if (from === null) return
     for (;;) {
@@ -177,11 +186,7 @@ export class Overlay {
       if (applies !== this.#applies) continue // what was sealed then may be neither in the scan nor in the overlay
       const last = texts.at(-1)
       const to = last === undefined ? null : `${last}\0`
-      for (const entries of [this.#sealed, this.#open])
-        for (const [text, { value }] of entries ?? [])
-          if (value !== null && text[0] === name && text >= from && (to === null || text < to)) texts.push(text)
       front.extend(texts, to)
-      this.#fronts.set(name, front)
       return
     }
   }
@@ -202,6 +207,7 @@ export class Overlay {
   seal(): Iterable<Write> {
     if (this.#sealed !== null) throw new Error('an epoch is sealed already')
     this.#sealed = this.#open
+    for (const front of this.#fronts.values()) front.seal()
     this.#sealedIndex = new Map(this.#openIndex)
     this.#openIndex.clear()
     this.#open = new Map()
@@ -222,6 +228,7 @@ export class Overlay {
     for (const [text, { value, timestamp }] of sealed) this.#remember(text, value === null ? null : { value: owned(value), timestamp })
     this.#sealed = null
     this.#sealedIndex.clear()
+    for (const front of this.#fronts.values()) front.applied()
   }
 
   /** Loses the open and the sealed epoch. */
