@@ -38,6 +38,7 @@ export const LIMITS = {
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
   dueRowsMax: 1_000, // windows that one record, or one piece between records, puts out; a front must hold them all
   duePiecesPerRun: 16, // then the event loop gets its turn, and what is staged is sent
+  aheadRowsMax: 8, // rows of a window store that are prefetched for one record
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store

@@ -151,6 +151,9 @@ export interface Instance {
   readonly undone?: readonly (Push | null)[]
   /** Stores (index in node.stores) that input i reads by the record's own key: what the task prefetches for a batch. */
   readonly reads?: readonly (readonly number[])[]
+  /** For stores whose rows are not found by the record's key alone: the rows of store 0 that a record with a key of that serde will
+   *  read, as far as key and timestamp tell. Prefetched too. */
+  readonly ahead?: { readonly key: AnySerde; rows(key: Buffer, timestamp: number): readonly Buffer[] }
 }
 
 export type Operator = (site: Site) => Instance

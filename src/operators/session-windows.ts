@@ -117,6 +117,7 @@ export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, g
 
   const steps = stepsOf(site, node)
   return {
+    ahead: { key: inner, rows: (key) => [indexKey(key)] },
     inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
     getter: ({ key, start, end }: Windowed<unknown>) => {
       const keyBytes = keyToBytes(site, inner, key)

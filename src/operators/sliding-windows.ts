@@ -216,6 +216,16 @@ export function slidingWindows(site: Site, node: WindowAggregateNode, { differen
 
   const steps = stepsOf(site, node)
   return {
+    ahead: {
+      key: inner,
+      rows(key, timestamp) {
+        const rows: Buffer[] = []
+        const last = timestamp + 1
+        for (let bucket = last - (last % bucketMs); bucket >= 0 && bucket + bucketMs > timestamp - 2 * differenceMs; bucket -= bucketMs)
+          rows.push(rowKey(INDEX, bucket, key))
+        return rows
+      },
+    },
     inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
     getter: ({ key, start }: Windowed<unknown>) => {
       const keyBytes = keyToBytes(site, inner, key)

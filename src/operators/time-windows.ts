@@ -5,6 +5,7 @@
 // 2. A null key is dropped and counted; a null value is aggregated. The timestamp of a result is the greatest of its records'.
 // 3. Put out at the close: each window once, by start and then by key. What says that a window is still to be put out is its row.
 // 4. A row is deleted when its window has closed, or when the store's longer retention says so.
+import { LIMITS } from '../base/limits.ts'
 import type { TimeWindows, Windowed } from '../base/window.ts'
 import { firstStart } from '../base/window.ts'
 import { CLOSING, inRegion, rowInner, rowKey, rowsBefore, rowTime, WINDOW } from '../serde/window-rows.ts'
@@ -80,6 +81,15 @@ export function timeWindows(site: Site, node: WindowAggregateNode, windows: Time
 
   const steps = stepsOf(site, node)
   return {
+    ahead: {
+      key: inner,
+      rows(key, timestamp) {
+        const rows: Buffer[] = []
+        for (let start = firstStart(windows, timestamp); start <= timestamp && rows.length < LIMITS.aheadRowsMax; start += advanceMs)
+          rows.push(rowKey(WINDOW, start, key))
+        return rows
+      },
+    },
     inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
     getter: ({ key, start }: Windowed<unknown>) => {
       const keyBytes = keyToBytes(site, inner, key)

@@ -108,21 +108,21 @@ export class InputQueue implements TopicPartition {
     while (this.#chunks[0]?.records.length === 0) this.position = (this.#chunks.shift() as Chunk).position
   }
 
-  /** Keys of up to `count` coming records that were not asked for before. */
-  upcomingKeys(count: number): Buffer[] {
-    const keys: Buffer[] = []
+  /** Up to `count` coming records with a key that were not asked for before. */
+  upcoming(count: number): LogRecord[] {
+    const records: LogRecord[] = []
     let at = this.#next
     for (const chunk of this.#chunks) {
       for (; at < chunk.records.length && count > 0; at++, count--) {
         const record = chunk.records[at] as LogRecord
         if (record.offset <= this.prefetched) continue
         this.prefetched = record.offset
-        if (record.key !== null) keys.push(record.key)
+        if (record.key !== null) records.push(record)
       }
       at = 0
       if (count === 0) break
     }
-    return keys
+    return records
   }
 }
 

@@ -34,6 +34,8 @@ export interface SourceEntry {
   readonly undone: readonly Push[]
   /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
   readonly reads: readonly Overlay[]
+  /** Overlays whose rows they read by keys made of theirs and of the timestamp. */
+  readonly ahead: readonly { readonly overlay: Overlay; rows(key: Buffer, timestamp: number): readonly Buffer[] }[]
 }
 
 export interface Program {
@@ -139,7 +141,7 @@ export function compile(options: ProgramOptions): Program {
     const node = nodes[index] as PlanNode
     const push = instances[index]?.inputs[0] as Push
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
-    return { node, source: node.operator as PlanSource, push, undone, reads: readsBelow(index, nodes, instances, overlay) }
+    return { node, source: node.operator as PlanSource, push, undone, ...readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, dues, counters, gauges }
 }
@@ -224,9 +226,11 @@ function readsBelow(
   nodes: readonly PlanNode[],
   instances: readonly (Instance | undefined)[],
   overlay: (store: string) => Overlay,
-): readonly Overlay[] {
+): Pick<SourceEntry, 'reads' | 'ahead'> {
+  const { timestamp } = (nodes[source] as PlanNode).operator as PlanSource
   const keySerde = (nodes[source] as PlanNode).key
   const found = new Set<Overlay>()
+  const made = new Map<number, SourceEntry['ahead'][number]>()
   const seen = new Set<string>()
   const visit = (index: number): void => {
     const node = nodes[index] as PlanNode
@@ -239,6 +243,11 @@ function readsBelow(
         const spec = below.stores[store]
         if (spec !== undefined && spec.key === keySerde) found.add(overlay(spec.name))
       }
+      const ahead = instances[child.index]?.ahead
+      const own = below.stores[0]
+      // What an extractor will say is not known yet.
+      if (ahead?.key === keySerde && own !== undefined && timestamp === null)
+        made.set(child.index, { overlay: overlay(own.name), rows: ahead.rows })
       // A join reads the other side's table too: the stores of its other parents.
       if (LOOKS_UP.has(below.operator.kind)) {
         for (const parent of below.parents)
@@ -248,5 +257,5 @@ function readsBelow(
     }
   }
   visit(source)
-  return [...found]
+  return { reads: [...found], ahead: [...made.values()] }
 }

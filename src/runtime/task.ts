@@ -132,16 +132,23 @@ export class Task {
   /** Reads the rows that the coming batch needs; one getMany a store. */
   async prefetch(records: number): Promise<void> {
     const wanted = new Map<Overlay, Buffer[]>()
+    const want = (overlay: Overlay, keys: Buffer[]): void => {
+      const list = wanted.get(overlay)
+      wanted.set(overlay, list === undefined ? keys : list.concat(keys))
+    }
     for (const queue of this.queues) {
       const overlays = queue.entries.flatMap((entry) => entry.reads)
-      if (overlays.length === 0 || queue.records === 0) continue
-      const keys = queue.upcomingKeys(records)
-      if (keys.length === 0) continue
-      for (const overlay of overlays) {
-        const list = wanted.get(overlay)
-        if (list === undefined) wanted.set(overlay, keys)
-        else wanted.set(overlay, list.concat(keys))
-      }
+      const ahead = queue.entries.flatMap((entry) => entry.ahead)
+      if ((overlays.length === 0 && ahead.length === 0) || queue.records === 0) continue
+      const coming = queue.upcoming(records)
+      if (coming.length === 0) continue
+      const keys = coming.map(({ key }) => key as Buffer)
+      for (const overlay of overlays) want(overlay, keys)
+      for (const { overlay, rows } of ahead)
+        want(
+          overlay,
+          coming.flatMap(({ key, timestamp }) => rows(key as Buffer, Math.min(Math.max(0, timestamp), TIMESTAMP_MAX))),
+        )
     }
     if (wanted.size > 0) await Promise.all([...wanted].map(([overlay, keys]) => overlay.prefetch(keys)))
   }
