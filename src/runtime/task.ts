@@ -19,6 +19,7 @@ import type { GivenUp } from './given-up.ts'
 import type { Due } from './dues.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
+import { prefetchRows } from './prefetch.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { writePositionNote } from './position.ts'
 import { Pause, Suspend } from './suspend.ts'
@@ -131,26 +132,7 @@ export class Task {
 
   /** Reads the rows that the coming batch needs; one getMany a store. */
   async prefetch(records: number): Promise<void> {
-    const wanted = new Map<Overlay, Buffer[]>()
-    const want = (overlay: Overlay, keys: Buffer[]): void => {
-      const list = wanted.get(overlay)
-      wanted.set(overlay, list === undefined ? keys : list.concat(keys))
-    }
-    for (const queue of this.queues) {
-      const overlays = queue.entries.flatMap((entry) => entry.reads)
-      const ahead = queue.entries.flatMap((entry) => entry.ahead)
-      if ((overlays.length === 0 && ahead.length === 0) || queue.records === 0) continue
-      const coming = queue.upcoming(records)
-      if (coming.length === 0) continue
-      const keys = coming.map(({ key }) => key as Buffer)
-      for (const overlay of overlays) want(overlay, keys)
-      for (const { overlay, rows } of ahead)
-        want(
-          overlay,
-          coming.flatMap(({ key, timestamp }) => rows(key as Buffer, Math.min(Math.max(0, timestamp), TIMESTAMP_MAX))),
-        )
-    }
-    if (wanted.size > 0) await Promise.all([...wanted].map(([overlay, keys]) => overlay.prefetch(keys)))
+    await prefetchRows(this.queues, records)
   }
 
   /** Processes up to `recordsMax` records; how many it did. Stops early at a record that suspends. `force`: without waiting for
