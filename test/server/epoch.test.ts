@@ -1,0 +1,76 @@
+// A range is of one epoch, and whole: it waits while an epoch is on its way to the stores, and is refused while a task is missing.
+import { expect, test } from 'vitest'
+import { systemWorld } from '../../src/base/system.ts'
+import { type QueryableStore, queryableStore } from '../../src/runtime/query.ts'
+import { rangeAnswer } from '../../src/server/rows.ts'
+import type { Served } from '../../src/server/served.ts'
+import { memoryProvider } from '../../src/state/memory.ts'
+import type { StateStore } from '../../src/state/store.ts'
+import { plan as planOf } from '../../src/topology/plan.ts'
+import { sizePlan } from '../../src/topology/sizing.ts'
+import { shop } from './serving.ts'
+
+const plan = planOf(shop, 'shop')
+const counts = queryableStore(plan, 'counts') as QueryableStore
+const all = { from: null, to: null, prefix: null, limit: 100 }
+const world = systemWorld()
+
+async function open(): Promise<{ stores: StateStore[]; served: Served; state: { applying: boolean } }> {
+  const provider = memoryProvider()
+  const stores: StateStore[] = []
+  const tasks = new Map<string, unknown>()
+  for (const partition of [0, 1, 2]) {
+    const { store } = await provider.open(`${counts.subTopology}_${partition}`, 'counts', true)
+    stores.push(store)
+    tasks.set(`${counts.subTopology}_${partition}`, { stores: [{ name: 'counts', overlay: { store } }] })
+  }
+  const state = { applying: false }
+  const sized = sizePlan(
+    plan,
+    new Map([
+      ['items', 3],
+      ['numbers', 3],
+    ]),
+  )
+  const served = {
+    plan,
+    world,
+    ready: () => true,
+    sized: () => sized,
+    tasks: () => tasks,
+    applying: () => state.applying,
+  } as unknown as Served
+  for (const partition of stores.keys()) await write(stores, partition, 1)
+  return { stores, served, state }
+}
+
+async function write(stores: readonly StateStore[], partition: number, count: number): Promise<void> {
+  const key = Buffer.alloc(8)
+  key.writeBigInt64BE(BigInt(partition))
+  const writes = [{ key, value: Buffer.from(JSON.stringify(count)), timestamp: 0 }]
+  await stores[partition]?.apply(writes, { changelogOffset: count })
+}
+
+const rows = async (served: Served): Promise<unknown[]> =>
+  JSON.parse(await rangeAnswer(served, counts, all)).entries.map(({ value }: { value: unknown }) => value)
+
+test('it waits for an epoch that only some stores have, and sees none that comes later', async () => {
+  const { stores, served, state } = await open()
+  expect(await rows(served)).toEqual([1, 1, 1])
+  state.applying = true
+  await write(stores, 0, 2)
+  const asked = rows(served)
+  await world.timers.sleep(20)
+  for (const partition of [1, 2]) await write(stores, partition, 2)
+  state.applying = false
+  expect(await asked).toEqual([2, 2, 2])
+})
+
+test('it is refused while a task is missing, and when an epoch never ends', { timeout: 20_000 }, async () => {
+  const { served, state } = await open()
+  const missing = new Map([...served.tasks()].slice(1))
+  await expect(rows({ ...served, tasks: () => missing })).rejects.toMatchObject({ code: 'NOT_READY', status: 503 })
+  await expect(rows({ ...served, sized: () => null })).rejects.toMatchObject({ code: 'NOT_READY' })
+  state.applying = true
+  await expect(rows(served)).rejects.toMatchObject({ code: 'NOT_READY' })
+})
