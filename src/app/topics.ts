@@ -68,10 +68,11 @@ export async function prepareTopics(log: Log, plan: Plan, createPartitions: numb
   }
 }
 
-/** The group has committed an offset of an input. */
+/** The group has committed an offset behind the beginning of an input. */
 async function hasBegun(log: Log, plan: Plan, partitions: ReadonlyMap<string, number>): Promise<boolean> {
   const all = plan.inputs.flatMap((topic) => Array.from({ length: partitions.get(topic) ?? 0 }, (_, partition) => ({ topic, partition })))
-  return (await log.committed(plan.applicationId, all)).some((offset) => offset !== null)
+  const earliest = await log.offsets(all, 'earliest')
+  return (await log.committed(plan.applicationId, all)).some((at, i) => at !== null && at.offset > (earliest[i] as number))
 }
 
 /** Its own topics were made for the partition counts that the inputs had then. */

@@ -19,6 +19,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run format': { file: 'package.json', text: '"format": "biome format --write ."' },
   'npm run unit -- test/state': gate('suite unit'),
   'npm run test:kafka': gate('suite kafka'),
+  'npm run soak -- --minutes N': { file: 'package.json', text: '"soak": "node scripts/soak.ts"' },
   'npm run test:package': gate('suite package'),
   'npm run build': { file: 'test/package/package.test.ts', text: 'npm pack' },
   'npm publish': { file: 'test/package/package.test.ts', text: 'npm pack' },

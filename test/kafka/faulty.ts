@@ -1,7 +1,8 @@
 // Loaded into a `millrace run` before its command: shortens limits as FAULTY_LIMITS says (JSON), and lets the process stop itself
 // (SIGSTOP) at the next place named FAULTY_STOP_AT once it got SIGUSR2, so that a zombie is made in the middle of a commit and not
-// somewhere near it. It says so on stderr with its last breath. Changes nothing else.
+// somewhere near it. It says so on stderr with its last breath. It also says how many records its start restored. Changes nothing else.
 import { writeSync } from 'node:fs'
+import { StreamProcessor } from '../../src/app.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
 import { KafkaWriter } from '../../src/log/kafka/writer.ts'
@@ -44,4 +45,10 @@ KafkaWriter.prototype.drain = async function () {
     await new Promise((resolve) => setTimeout(resolve, 20)) // what was sent reaches the broker
     pass('open')
   }
+}
+
+const { start } = StreamProcessor.prototype
+StreamProcessor.prototype.start = async function () {
+  await start.call(this)
+  writeSync(2, `${JSON.stringify({ restored: this.status().restored })}\n`)
 }

@@ -1,0 +1,45 @@
+// Tasks that move on a real Kafka: by brokers that die, by instances that come and go, by restarts. `npm run soak` does it for longer.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningKafka, startKafka } from './broker.ts'
+import { runBounces, runComings, runRolling } from './faults-move.ts'
+import { SHORT, SHORT_BROKER } from './fleet.ts'
+import { KAFKA } from './running.ts'
+
+/** 2 s on a quiet machine, and then some: the test run has the machine for itself seldom enough. */
+const WORKS_AGAIN_MS = 10_000
+const say = (text: string): void => console.info(text)
+
+describe.runIf(KAFKA)('tasks move', () => {
+  let kafka: RunningKafka
+  beforeAll(async () => {
+    kafka = await startKafka({ nodes: 3, config: SHORT_BROKER })
+  }, 180_000)
+  afterAll(() => kafka?.stop(), 60_000)
+
+  test('every second an instance comes and the oldest is stopped', { timeout: 300_000 }, async () => {
+    const { wrong, events, stopped } = await runComings({ brokers: kafka.brokers, prefix: 'come-', commitInterval: '100ms' }, 20, say)
+    expect(wrong.slice(0, 10)).toEqual([])
+    expect(events).toBeGreaterThan(1_000)
+    expect(stopped.length).toBeGreaterThan(15)
+    // Whether each ended in time is judged below, where an instance is stopped in a quiet group.
+    for (const how of stopped.filter((each) => each !== '0')) say(how)
+  })
+
+  test('each of three instances is stopped under load and started again: no task moves, none restores', { timeout: 300_000 }, async () => {
+    const limits = { ...SHORT, sessionTimeoutMs: 30_000 } // a start on a busy machine takes longer than the short one
+    const options = { brokers: kafka.brokers, prefix: 'roll-', commitInterval: '100ms', eventsPerSecond: 1_000, limits }
+    const outcome = await runRolling(options, 1, say)
+    expect(outcome.wrong.slice(0, 10)).toEqual([])
+    expect(outcome.codes).toEqual([0, 0, 0])
+    expect(outcome.stopMs.filter((ms) => ms > 10_000)).toEqual([])
+    expect(outcome.recoveredMs.filter((ms) => ms > WORKS_AGAIN_MS)).toEqual([])
+    expect(outcome.moved, 'instances that had other tasks afterwards').toBe(0)
+    expect(outcome.restored, 'records restored by the next starts').toEqual([0, 0, 0])
+  })
+
+  test('brokers are killed and come back, five times', { timeout: 300_000 }, async () => {
+    const { wrong, events } = await runBounces({ brokers: kafka.brokers, prefix: 'bounce-', commitInterval: '100ms' }, kafka, 5, say)
+    expect(wrong.slice(0, 10)).toEqual([])
+    expect(events).toBeGreaterThan(1_000)
+  })
+})
