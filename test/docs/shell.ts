@@ -58,7 +58,7 @@ export function openShell(): Shell {
     const { child, said, ended } = begin(`exec ${command}`)
     running.push({ command, child, ended })
     const giveUp = Date.now() + PATIENCE_MS
-    while (!/"tasks":\[.*"msg":"running"/.test(said())) {
+    while (!/"stateDir":.*"msg":"running"/.test(said())) {
       if (child.exitCode !== null || Date.now() > giveUp) throw new Error(`${command}: does not run\n${said()}`)
       await sleep(20)
     }

@@ -69,7 +69,8 @@ export function startProcessorWith(options: StartOptions, ...words: readonly str
   createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
     said = `${said}${line}\n`.slice(-10_000)
     options.onLine?.(line)
-    if (line.includes('"tasks":[') && line.includes('"msg":"running"')) resolve()
+    // The line of `run`: all of its stores are restored. The worker tells of its tasks before that, as they come.
+    if (line.includes('"stateDir":') && line.includes('"msg":"running"')) resolve()
   })
   const ended = new Promise<Ended>((done) =>
     child.once('close', (code, signal) => {
