@@ -30,7 +30,7 @@ async function run(...flags: string[]): Promise<Started> {
   await new Promise<void>((resolve) => {
     started.child.stderr?.on('data', (chunk: Buffer) => {
       said += chunk.toString()
-      if (said.includes('"msg":"running"')) resolve()
+      if (/"stateDir":.*"msg":"running"/.test(said)) resolve() // all stores are restored
     })
     started.child.on('close', () => resolve())
   })
@@ -103,7 +103,7 @@ describe('run', () => {
     started.child.stderr?.on('data', (chunk: Buffer) => {
       said += chunk.toString()
     })
-    await expect.poll(() => said, { timeout: 15_000 }).toContain('"msg":"running"')
+    await expect.poll(() => said, { timeout: 15_000 }).toMatch(/"stateDir":.*"msg":"running"/)
     const { port } = JSON.parse(said.split('\n')[0] as string) as { port: number }
     expect((await produce(input('a', 'b', 'a'))).status).toBe(0)
     const get = (headers: Record<string, string>) => fetch(`http://127.0.0.1:${port}/stores/counts/a`, { headers })
