@@ -16,6 +16,7 @@ const nested = (depth: number, open = '[', close = ']'): string => open.repeat(d
 test('writes JSON.stringify as UTF-8 and reads it back', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
+      fc.pre(!JSON.stringify(value).includes('proto')) // such keys come now and then, and are refused: see below
       const written = json().encode(value)
       expect(Buffer.from(written).toString('utf8')).toBe(JSON.stringify(value))
       expect(json().decode(written)).toEqual(JSON.parse(JSON.stringify(value)))
