@@ -29,7 +29,13 @@ const counted = async (topic: string): Promise<number> => {
   return out.split('\n').filter(Boolean).length
 }
 async function runUntil(outputs: number): Promise<void> {
-  running = start(['run', file, '--state-dir', state])
+  running = start(['run', file, '--state-dir', state, '--json'])
+  let said = ''
+  running.child.stderr?.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  // Not before: a `consume` that reads the log by itself would hold it just when `run` wants it.
+  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"stateDir":.*"msg":"running"/)
   await expect.poll(() => counted('out'), { timeout: 20_000 }).toBe(outputs)
 }
 async function stop(): Promise<void> {
