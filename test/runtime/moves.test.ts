@@ -1,14 +1,13 @@
 // Tasks that move while others run: a restore goes on beside the running tasks, what stays is not stopped by a rebalance, and what is
 // called off leaves nothing open.
 import { describe, expect, it } from 'vitest'
-import { MillraceError } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import type { Log, Reader } from '../../src/log/log.ts'
 import type { Task } from '../../src/runtime/task.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
-import type { StoreProvider } from '../../src/state/store.ts'
 import { expectCounts, logOf, records, run } from '../support/counted-keys.ts'
+import { lockedStores } from '../support/locked-stores.ts'
 import { proxied } from '../support/proxied.ts'
 import { load, type RunningWorker } from '../support/run-worker.ts'
 
@@ -59,26 +58,6 @@ function stuckRestores(
 /** Of every partition some. */
 const many = (n: number): string[] => Array.from({ length: n }, (_, i) => `k${i % 50}`)
 
-/** As on disk: a store that is open can't be opened again. */
-function locked(inner: StoreProvider): StoreProvider & { readonly held: Set<string> } {
-  const held = new Set<string>()
-  return {
-    held,
-    async open(task, name, persistent) {
-      const id = `${task}/${name}`
-      if (held.has(id)) throw new MillraceError('STREAM_STATE_LOCKED', `store ${id} is in use`)
-      held.add(id)
-      const opened = await inner.open(task, name, persistent)
-      const close = async (): Promise<void> => {
-        await opened.store.close()
-        held.delete(id)
-      }
-      return { ...opened, store: { ...proxied(opened.store), close } }
-    },
-    setAside: (task, name, reason) => inner.setAside(task, name, reason),
-  }
-}
-
 async function until(what: () => boolean, text: string): Promise<void> {
   const end = world.clock.monotonic() + 8_000
   while (!what()) {
@@ -96,7 +75,7 @@ describe('a restore', () => {
     const first = await run({ log: log.another(), partitions: 4, member: 'a' })
     await first.untilCaughtUp()
     const stuck = stuckRestores(log.another(), (partition) => partition === 3)
-    const provider = locked(memoryProvider())
+    const provider = lockedStores(memoryProvider())
     const second = await run({ log: stuck.log, partitions: 4, member: 'b', provider })
     await until(() => second.worker.tasks.size === 1 && stuck.restoring.has(3), 'one task runs, one restores')
     const running = [...second.worker.tasks.values()][0] as Task
@@ -125,7 +104,7 @@ describe('a restore', () => {
     const first = await run({ log: log.another(), partitions: 4, member: 'a' })
     await first.untilCaughtUp()
     const stuck = stuckRestores(log.another(), () => true)
-    const provider = locked(memoryProvider())
+    const provider = lockedStores(memoryProvider())
     const second = await run({ log: stuck.log, partitions: 4, member: 'b', provider })
     await until(() => stuck.restoring.size === 2, 'both restore')
     const third = await run({ log: log.another(), partitions: 4, member: 'c' })
@@ -151,7 +130,7 @@ describe('a restore', () => {
     await first.untilCaughtUp()
     await first.worker.close()
     const stuck = stuckRestores(log.another(), () => true)
-    const provider = locked(memoryProvider())
+    const provider = lockedStores(memoryProvider())
     const second = await run({ log: stuck.log, partitions: 8, provider })
     await until(() => stuck.restoring.size === LIMITS.openTasksAtOnce, 'as many restore as may')
     await second.worker.close()

@@ -10,6 +10,7 @@ import type { GroupOptions, Log, Reader, Writer } from '../../src/log/log.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import type { StateStore, StoreProvider } from '../../src/state/store.ts'
 import { expectCounts, keysOf, logOf, records, run } from '../support/counted-keys.ts'
+import { lockedStores } from '../support/locked-stores.ts'
 import { proxied } from '../support/proxied.ts'
 import { load } from '../support/run-worker.ts'
 
@@ -40,26 +41,6 @@ function alteredStores(inner: StoreProvider, by: (store: StateStore) => Partial<
     async open(task, name, persistent) {
       const opened = await inner.open(task, name, persistent)
       return { ...opened, store: { ...proxied(opened.store), ...by(opened.store) } }
-    },
-    setAside: (task, name, reason) => inner.setAside(task, name, reason),
-  }
-}
-
-/** As a provider on disk: a store that is open can't be opened again. */
-function lockedStores(inner: StoreProvider): StoreProvider & { readonly held: Set<string> } {
-  const held = new Set<string>()
-  return {
-    held,
-    async open(task, name, persistent) {
-      const id = `${task}/${name}`
-      if (held.has(id)) throw new MillraceError('STREAM_STATE_LOCKED', `store ${id} is in use`)
-      held.add(id)
-      const opened = await inner.open(task, name, persistent)
-      const close = async (): Promise<void> => {
-        await opened.store.close()
-        held.delete(id)
-      }
-      return { ...opened, store: { ...proxied(opened.store), close } }
     },
     setAside: (task, name, reason) => inner.setAside(task, name, reason),
   }
