@@ -1,0 +1,56 @@
+// millrace as one peer of a comparison of stream processors: started with PEER_CONFIG (JSON: brokers, workload, guarantee, threads,
+// commitIntervalMs, applicationId, stateDir, topics), it prints {"event":"running"} when its tasks are restored, and runs until SIGTERM.
+import { StreamProcessor } from 'millrace'
+import { WORKLOADS } from './workloads.ts'
+
+const text = process.env.PEER_CONFIG
+if (text === undefined) {
+  console.error('peer: PEER_CONFIG is not set; this program is started by a harness that compares stream processors')
+  process.exit(2)
+}
+const config = JSON.parse(text) as {
+  brokers: string
+  workload: string
+  guarantee: 'exactly_once' | 'at_least_once'
+  threads: number
+  commitIntervalMs: number
+  applicationId: string
+  stateDir: string
+  topics: Record<string, string>
+}
+const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`)
+
+const build = WORKLOADS[config.workload]
+if (build === undefined) {
+  say({ event: 'unsupported', reason: `no workload ${config.workload}` })
+  process.exit(0)
+}
+const app = new StreamProcessor(build(config.topics), {
+  applicationId: config.applicationId,
+  brokers: config.brokers.split(','),
+  stateDir: config.stateDir,
+  guarantee: config.guarantee,
+  commitInterval: config.commitIntervalMs,
+  workers: config.threads,
+})
+let stopping = false
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (stopping) return
+    stopping = true
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(error)
+        process.exit(1)
+      },
+    )
+  })
+}
+app.failed.catch((error: unknown) => {
+  if (stopping) return
+  console.error(error)
+  process.exit(1)
+})
+await app.start()
+say({ event: 'running', restored: app.status().restored })
