@@ -7,8 +7,10 @@
 // 2. Stop is the reverse; the worker commits what it has processed first.
 // 3. `failed` rejects when the worker had to give up; it never resolves.
 import { join } from 'node:path'
-import { openStateDir, storedTasks } from './app/state-dir.ts'
-import { globalReader, type StoreReader, storeReader } from './app/store-reader.ts'
+import { type Crew, type CrewStatus, statusOf } from './app/crew.ts'
+import { Member } from './app/member.ts'
+import { openStateDir } from './app/state-dir.ts'
+import { type StoreReader, storeReader } from './app/store-reader.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
@@ -20,14 +22,10 @@ import { type Config, type ProcessorOptions, resolveConfig } from './config.ts'
 import { recordsControl } from './control/records.ts'
 import { type ControlServer, openControlServer } from './control/server.ts'
 import type { Log } from './log/log.ts'
-import { deadLetterTopic } from './runtime/dead-letter.ts'
-import { GlobalReader } from './runtime/global-reader.ts'
-import { globalNamed } from './runtime/global-tables.ts'
 import { queryableNames, queryableStore } from './runtime/query.ts'
-import type { RestoreProgress, TaskDeps } from './runtime/recover.ts'
-import { Worker } from './runtime/worker.ts'
+import type { RestoreProgress } from './runtime/recover.ts'
+import type { Served } from './server/served.ts'
 import type { HttpServer } from './server/server.ts'
-import { levelProvider } from './state/leveldb.ts'
 import type { Topology } from './topology/node.ts'
 import { plan as planOf } from './topology/plan.ts'
 import type { Plan } from './topology/plan-types.ts'
@@ -94,15 +92,12 @@ export class StreamProcessor {
   readonly #world: World
   readonly #fail: (reason: unknown) => void
   #log: Log | null = null
-  #worker: Worker | null = null
-  #globals: GlobalReader | null = null
+  #crew: Crew | null = null
   #topics: PreparedTopics | null = null
   #control: ControlServer | null = null
   #server: HttpServer | null = null
   #unlock: (() => void) | null = null
   #unwatch: (() => void) | null = null
-  #restoring: RestoreProgress | null = null
-  readonly #restores = new Map<string, RestoreProgress>()
   #opening: Promise<void> | null = null
   #stopping = false
   #closed: Promise<void> | null = null
@@ -157,28 +152,19 @@ export class StreamProcessor {
         { pattern: String(pattern) },
         'no topic has a name that the pattern matches as a whole; topics made later are read after a restart',
       )
-    this.#globals = new GlobalReader({
-      specs: this.plan.globals,
+    this.#crew = new Member({
+      config,
+      plan: this.plan,
+      state,
+      topics: this.#topics,
       log,
-      provider: levelProvider({ dir: state.stores, world }),
       world,
-      partitionsOf: this.#topics.partitionsOf,
+      number: 0,
       stopping: () => this.#stopping,
-      onFatal: (error) => void this.#give(error),
-    })
-    await this.#globals.start()
-    await this.#unlessClosed(null)
-    this.#worker = new Worker({
-      deps: this.#deps(log, this.#topics, state.stores),
-      transactionalId: `${config.applicationId}-${state.processId}-0`,
-      instanceId: embedded ? null : `${config.applicationId}-${state.processId}-0`,
-      guarantee: config.guarantee,
-      limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
-      stored: storedTasks(state.stores),
       onFatal: (error) => void this.#give(error),
       onEpoch: (figure) => this.#server?.epoch(figure),
     })
-    await this.#worker.start()
+    await this.#crew.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
     const control = await openControlServer(
       config.stateDir,
@@ -197,22 +183,18 @@ export class StreamProcessor {
   async #serve(): Promise<void> {
     const { server } = this.config
     if (server !== null) {
-      const { openHttpServer } = await import('./server/server.ts')
-      const opened = await openHttpServer(server, {
+      const { openHttpServer, openMetrics } = await import('./server/server.ts')
+      const served: Served = {
         plan: this.plan,
         world: this.#world,
-        ready: () => !this.#stopping && this.#worker?.ready === true,
+        ready: () => !this.#stopping && this.#status().ready,
         sized: () => this.#topics?.sized ?? null,
-        tasks: () => this.#worker?.tasks ?? new Map(),
-        applying: () => this.#worker?.barrier.applying === true,
-        figures: () => ({
-          epochs: this.#worker?.barrier.figures.epochs ?? 0,
-          rewinds: this.#worker?.counts.rewinds ?? 0,
-          rebalances: this.#worker?.counts.rebalances ?? 0,
-          restored: this.#restoredRecords(),
-          restores: [...this.#restores.values()],
-        }),
-      })
+        tasks: () => this.#crew?.tasks() ?? new Map(),
+        applying: () => this.#crew?.applying() === true,
+        figures: () => this.#status(),
+      }
+      const metrics = openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
+      const opened = await openHttpServer(server, served, metrics)
       await this.#unlessClosed(opened)
       this.#server = opened
       this.#world.logger.info({ host: server.host, port: opened.port, token: server.token !== null }, 'HTTP server listens')
@@ -233,31 +215,6 @@ export class StreamProcessor {
     this.#unlock = await lockStateDir(this.config.stateDir)
   }
 
-  #deps(log: Log, topics: PreparedTopics, stores: string): TaskDeps {
-    const { config } = this
-    const changelogs = new Map(
-      this.plan.internalTopics.filter((topic) => topic.kind === 'changelog').map((topic) => [topic.store, topic.name]),
-    )
-    return {
-      log,
-      groupId: config.applicationId,
-      provider: levelProvider({ dir: stores, world: this.#world }),
-      sized: topics.sized,
-      globals: () => this.#globals?.tables ?? [],
-      policies: config.onError,
-      deadLetterTopic: deadLetterTopic(config.applicationId),
-      partitionsOf: topics.partitionsOf,
-      inputTopics: topics.inputTopics,
-      changelogTopic: (store) => changelogs.get(store) as string,
-      world: this.#world,
-      onProgress: (progress) => {
-        this.#restores.set(`${progress.task}/${progress.store}`, progress)
-        this.#restoring = progress.remaining > 0 ? progress : null
-      },
-      stopping: () => this.#stopping,
-    }
-  }
-
   #give(error: unknown): void {
     this.#fail(error)
     void this.close().catch(() => {})
@@ -274,36 +231,30 @@ export class StreamProcessor {
 
   /** Committed rows of a store. Throws STREAM_USAGE for a store that the topology does not have. */
   store<K = any, V = any>(name: string): StoreReader<K, V> {
-    const global = globalNamed(this.#globals?.tables ?? [], name)
-    if (global !== undefined) return globalReader(global)
-    return storeReader(this.plan, () => this.#running().topics.sized, this.#running().worker.tasks, name)
+    const global = this.#crew?.global(name)
+    if (global !== undefined) return global
+    const { crew } = this.#running()
+    return storeReader(
+      this.plan,
+      () => this.#running().topics.sized,
+      () => crew.tasks(),
+      name,
+    )
   }
 
   status(): ProcessorStatus {
-    const tasks = [...(this.#worker?.tasks.values() ?? [])]
-    return {
-      ready: this.#worker?.ready ?? false,
-      tasks: tasks.map((task) => task.id),
-      records: tasks.reduce((sum, task) => sum + task.counts.records, 0),
-      deadLetters: tasks.reduce((sum, task) => sum + task.counts.deadLetters, 0),
-      epochs: this.#worker?.barrier.figures.epochs ?? 0,
-      rewinds: this.#worker?.counts.rewinds ?? 0,
-      restoring: this.#worker?.restoring === true ? this.#restoring : null,
-      restored: this.#restoredRecords(),
-      port: this.#server?.port ?? null,
-    }
+    const { ready, tasks, records, deadLetters, epochs, rewinds, restoring, restored } = this.#status()
+    return { ready, tasks, records, deadLetters, epochs, rewinds, restoring, restored, port: this.#server?.port ?? null }
   }
 
-  #restoredRecords(): number {
-    let records = 0
-    for (const { restored } of this.#restores.values()) records += restored
-    return records
+  #status(): CrewStatus {
+    return statusOf(this.#crew?.words() ?? [])
   }
 
-  #running(): { readonly worker: Worker; readonly topics: PreparedTopics } {
-    if (this.#worker === null || this.#topics === null || this.#stopping)
+  #running(): { readonly crew: Crew; readonly topics: PreparedTopics } {
+    if (this.#crew === null || this.#topics === null || this.#stopping)
       throw new MillraceError('STREAM_CLOSED', 'the processor is not running')
-    return { worker: this.#worker, topics: this.#topics }
+    return { crew: this.#crew, topics: this.#topics }
   }
 
   /** Seals and commits what was processed, leaves the group, closes the stores. Safe to call twice. */
@@ -322,8 +273,7 @@ export class StreamProcessor {
       await this.#control
         ?.close()
         .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))
-      await this.#worker?.close()
-      await this.#globals?.close()
+      await this.#crew?.close()
     } finally {
       await this.#log?.close()
       // An embedded log that is just being opened closes itself; a broker that does not answer is not waited for.

@@ -3,7 +3,7 @@ import { MillraceError } from '../base/errors.ts'
 import type { GlobalTable } from '../runtime/global-tables.ts'
 import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import { taskId } from '../runtime/recover.ts'
-import type { Task } from '../runtime/task.ts'
+import type { HeldTask } from '../server/served.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 
@@ -14,7 +14,7 @@ export interface StoreReader<K = any, V = any> {
   all(): AsyncIterable<readonly [key: K, value: V]>
 }
 
-export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyMap<string, Task>, name: string): StoreReader {
+export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: () => ReadonlyMap<string, HeldTask>, name: string): StoreReader {
   const store = queryableStore(plan, name)
   if (store === null) {
     const names = queryableNames(plan)
@@ -23,12 +23,12 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
       `no store ${name} in ${plan.topology}; it has ${names.length === 0 ? 'none' : names.join(', ')}`,
     )
   }
-  const storeOf = (task: Task): StateStore | undefined => task.stores.find((held) => held.name === name)?.overlay.store
+  const storeOf = (task: HeldTask): StateStore | undefined => task.stores.find((held) => held.name === name)?.overlay.store
   return {
     get(key) {
       const bytes = encodeKey(store, key)
       const partition = taskPartition(store, key, sized().tasks[store.subTopology] as number)
-      const task = tasks.get(taskId(store.subTopology, partition))
+      const task = tasks().get(taskId(store.subTopology, partition))
       const held = task === undefined ? undefined : storeOf(task)
       if (held === undefined)
         throw new MillraceError(
@@ -39,7 +39,7 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: ReadonlyM
       return stored === undefined ? null : store.rowOf(stored)
     },
     async *all() {
-      for (const task of tasks.values()) {
+      for (const task of tasks().values()) {
         const held = storeOf(task)
         if (held !== undefined) yield* rowsOf(store, held)
       }

@@ -2,10 +2,21 @@
 // only the histograms are told of something, once an epoch.
 //
 // 1. A counter of a task begins at 0 where the task is opened anew (a start, a rebalance, a rewind): as with a restarted process.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+// 2. With several workers each has a registry in its thread, whose series carry its number; the process has one of its own, and puts
+//    them together at a scrape. A worker that does not answer in time is left out, and is not ready.
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client'
 import type { EpochFigure } from '../barrier/barrier.ts'
 import type { Task } from '../runtime/task.ts'
-import type { Served } from './served.ts'
+import type { Metered } from './served.ts'
 
 export interface Metrics {
   readonly registry: Registry
@@ -15,8 +26,18 @@ export interface Metrics {
   readonly close: () => void
 }
 
+/** What a worker's thread sends. */
+export type WorkerReading = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+export interface WorkerMetrics {
+  readonly epoch: (figure: EpochFigure) => void
+  readonly read: () => Promise<WorkerReading>
+}
+
 type Labels = Readonly<Record<string, string | number>>
 type Put = (labels: Labels, value: number) => void
+
+const READY = { name: 'millrace_ready', help: '1 when all tasks of this process are restored and run' }
 
 /** What operators count, with a metric of its own; all else goes to millrace_operator_events_total. */
 const EVENTS: Readonly<Record<string, string>> = {
@@ -30,9 +51,61 @@ const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 
 const RECORDS = [1, 10, 100, 1_000, 10_000, 100_000]
 const BYTES = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
 
-export function openMetrics(served: Served): Metrics {
+/** Of a worker that lives in this thread, and of the process. */
+export function openMetrics(served: Metered): Metrics {
   const registry = new Registry()
+  const answered = addProcess(registry)
+  return doorOf(registry, answered, addWorker(registry, served), async () => registry)
+}
+
+/** Of a worker, for the process that it belongs to. */
+export function openWorkerMetrics(served: Metered, worker: number): WorkerMetrics {
+  const registry = new Registry()
+  registry.setDefaultLabels({ worker: String(worker) })
+  return { epoch: addWorker(registry, served), read: () => registry.getMetricsAsJSON() }
+}
+
+/** Of the process and, as they are read, of its workers; null: it gave no answer. */
+export function openMergedMetrics(read: () => Promise<readonly (WorkerReading | null)[]>): Metrics {
+  const registry = new Registry()
+  const answered = addProcess(registry)
+  return doorOf(
+    registry,
+    answered,
+    () => {},
+    async () => {
+      const workers = await read()
+      const silent = new Registry()
+      const ready = new Gauge({ ...READY, labelNames: ['worker'], registers: [silent] })
+      for (const [worker, reading] of workers.entries()) if (reading === null) ready.set({ worker }, 0)
+      const readings = [registry, silent].map((one) => one.getMetricsAsJSON())
+      return AggregatorRegistry.aggregate([...(await Promise.all(readings)), ...workers.filter((reading) => reading !== null)])
+    },
+  )
+}
+
+function doorOf(registry: Registry, answered: Metrics['answered'], epoch: Metrics['epoch'], merged: () => Promise<Registry>): Metrics {
+  return {
+    registry,
+    render: async () => ({ type: registry.contentType, text: await (await merged()).metrics() }),
+    epoch,
+    answered,
+    close: () => registry.clear(),
+  }
+}
+
+function addProcess(registry: Registry): Metrics['answered'] {
   collectDefaultMetrics({ register: registry })
+  const answers = new Counter({
+    name: 'millrace_http_answers_total',
+    help: 'HTTP answers by status',
+    labelNames: ['status'],
+    registers: [registry],
+  })
+  return (status) => answers.inc({ status })
+}
+
+function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   const registers = [registry]
 
   const gauge = (name: string, help: string, labelNames: string[], read: (put: Put) => void | Promise<void>): void => {
@@ -71,7 +144,7 @@ export function openMetrics(served: Served): Metrics {
     })
   const total = (name: string, help: string, of: () => number): void => counter(name, help, [], (put) => put({}, of()))
 
-  gauge('millrace_ready', '1 when all tasks of this process are restored and run', [], (put) => put({}, served.ready() ? 1 : 0))
+  gauge(READY.name, READY.help, [], (put) => put({}, served.ready() ? 1 : 0))
   gauge('millrace_tasks', 'Tasks that this process runs', [], (put) => put({}, served.tasks().size))
   perTask('millrace_records_in_total', 'Records processed', (task) => task.counts.records)
   perTask('millrace_bytes_in_total', 'Bytes of keys and values fetched from inputs', (task) => task.bytesIn)
@@ -115,28 +188,15 @@ export function openMetrics(served: Served): Metrics {
   const commitSeconds = histogram('millrace_commit_seconds', 'From the seal of an epoch until it was committed and in the stores', SECONDS)
   const epochRecords = histogram('millrace_epoch_records', 'Records of an epoch', RECORDS)
   const epochBytes = histogram('millrace_epoch_bytes', 'Bytes that an epoch wrote to stores', BYTES)
-  const answers = new Counter({
-    name: 'millrace_http_answers_total',
-    help: 'HTTP answers by status',
-    labelNames: ['status'],
-    registers,
-  })
-
-  return {
-    registry,
-    render: async () => ({ type: registry.contentType, text: await registry.metrics() }),
-    epoch({ records, bytes, openMs, commitMs }) {
-      openSeconds.observe(openMs / 1000)
-      commitSeconds.observe(commitMs / 1000)
-      epochRecords.observe(records)
-      epochBytes.observe(bytes)
-    },
-    answered: (status) => answers.inc({ status }),
-    close: () => registry.clear(),
+  return ({ records, bytes, openMs, commitMs }) => {
+    openSeconds.observe(openMs / 1000)
+    commitSeconds.observe(commitMs / 1000)
+    epochRecords.observe(records)
+    epochBytes.observe(bytes)
   }
 }
 
-function readEvents(served: Served, wanted: (name: string) => boolean, put: Put): void {
+function readEvents(served: Metered, wanted: (name: string) => boolean, put: Put): void {
   for (const task of served.tasks().values()) {
     const { subTopologies } = served.plan
     const nodes = subTopologies[Number(task.id.split('_')[0])]?.nodes ?? []
@@ -151,7 +211,7 @@ function readEvents(served: Served, wanted: (name: string) => boolean, put: Put)
   }
 }
 
-function readGauges(served: Served, wanted: string, put: Put): void {
+function readGauges(served: Metered, wanted: string, put: Put): void {
   for (const task of served.tasks().values()) {
     const nodes = served.plan.subTopologies[Number(task.id.split('_')[0])]?.nodes ?? []
     for (const node of nodes) {

@@ -2,6 +2,7 @@
 import type { World } from '../base/ports.ts'
 import type { RestoreProgress } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
+import type { StateStore } from '../state/store.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 
 export interface Figures {
@@ -14,6 +15,12 @@ export interface Figures {
   readonly restores: readonly RestoreProgress[]
 }
 
+/** A task whose rows can be read: its stores are open and restored. */
+export interface HeldTask {
+  readonly id: string
+  readonly stores: readonly { readonly name: string; readonly overlay: { readonly store: StateStore } }[]
+}
+
 export interface Served {
   readonly plan: Plan
   readonly world: World
@@ -21,8 +28,13 @@ export interface Served {
   ready(): boolean
   /** Null until the topics are known. */
   sized(): SizedPlan | null
-  tasks(): ReadonlyMap<string, Task>
+  tasks(): ReadonlyMap<string, HeldTask>
   /** A committed epoch is on its way to the stores: some have it, others not yet. */
   applying(): boolean
   figures(): Figures
+}
+
+/** A worker of this very thread: its tasks can be looked into. */
+export interface Metered extends Served {
+  tasks(): ReadonlyMap<string, Task>
 }

@@ -11,7 +11,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Secret } from '../base/secret.ts'
 import { guardOf } from './guard.ts'
-import { openMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import { REFUSALS, Refusal, refusalOf } from './refusal.ts'
 import { addRoutes } from './routes.ts'
 import type { Served } from './served.ts'
@@ -40,10 +40,11 @@ const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 }
 
-export async function openHttpServer(options: HttpOptions, served: Served): Promise<HttpServer> {
+export { openMergedMetrics, openMetrics, openWorkerMetrics } from './metrics.ts'
+
+export async function openHttpServer(options: HttpOptions, served: Served, metrics: Metrics): Promise<HttpServer> {
   const { world } = served
   const guard = guardOf({ host: options.host, token: options.token, clock: world.clock })
-  const metrics = openMetrics(served)
   const app = Fastify({
     logger: false,
     forceCloseConnections: true,

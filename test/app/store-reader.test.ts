@@ -23,7 +23,14 @@ const thrown = (act: () => unknown): MillraceError => {
 }
 
 test('a key whose task runs elsewhere', () => {
-  const error = thrown(() => storeReader(plan, () => sized, new Map(), 'counts').get('a'))
+  const error = thrown(() =>
+    storeReader(
+      plan,
+      () => sized,
+      () => new Map(),
+      'counts',
+    ).get('a'),
+  )
   expect(error).toMatchObject({ code: 'STREAM_NOT_LOCAL', disposition: 'retry' })
   expect(error.message).toMatch(
     /^store counts: the task of this key, 0_[0-3], does not run in this process .* ask the instance that runs it/,
@@ -31,11 +38,25 @@ test('a key whose task runs elsewhere', () => {
 })
 
 test('a store that is not there is named at once', () => {
-  const error = thrown(() => storeReader(plan, () => sized, new Map(), 'cuonts'))
+  const error = thrown(() =>
+    storeReader(
+      plan,
+      () => sized,
+      () => new Map(),
+      'cuonts',
+    ),
+  )
   expect(error).toMatchObject({ code: 'STREAM_USAGE', message: 'no store cuonts in shop; it has counts' })
 })
 
 test('a key of the wrong type is refused', () => {
-  const error = thrown(() => storeReader(plan, () => sized, new Map(), 'counts').get(5 as unknown as string))
+  const error = thrown(() =>
+    storeReader(
+      plan,
+      () => sized,
+      () => new Map(),
+      'counts',
+    ).get(5 as unknown as string),
+  )
   expect(error.code).toBe('STREAM_SERDE')
 })

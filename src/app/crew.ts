@@ -1,0 +1,67 @@
+// What runs the tasks of a processor, as the processor sees it: one worker in its own thread (member.ts), or several in threads of
+// their own (threads/).
+import type { RestoreProgress } from '../runtime/recover.ts'
+import type { Figures, HeldTask } from '../server/served.ts'
+import type { StoreReader } from './store-reader.ts'
+
+/** What a worker says of itself; it can be sent between threads. */
+export interface Word {
+  /** All tasks that it was given are restored and run. */
+  readonly ready: boolean
+  readonly tasks: readonly TaskWord[]
+  readonly epochs: number
+  readonly rewinds: number
+  readonly rebalances: number
+  /** Null: nothing is being restored. */
+  readonly restoring: RestoreProgress | null
+  /** The last word of each restore, finished ones too. */
+  readonly restores: readonly RestoreProgress[]
+}
+
+export interface TaskWord {
+  readonly id: string
+  readonly stores: readonly string[]
+  readonly records: number
+  readonly deadLetters: number
+}
+
+export interface Crew {
+  /** Resolves when all workers have joined the group; tasks are restored and run in the background. */
+  start(): Promise<void>
+  /** Commits what was processed, leaves the group, closes the stores. */
+  close(): Promise<void>
+  /** Of each worker. */
+  words(): readonly Word[]
+  tasks(): ReadonlyMap<string, HeldTask>
+  /** A committed epoch is on its way to the stores: some have it, others not yet. */
+  applying(): boolean
+  /** The rows of a global table; undefined: there is none of this name. */
+  global(name: string): StoreReader | undefined
+}
+
+export interface CrewStatus extends Figures {
+  readonly ready: boolean
+  readonly tasks: readonly string[]
+  readonly records: number
+  readonly deadLetters: number
+  readonly restoring: RestoreProgress | null
+}
+
+/** The worst of all, and their sums. */
+export function statusOf(words: readonly Word[]): CrewStatus {
+  const tasks = words.flatMap((word) => word.tasks)
+  const restores = words.flatMap((word) => word.restores)
+  const sum = (of: (word: Word) => number): number => words.reduce((total, word) => total + of(word), 0)
+  return {
+    ready: words.length > 0 && words.every((word) => word.ready),
+    tasks: tasks.map(({ id }) => id),
+    records: tasks.reduce((total, { records }) => total + records, 0),
+    deadLetters: tasks.reduce((total, { deadLetters }) => total + deadLetters, 0),
+    epochs: sum((word) => word.epochs),
+    rewinds: sum((word) => word.rewinds),
+    rebalances: sum((word) => word.rebalances),
+    restoring: words.find((word) => word.restoring !== null)?.restoring ?? null,
+    restored: restores.reduce((total, { restored }) => total + restored, 0),
+    restores,
+  }
+}

@@ -1,0 +1,143 @@
+// One worker and what it stands on: the global tables that its tasks read, the worker itself. The processor runs one beside itself; of
+// several, each has a thread.
+//
+// Invariants
+// 1. The global tables are read to their end before the worker joins the group; they are closed after it.
+// 2. Nothing of it is shared with another worker of this process but the folders of the stores, and those by `claims` only.
+import { join } from 'node:path'
+import type { EpochFigure } from '../barrier/barrier.ts'
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { World } from '../base/ports.ts'
+import type { Config } from '../config.ts'
+import type { Log } from '../log/log.ts'
+import { deadLetterTopic } from '../runtime/dead-letter.ts'
+import { GlobalReader } from '../runtime/global-reader.ts'
+import { globalNamed } from '../runtime/global-tables.ts'
+import type { RestoreProgress, TaskDeps } from '../runtime/recover.ts'
+import type { Task } from '../runtime/task.ts'
+import { Worker } from '../runtime/worker.ts'
+import { levelProvider } from '../state/leveldb.ts'
+import type { Plan } from '../topology/plan-types.ts'
+import type { Crew, Word } from './crew.ts'
+import { type StateDir, storedTasks } from './state-dir.ts'
+import { globalReader, type StoreReader } from './store-reader.ts'
+import type { PreparedTopics } from './topics.ts'
+
+export interface MemberOptions {
+  readonly config: Config
+  readonly plan: Plan
+  readonly state: StateDir
+  readonly topics: PreparedTopics
+  readonly log: Log
+  readonly world: World
+  /** From 0, of this process. */
+  readonly number: number
+  readonly stopping: () => boolean
+  readonly onFatal: (error: unknown) => void
+  readonly onEpoch?: (figure: EpochFigure) => void
+}
+
+export class Member implements Crew {
+  readonly globals: GlobalReader
+  readonly #o: MemberOptions
+  readonly #restores = new Map<string, RestoreProgress>()
+  #restoring: RestoreProgress | null = null
+  #worker: Worker | null = null
+
+  constructor(options: MemberOptions) {
+    this.#o = options
+    const { log, plan, state, stopping, topics, world, number } = options
+    this.globals = new GlobalReader({
+      specs: plan.globals,
+      log,
+      // Each worker reads all rows for itself.
+      provider: levelProvider({ dir: number === 0 ? state.stores : join(state.stores, `worker-${number}`), world }),
+      world,
+      partitionsOf: topics.partitionsOf,
+      stopping,
+      onFatal: options.onFatal,
+    })
+  }
+
+  async start(): Promise<void> {
+    const { config, log, number, state, stopping, onEpoch } = this.#o
+    await this.globals.start()
+    if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
+    const id = `${config.applicationId}-${state.processId}-${number}`
+    this.#worker = new Worker({
+      deps: this.#deps(),
+      transactionalId: id,
+      instanceId: log.kind === 'embedded' ? null : id,
+      guarantee: config.guarantee,
+      limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
+      stored: storedTasks(state.stores),
+      onFatal: this.#o.onFatal,
+      ...(onEpoch === undefined ? {} : { onEpoch }),
+    })
+    await this.#worker.start()
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.close()
+    await this.globals.close()
+  }
+
+  /** Where metrics and rows are read. */
+  tasks(): ReadonlyMap<string, Task> {
+    return this.#worker?.tasks ?? new Map()
+  }
+
+  applying(): boolean {
+    return this.#worker?.barrier.applying === true
+  }
+
+  global(name: string): StoreReader | undefined {
+    const table = globalNamed(this.globals.tables, name)
+    return table === undefined ? undefined : globalReader(table)
+  }
+
+  words(): readonly [Word] {
+    const worker = this.#worker
+    const tasks = [...(worker?.tasks.values() ?? [])]
+    return [
+      {
+        ready: worker?.ready ?? false,
+        tasks: tasks.map(({ id, stores, counts: { records, deadLetters } }) => ({
+          id,
+          stores: stores.map(({ name }) => name),
+          records,
+          deadLetters,
+        })),
+        epochs: worker?.barrier.figures.epochs ?? 0,
+        rewinds: worker?.counts.rewinds ?? 0,
+        rebalances: worker?.counts.rebalances ?? 0,
+        restoring: worker?.restoring === true ? this.#restoring : null,
+        restores: [...this.#restores.values()],
+      },
+    ]
+  }
+
+  #deps(): TaskDeps {
+    const { config, log, plan, state, stopping, topics, world } = this.#o
+    const changelogs = new Map(plan.internalTopics.filter((topic) => topic.kind === 'changelog').map((topic) => [topic.store, topic.name]))
+    return {
+      log,
+      groupId: config.applicationId,
+      provider: levelProvider({ dir: state.stores, world }),
+      sized: topics.sized,
+      globals: () => this.globals.tables,
+      policies: config.onError,
+      deadLetterTopic: deadLetterTopic(config.applicationId),
+      partitionsOf: topics.partitionsOf,
+      inputTopics: topics.inputTopics,
+      changelogTopic: (store) => changelogs.get(store) as string,
+      world,
+      onProgress: (progress) => {
+        this.#restores.set(`${progress.task}/${progress.store}`, progress)
+        this.#restoring = progress.remaining > 0 ? progress : null
+      },
+      stopping,
+    }
+  }
+}
