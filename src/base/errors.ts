@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'STREAM_DOUBT' // an answer that never came: the epoch may or may not be committed
   | 'STREAM_FENCED' // another instance has taken over
   | 'STREAM_OFFSET_OUT_OF_RANGE'
+  | 'STREAM_OFFSET_MISSING' // a source with offsetReset 'none' whose group has committed nothing
   | 'STREAM_UNSTABLE' // committed offsets stayed behind an open transaction for too long
   | 'STREAM_STORE_DAMAGED'
   | 'STREAM_STATE_LOCKED' // the state directory belongs to another live process
@@ -28,6 +29,7 @@ export type ErrorCode =
   | 'STREAM_TIMEOUT' // a record has waited for too long
   | 'STREAM_BUFFER_FULL' // more records wait than may, and the policy is to stop
   | 'STREAM_NOT_LOCAL' // a key whose task runs elsewhere, or is being restored
+  | 'STREAM_STORE_RESTORING' // a store is read while it comes back from its changelog
   | 'STREAM_CLOSED'
   | 'STREAM_INTERNAL' // a broken invariant of ours
 
@@ -62,6 +64,7 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_DOUBT: 'rewind',
   STREAM_FENCED: 'rewind',
   STREAM_OFFSET_OUT_OF_RANGE: 'stop',
+  STREAM_OFFSET_MISSING: 'stop',
   STREAM_UNSTABLE: 'retry',
   STREAM_STORE_DAMAGED: 'rebuild',
   STREAM_STATE_LOCKED: 'usage',
@@ -71,6 +74,7 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_TIMEOUT: 'park',
   STREAM_BUFFER_FULL: 'stop',
   STREAM_NOT_LOCAL: 'retry',
+  STREAM_STORE_RESTORING: 'retry',
   STREAM_CLOSED: 'stop',
   STREAM_INTERNAL: 'stop',
 }

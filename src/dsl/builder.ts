@@ -70,8 +70,8 @@ export class TopologyBuilder {
 
   #source<K, V>(operator: string, topics: readonly string[] | RegExp, options: Partial<SourceOptions<K, V>>): Place {
     const { key, value, timestamp, offsetReset = 'earliest' } = options
-    if (offsetReset !== 'earliest' && offsetReset !== 'latest') {
-      refuse(operator, `offsetReset must be 'earliest' or 'latest', not ${JSON.stringify(offsetReset)}`)
+    if (offsetReset !== 'earliest' && offsetReset !== 'latest' && offsetReset !== 'none') {
+      refuse(operator, `offsetReset must be 'earliest', 'latest' or 'none', not ${JSON.stringify(offsetReset)}`)
     }
     return addNode(this.#draft, freshName(this.#draft, 'source'), [], {
       kind: 'source',

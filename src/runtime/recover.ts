@@ -10,14 +10,14 @@
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
-import type { LogRecord, TopicPartition } from '../base/record.ts'
+import { type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
 import type { TableGetter, Wake } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
-import type { StoreSpec } from '../topology/node.ts'
+import type { OffsetReset, StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
 import { givenUpLog } from './given-up.ts'
@@ -50,6 +50,8 @@ export interface TaskDeps {
   readonly changelogTopic: (store: string) => string
   /** Absent where the plan has none. */
   readonly globals?: () => GlobalTables
+  /** Where a source begins without a committed offset, if not where it says. */
+  readonly resetOf?: (source: PlanSource) => OffsetReset
   readonly world: World
   readonly onProgress: (progress: RestoreProgress) => void
   /** True ends a restore: what is restored so far stays. */
@@ -251,13 +253,24 @@ async function openQueues(deps: TaskDeps, partition: number, sources: readonly S
 }
 
 /** Sets the queues to the group's committed positions; without one, to where the source's reset policy says. */
-export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId'>, queues: readonly InputQueue[]): Promise<void> {
+export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId' | 'resetOf'>, queues: readonly InputQueue[]): Promise<void> {
   if (queues.length === 0) return
   const committed = await deps.log.committed(deps.groupId, queues)
   const missing = queues.filter((_, i) => committed[i] === null)
+  const resetOf = (queue: InputQueue): OffsetReset => {
+    const { source } = queue.entries[0] as SourceEntry
+    return deps.resetOf?.(source) ?? source.offsetReset
+  }
   const resets = new Map<InputQueue, number>()
+  for (const queue of missing) {
+    if (resetOf(queue) !== 'none') continue
+    throw new MillraceError(
+      'STREAM_OFFSET_MISSING',
+      `${partitionName(queue.topic, queue.partition)}: the group ${deps.groupId} has committed no offset here, and its source says offsetReset: 'none'; commit one, or let it begin at 'earliest' or 'latest'`,
+    )
+  }
   for (const which of ['earliest', 'latest'] as const) {
-    const these = missing.filter((queue) => (queue.entries[0] as SourceEntry).source.offsetReset === which)
+    const these = missing.filter((queue) => resetOf(queue) === which)
     if (these.length === 0) continue
     const offsets = await deps.log.offsets(these, which)
     these.forEach((queue, i) => void resets.set(queue, offsets[i] as number))
@@ -267,7 +280,7 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId'>, queu
     const at = committed[i] as CommittedOffset | null
     queue.rewind(at?.offset ?? (resets.get(queue) as number), readPositionNote(at?.metadata ?? ''))
     // "The end" is another place at the next look: what came in between would be lost. It is committed before anything is read.
-    if (at === null && (queue.entries[0] as SourceEntry).source.offsetReset === 'latest') queue.committed = -1
+    if (at === null && resetOf(queue) === 'latest') queue.committed = -1
     queue.endOffset = ends[i] as number
   })
 }

@@ -154,6 +154,7 @@ export class Session {
       provider: memoryProvider(),
       sized: this.#sized,
       globals: () => this.#globals,
+      resetOf: () => 'earliest', // nothing was committed before: 'none' would refuse all
       policies: this.#options.policies ?? DEFAULT_POLICIES,
       deadLetterTopic: deadLetterTopic(this.plan.applicationId),
       partitionsOf: (topic) => this.#partitionsOf(topic),

@@ -9,7 +9,8 @@ import type { Windows } from '../base/window.ts'
 import type { AnySerde } from '../serde/serde.ts'
 
 export type Fn = (...args: any[]) => any
-export type OffsetReset = 'earliest' | 'latest'
+/** Where a source begins when its group has no committed offset; `none`: it does not begin. */
+export type OffsetReset = 'earliest' | 'latest' | 'none'
 export type JoinType = 'inner' | 'left' | 'outer'
 
 /** A key-value store of a node. `generated`: the user gave no name (the plan says so). */

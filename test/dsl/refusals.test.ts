@@ -241,7 +241,7 @@ describe('refused when built', () => {
       'an offset reset',
       (t) => t.stream('a', { offsetReset: 'now' }),
       'STREAM_TOPOLOGY',
-      /^stream: offsetReset must be 'earliest' or 'latest', not "now"$/,
+      /^stream: offsetReset must be 'earliest', 'latest' or 'none', not "now"$/,
     ],
     [
       'a join with a stream',
