@@ -7,7 +7,7 @@ import { checkName } from '../base/names.ts'
 import { closest } from '../base/suggest.ts'
 import { json } from '../serde/json.ts'
 import type { Serde } from '../serde/serde.ts'
-import type { StoreForm, StoreSpec } from '../topology/node.ts'
+import type { Borrowed, StoreForm, StoreSpec } from '../topology/node.ts'
 import type {
   KeyValueStore,
   ReadOnlyKeyValueStore,
@@ -19,8 +19,11 @@ import type {
   VersionedStore,
   WindowStore,
 } from '../topology/processor.ts'
+import { borrowedFrom, borrowedNamed } from './borrowed.ts'
 import { checkOptions, checkSerde, given, refuse } from './check.ts'
-import type { Draft } from './draft.ts'
+import { type Draft, PLACE, type Placed } from './draft.ts'
+import type { GlobalTable } from './global-table.ts'
+import type { Table } from './table.ts'
 
 interface CommonOptions<K, V> {
   readonly name: string
@@ -69,6 +72,8 @@ interface Known {
   readonly draft: Draft
   readonly spec: StoreSpec
   readonly readOnly: boolean
+  /** Of a table: how its rows are read. */
+  readonly borrowed?: Borrowed
 }
 
 export function keyValue<K = unknown, V = unknown>(options: KeyValueDeclaration<K, V>): StoreDeclaration<KeyValueStore<K, V>> {
@@ -104,14 +109,27 @@ export function versioned<K = unknown, V = unknown>(options: VersionedDeclaratio
   })
 }
 
-/** The same store, for a processor that only reads it. */
+/** The same store, for a processor that only reads it. Of a table with a store, or of a global table: its rows. */
+export function readOnly<K, V>(table: Table<K, V> | GlobalTable<K, V>): StoreHandle<ReadOnlyKeyValueStore<K, V>>
 export function readOnly<K, V>(handle: StoreHandle<KeyValueStore<K, V>>): StoreHandle<ReadOnlyKeyValueStore<K, V>>
 export function readOnly<K, V>(handle: StoreHandle<WindowStore<K, V>>): StoreHandle<ReadOnlyWindowStore<K, V>>
 export function readOnly<K, V>(handle: StoreHandle<SessionStore<K, V>>): StoreHandle<ReadOnlySessionStore<K, V>>
 export function readOnly<K, V>(handle: StoreHandle<VersionedStore<K, V>>): StoreHandle<ReadOnlyVersionedStore<K, V>>
-export function readOnly(handle: StoreHandle<unknown>): StoreHandle<unknown> {
-  const known = typeof handle === 'object' && handle !== null ? declared.get(handle) : undefined
-  if (known === undefined) return refuse('readOnly', `it takes what t.store(...) gave, not ${given(handle)}`)
+export function readOnly(handle: StoreHandle<unknown> | Placed): StoreHandle<unknown> {
+  if (isObject(handle) && PLACE in handle) {
+    const { draft, node } = handle[PLACE]
+    const borrowed = borrowedFrom('readOnly', node)
+    if (borrowed.rows === 'windows' || borrowed.rows === 'sessions')
+      refuse(
+        'readOnly',
+        `"${borrowed.spec.name}" holds windows; write its name into stores, and context.store<ReadOnlyWindowStore<K, V>>(name)`,
+      )
+    const reader = Object.freeze({ name: borrowed.spec.name })
+    declared.set(reader, { draft, spec: borrowed.spec, readOnly: true, borrowed })
+    return reader
+  }
+  const known = isObject(handle) ? declared.get(handle) : undefined
+  if (known === undefined) return refuse('readOnly', `it takes what t.store(...) gave, or a table, not ${given(handle)}`)
   const reader = Object.freeze({ name: known.spec.name })
   declared.set(reader, { ...known, readOnly: true })
   return reader
@@ -139,24 +157,30 @@ export function declareStore<S>(draft: Draft, wanted: StoreDeclaration<S>): Stor
 export interface ConnectedStores {
   readonly stores: readonly StoreSpec[]
   readonly readOnly: readonly string[]
+  readonly borrowed: readonly Borrowed[]
 }
+
+const NONE: ConnectedStores = { stores: Object.freeze([]), readOnly: Object.freeze([]), borrowed: Object.freeze([]) }
 
 /** The `stores` option of a processor. */
 export function connectedStores(operator: string, draft: Draft, wanted: unknown): ConnectedStores {
-  if (wanted === undefined) return { stores: Object.freeze([]), readOnly: Object.freeze([]) }
+  if (wanted === undefined) return NONE
   if (!Array.isArray(wanted)) return refuse(operator, `stores must be an array of what t.store(...) gave, not ${given(wanted)}`)
   const stores: StoreSpec[] = []
   const readers: string[] = []
+  const borrowed: Borrowed[] = []
   for (const handle of wanted as readonly unknown[]) {
     const known = typeof handle === 'string' ? named(operator, draft, handle) : isObject(handle) ? declared.get(handle) : undefined
     if (known === undefined) return refuse(operator, `stores must hold what t.store(...) gave, not ${given(handle)}`)
     const { name } = known.spec
     if (known.draft !== draft) refuse(operator, `the store "${name}" belongs to another topology ("${known.draft.topology}")`)
-    if (stores.includes(known.spec)) refuse(operator, `the store "${name}" is named twice`)
-    stores.push(known.spec)
+    if (stores.includes(known.spec) || borrowed.some(({ spec }) => spec === known.spec))
+      refuse(operator, `the store "${name}" is named twice`)
+    if (known.borrowed?.rows !== 'global') stores.push(known.spec)
     if (known.readOnly) readers.push(name)
+    if (known.borrowed !== undefined) borrowed.push(known.borrowed)
   }
-  return { stores: Object.freeze(stores), readOnly: Object.freeze(readers) }
+  return { stores: Object.freeze(stores), readOnly: Object.freeze(readers), borrowed: Object.freeze(borrowed) }
 }
 
 function isObject(value: unknown): value is object {
@@ -167,9 +191,10 @@ function named(operator: string, draft: Draft, name: string): Known {
   const names = byName.get(draft)
   const known = names?.get(name)
   if (known !== undefined) return known
-  const taken = draft.stores.get(name.toLowerCase()) === name
-  const hint = taken ? ' (it belongs to an operator)' : closest(name, names?.keys() ?? [])
-  return refuse(operator, `no store "${name}" was declared with t.store(...)${hint}`)
+  const borrowed = borrowedNamed(operator, draft, name)
+  if (borrowed !== null) return { draft, spec: borrowed.spec, readOnly: true, borrowed }
+  const hint = closest(name, [...(names?.keys() ?? []), ...draft.stores.values()])
+  return refuse(operator, `no store "${name}" was declared with t.store(...), and no table above has it${hint}`)
 }
 
 const COMMON = ['name', 'key', 'value', 'persistent', 'changelog'] as const

@@ -62,6 +62,12 @@ export interface StoreView<K = any, V = any> {
   decodeValue(bytes: Buffer): V
 }
 
+/** Rows of a store that nobody here writes. */
+export interface RowsReader {
+  get(key: Buffer): Buffer | null
+  scan(range: ScanRange): IterableIterator<readonly [key: Buffer, row: Row<Buffer>]>
+}
+
 /** The present row of a table, kept or computed from its parents; of a versioned one with a time, the row that held then. */
 export type TableGetter = (key: any, asOf?: number) => Row<any> | null
 
@@ -126,6 +132,8 @@ export interface Site {
   getter(input: number): TableGetter
   /** The rows of a global table, by its store's name. */
   global(store: string): TableGetter
+  /** The same as bytes. A scan may suspend the record, as a store's may. */
+  globalRows(store: string): RowsReader
   /** Stages a record; partition null: murmur2 of the key, without a key the task's own partition. Headers: the input's. */
   send(topic: string, partition: number | null, key: Buffer | null, value: Buffer | null, timestamp: number): void
   /** Number of partitions of a topic. May suspend the record for a topic never seen. */

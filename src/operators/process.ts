@@ -7,16 +7,13 @@
 import { durationMs } from '../base/duration.ts'
 import { MillraceError } from '../base/errors.ts'
 import { type Headers, headersFromText, headersToText } from '../base/record.ts'
-import type { ProcessNode, StoreForm } from '../topology/node.ts'
+import { isRowSerde } from '../serde/window-rows.ts'
+import type { ProcessNode } from '../topology/node.ts'
 import type { Processor, ProcessorContext, ProcessorRecord } from '../topology/processor.ts'
 import { keyToBytes } from './encode.ts'
 import type { Operator, Push, Site } from './operator.ts'
 import { Life } from './processor-life.ts'
-import { keyValueStore } from './user-stores/key-value.ts'
-import { sessionStore } from './user-stores/session.ts'
-import { storeSite } from './user-stores/site.ts'
-import { versionedStore } from './user-stores/versioned.ts'
-import { windowStore } from './user-stores/window.ts'
+import { storesOf } from './user-stores/stores-of.ts'
 
 /** Logs take no later time. */
 const TIMESTAMP_MAX = 2 ** 51
@@ -48,9 +45,7 @@ export const process: Operator = (site) => {
   const life = new Life(node.name)
   const children = outputsOf(site, operator)
   const keepsKey = operator.kind === 'processValues'
-  const stores = new Map(
-    node.stores.map((spec, i) => [spec.name, storeOf(site, i, spec.form, life, operator.readOnly.includes(spec.name))]),
-  )
+  const stores = storesOf(site, operator, life)
   let input: { readonly key: unknown } | null = null
 
   const checkKey = (key: unknown): void => {
@@ -110,7 +105,9 @@ export const process: Operator = (site) => {
         input = outer
       },
     ],
-    reads: [node.stores.flatMap(({ form }, i) => (form?.kind === 'keyValue' || form?.kind === 'versioned' ? [i] : []))],
+    reads: [
+      operator.stores.flatMap(({ form, key }, i) => (form?.kind === 'window' || form?.kind === 'session' || isRowSerde(key) ? [] : [i])),
+    ],
   }
 }
 
@@ -130,22 +127,6 @@ function supplied(name: string, operator: ProcessNode, context: ProcessorContext
 
 function outputsOf(site: Site, { outputs }: ProcessNode): { readonly all: Push; readonly named: ReadonlyMap<string, Push> } {
   return { all: site.forward, named: new Map(outputs.map((name, i) => [name, site.forwardTo(i)])) }
-}
-
-function storeOf(site: Site, index: number, form: StoreForm | undefined, life: Life, readOnly: boolean): unknown {
-  const at = storeSite(site.store(index), life, site, readOnly)
-  switch (form?.kind) {
-    case 'keyValue':
-      return keyValueStore(at, form.ttlMs)
-    case 'window':
-      return windowStore(at, form.sizeMs, form.retentionMs)
-    case 'session':
-      return sessionStore(at, form.retentionMs)
-    case 'versioned':
-      return versionedStore(at, form.retentionMs)
-    default:
-      throw new MillraceError('STREAM_INTERNAL', `${site.node.name}: the store ${at.view.name} is none for a processor`)
-  }
 }
 
 function synchronous<A>(name: string, fn: (argument: A) => unknown): (argument: A) => void {

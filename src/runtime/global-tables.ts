@@ -13,7 +13,8 @@ import type { TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
 import type { Row, TableGetter } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
-import type { StateStore, StoreProvider } from '../state/store.ts'
+import type { Ranges } from '../state/ranges.ts'
+import type { ScanRange, StateStore, StoreProvider } from '../state/store.ts'
 import type { PlanGlobal } from '../topology/plan-types.ts'
 
 /** The directory beside those of the tasks. */
@@ -66,6 +67,15 @@ export class GlobalTable {
   readonly row: TableGetter = (key): Row<unknown> | null => {
     const stored = this.#overlay.get(rowKey(asBuffer(this.spec.key.encode(key))))
     return stored === undefined ? null : { value: this.spec.value.decode(stored.value), timestamp: stored.timestamp }
+  }
+
+  rowBytes(key: Buffer): Buffer | null {
+    return this.#overlay.get(rowKey(key))?.value ?? null
+  }
+
+  /** For ranges of its rows, as they are now. */
+  ranges(): Ranges {
+    return this.#overlay.ranges()
   }
 
   /** All rows on disk, in the order of the keys' bytes. */
@@ -126,6 +136,17 @@ export async function closeGlobals(tables: GlobalTables): Promise<void> {
 
 export function globalNamed(tables: GlobalTables, name: string): GlobalTable | undefined {
   return tables.find(({ spec }) => spec.store.name === name)
+}
+
+/** Where a range of keys lies in the table's store. */
+export function globalRange({ from, to, ...rest }: ScanRange): ScanRange {
+  const first = from === null ? Buffer.of(ROW) : rowKey(from)
+  return to === null ? { ...rest, from: first, to: Buffer.of(ROW + 1), toExclusive: true } : { ...rest, from: first, to: rowKey(to) }
+}
+
+/** The key of a row found there. */
+export function globalKey(row: Buffer): Buffer {
+  return row.subarray(1)
 }
 
 function rowKey(key: Buffer): Buffer {

@@ -9,7 +9,17 @@ import { LIMITS } from '../base/limits.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import { type Headers, NO_HEADERS, recordBytes } from '../base/record.ts'
 import { operators } from '../operators/index.ts'
-import type { Counter, Instance, Push, RecordContext, Site, StoreView, TableGetter, TaskServices } from '../operators/operator.ts'
+import type {
+  Counter,
+  Instance,
+  Push,
+  RecordContext,
+  RowsReader,
+  Site,
+  StoreView,
+  TableGetter,
+  TaskServices,
+} from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
 import { Dues } from './dues.ts'
@@ -59,6 +69,7 @@ export interface ProgramOptions {
   readonly services: TaskServices
   /** The rows of a global table, by its store. */
   readonly global: (store: string) => TableGetter
+  readonly globalRows: (store: string) => RowsReader
 }
 
 export function newContext(): RecordContext {
@@ -81,7 +92,7 @@ export function newContext(): RecordContext {
 const nothing: Push = () => {}
 
 export function compile(options: ProgramOptions): Program {
-  const { subTopology, partition, overlay, partitionsOf, services, global } = options
+  const { subTopology, partition, overlay, partitionsOf, services, global, globalRows } = options
   const { nodes } = subTopology
   const context = newContext()
   const staged: Staged[] = []
@@ -128,6 +139,7 @@ export function compile(options: ProgramOptions): Program {
       partitionsOf,
       services,
       global,
+      globalRows,
       due: (step) => dues.add(node.name, step),
       guard: (fn) => guarded(node.name, fn),
       counter: (name) => named(counted, name),

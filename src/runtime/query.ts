@@ -2,11 +2,11 @@
 import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
-import { latestOfRow, latestVersion, rowOfLastWriteWins, VERSIONED_ROWS } from '../operators/index.ts'
+import { latestOfRow, rowOfLastWriteWins } from '../operators/index.ts'
 import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
-import type { Plan } from '../topology/plan-types.ts'
+import type { Plan, PlanNode } from '../topology/plan-types.ts'
 
 export interface QueryableStore {
   readonly name: string
@@ -32,21 +32,14 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
       if (spec === undefined || OWN_ROWS.has(kind)) continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
-      if (kind === 'toTable' && spec.form?.kind === 'versioned') {
+      if (spec.form?.kind === 'versioned') {
         const rowOf = (stored: Stored): unknown => {
           const latest = latestOfRow(stored.value)
           return latest === null ? null : spec.value.decode(latest)
         }
         return { name, subTopology: sub.id, spec, range: ALL, rowOf }
       }
-      if (kind === 'toTable' && node.stores[0] !== spec) continue // its history
-      if (spec.form?.kind === 'versioned') {
-        const rowOf = (stored: Stored): unknown => {
-          const latest = latestVersion(stored.value)
-          return latest === null ? null : spec.value.decode(latest)
-        }
-        return { name, subTopology: sub.id, spec, range: VERSIONED_ROWS, rowOf }
-      }
+      if (isHistory(node, spec)) continue
       if (kind === 'lastWriteWins') {
         const rowOf = (stored: Stored): unknown => {
           const row = rowOfLastWriteWins(stored.value)
@@ -59,6 +52,12 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
     }
   }
   return null
+}
+
+/** Older versions, beside a versioned store. */
+function isHistory({ operator }: PlanNode, spec: StoreSpec): boolean {
+  if (operator.kind === 'toTable') return operator.store !== null && operator.store !== spec && operator.store.form?.kind === 'versioned'
+  return 'stores' in operator && !operator.stores.includes(spec)
 }
 
 export function queryableNames(plan: Plan): string[] {

@@ -13,7 +13,7 @@ import type { World } from '../base/ports.ts'
 import { type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
-import type { TableGetter, Wake } from '../operators/operator.ts'
+import type { Wake } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
@@ -21,7 +21,8 @@ import type { OffsetReset, StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
 import { givenUpLog } from './given-up.ts'
-import { globalNamed, type GlobalTables } from './global-tables.ts'
+import { GlobalReaders } from './global-readers.ts'
+import { type GlobalTable, globalNamed, type GlobalTables } from './global-tables.ts'
 import { InputQueue } from './input-queue.ts'
 import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
@@ -88,13 +89,15 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     const timers = new Timers()
     const nowMs = () => deps.world.clock.now()
     const wakes: Wake[] = []
+    const readers = new GlobalReaders()
     let task: Task | null = null
     const program = compile({
       subTopology: sub,
       partition,
       overlay: (name) => (stores.get(name) as TaskStore).overlay,
       partitionsOf: deps.partitionsOf,
-      global: (store) => globalRows(deps, store),
+      global: (store) => globalTable(deps, store).row,
+      globalRows: (store) => readers.of(globalTable(deps, store)),
       services: {
         nowMs,
         schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
@@ -121,6 +124,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       givenUp: givenUpLog(deps.world, id, deps.deadLetterTopic),
       timers,
       wakes,
+      readers,
       nowMs,
     })
     timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
@@ -303,8 +307,8 @@ export async function closeTask(task: Task): Promise<void> {
   })
 }
 
-function globalRows(deps: TaskDeps, store: string): TableGetter {
+function globalTable(deps: TaskDeps, store: string): GlobalTable {
   const table = globalNamed(deps.globals?.() ?? [], store)
   if (table === undefined) throw new MillraceError('STREAM_INTERNAL', `the global table ${store} is not open`)
-  return table.row
+  return table
 }

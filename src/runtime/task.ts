@@ -17,6 +17,7 @@ import type { TimerClock } from '../topology/processor.ts'
 import { type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { GivenUp } from './given-up.ts'
 import type { Due } from './dues.ts'
+import type { GlobalReaders } from './global-readers.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
@@ -47,6 +48,8 @@ export interface TaskParts {
   readonly givenUp: GivenUp
   readonly timers: Timers
   readonly wakes: readonly Wake[]
+  /** Of global tables. */
+  readonly readers?: GlobalReaders
   /** Wall clock. */
   readonly nowMs: () => number
 }
@@ -297,6 +300,7 @@ export class Task {
 
   #begin(): void {
     for (const store of this.stores) store.overlay.mark()
+    this.#parts.readers?.mark()
     this.timers.mark()
     this.program.staged.length = 0
   }
@@ -482,5 +486,6 @@ export class Task {
 
   forgetRows(): void {
     for (const { overlay } of this.stores) overlay.forgetRows()
+    this.#parts.readers?.forgetRows()
   }
 }

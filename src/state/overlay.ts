@@ -197,6 +197,11 @@ export class Overlay {
     return this.#ranges.rows(range, missing)
   }
 
+  /** Ranges of the rows as they are now, for somebody who does not write here. */
+  ranges(): Ranges {
+    return new Ranges(this.store, this.#open, this.#sealed)
+  }
+
   /** Forgets the rows read by `fetchRows`: they hold for one batch only. */
   forgetRows(): void {
     if (this.#rows.size > 0) this.#rows.clear()

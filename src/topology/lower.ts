@@ -26,6 +26,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   const { sendsOld, kept } = demandOf(nodes)
   const made = new Map<number, DraftNode>()
   const sources: { readonly node: SourceNode; readonly draft: DraftNode }[] = []
+  const histories = new Map<StoreSpec, StoreSpec>()
 
   function parentsOf(node: Node): DraftNode[] {
     return node.parents.map((id) => made.get(id) as DraftNode)
@@ -33,13 +34,20 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
 
   /** The stores that the node owns: the user's, or the plan's where the table must be kept. */
   function storesOf(node: Node): readonly StoreSpec[] {
-    if ('stores' in node) return node.stores
+    if ('stores' in node) return [...node.stores, ...node.stores.filter(isVersioned).map(historyOf)]
     const spec = storeOf(node)
-    if (spec?.form?.kind === 'versioned' && node.kind === 'toTable') {
-      return [spec, addedStore(plan, `${spec.name}-history`, RAW, RAW, spec.generated)]
-    }
+    if (spec !== null && isVersioned(spec)) return [spec, historyOf(spec)]
     if (spec !== null) return [spec]
     return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value, true)] : []
+  }
+
+  /** Beside a versioned store there is one for older versions; whoever has the one has the other. */
+  function historyOf(spec: StoreSpec): StoreSpec {
+    const { persistent, changelog, generated } = spec
+    const made =
+      histories.get(spec) ?? Object.freeze({ ...addedStore(plan, `${spec.name}-history`, RAW, RAW, generated), persistent, changelog })
+    histories.set(spec, made)
+    return made
   }
 
   function add(
@@ -144,6 +152,10 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     }
   }
   return plan
+}
+
+function isVersioned(spec: StoreSpec): boolean {
+  return spec.form?.kind === 'versioned'
 }
 
 function storeOf(node: Node): StoreSpec | null {

@@ -3,7 +3,8 @@
 //
 // Invariants
 // 1. `id` is the node's index in `Topology.nodes`; parents come before children; children run in the order of their ids.
-// 2. A node with `store` owns that store; a store name belongs to one node. Only processors share stores (`ProcessNode.stores`).
+// 2. A node with `store` owns that store; a store name belongs to one node. Processors share stores (`ProcessNode.stores`) and
+//    read those of tables (`ProcessNode.borrowed`).
 // 3. Functions are users' callbacks, value first and key second; nothing here calls them.
 import type { Windows } from '../base/window.ts'
 import type { AnySerde } from '../serde/serde.ts'
@@ -229,6 +230,12 @@ export interface StreamTableJoinNode extends Base {
   readonly streamValue: AnySerde
 }
 
+/** A table's store that a processor reads, and what its rows are. Of time and sliding windows: how far a window's end is from its start, and
+ *  how far its start from the next one's (null: anywhere). */
+export type Borrowed =
+  | { readonly rows: 'plain' | 'lastWriteWins' | 'versioned' | 'sessions' | 'global'; readonly spec: StoreSpec }
+  | { readonly rows: 'windows'; readonly spec: StoreSpec; readonly spanMs: number; readonly advanceMs: number | null }
+
 /** A user's processor. supplier (context) => {process(record)}. `processValues` may not change the key. */
 export interface ProcessNode extends Base {
   readonly kind: 'process' | 'processValues'
@@ -237,6 +244,8 @@ export interface ProcessNode extends Base {
   readonly stores: readonly StoreSpec[]
   /** Names of those stores that this one only reads. */
   readonly readOnly: readonly string[]
+  /** Those of `stores` that belong to a table, and global tables (which are in no sub-topology, and not in `stores`). */
+  readonly borrowed: readonly Borrowed[]
   /** Names of outputs: child i is a `branch` node that takes what is forwarded to output i, and what is forwarded to all. */
   readonly outputs: readonly string[]
 }

@@ -1,6 +1,6 @@
 // What is declared for processors, and what is refused there: each by the name of the store or the operator.
 import { describe, expect, it } from 'vitest'
-import { keyValue, readOnly, session, string, type TopologyBuilder, topology, versioned, window } from '../../src/index.ts'
+import { keyValue, readOnly, session, string, type TopologyBuilder, topology, tumbling, versioned, window } from '../../src/index.ts'
 import { plan } from '../../src/topology/plan.ts'
 import { sizePlan } from '../../src/topology/sizing.ts'
 
@@ -81,9 +81,30 @@ describe('stores', () => {
       /^process: no store "price" .* \(did you mean "prices"\?\)/,
     ],
     [
-      'a name of a table in stores',
-      (t) => [t.table('x', { ...text, store: 'rows' }), t.stream('in').process(nothing, { stores: ['rows'] })],
-      /^process: no store "rows" .* \(it belongs to an operator\)/,
+      'the store of what is no table',
+      (t) => [
+        t.stream('x', text).dedupe({ store: 'seen', id: (value) => value, retention: '1m' }),
+        t.stream('in').process(nothing, { stores: ['seen'] }),
+      ],
+      /^process: the store "seen" holds what "seen" keeps for itself; only tables can be read/,
+    ],
+    [
+      'a table without a store',
+      (t) => t.stream('in').process(nothing, { stores: [readOnly(t.table('x', text))] }),
+      /^readOnly: the table ".*" has no store; give it one, \{store: 'name'\}/,
+    ],
+    [
+      'windows as a table',
+      (t) => readOnly(t.stream('in', text).groupByKey().windowedBy(tumbling(5)).count({ store: 'w' })),
+      /^readOnly: "w" holds windows; write its name into stores/,
+    ],
+    [
+      'a table twice',
+      (t) => {
+        const table = t.globalTable('x', { ...text, store: 'x' })
+        t.stream('in').process(nothing, { stores: [readOnly(table), 'x'] })
+      },
+      /^process: the store "x" is named twice/,
     ],
     ['a supplier that is none', (t) => t.stream('in').process({} as never), /^process: the supplier must be a function, not an object/],
     [
@@ -105,6 +126,22 @@ describe('stores', () => {
       other = t.store(keyValue({ name: 'a' }))
     })
     expect(() => built((t) => t.stream('in').process(nothing, { stores: [other] }))).toThrow(/belongs to another topology \("it"\)/)
+  })
+
+  it('of tables bring their processors into the sub-topology of the table, with equal partition counts; a global table does not', () => {
+    const made = plan(
+      built((t) => {
+        t.table('a', { ...text, store: 'rows', versioned: '1m' })
+        t.globalTable('g', { ...text, store: 'all' })
+        t.stream('b', text).process(nothing, { stores: ['rows', 'all'] })
+        t.stream('c', text).process(nothing, { stores: ['all'] })
+      }),
+      'app',
+    )
+    expect(made.subTopologies.map(({ stores }) => stores.map(({ name }) => name))).toEqual([['rows', 'rows-history'], []])
+    const sized = (b: number) => sizePlan(made, new Map(Object.entries({ a: 2, b, c: 5, g: 1 }))).tasks
+    expect(() => sized(3)).toThrow(/"a" has 2 partitions and "b" has 3/)
+    expect(sized(2)).toEqual([2, 5])
   })
 
   it('that are shared bring their processors into one sub-topology, with one changelog and equal partition counts', () => {

@@ -251,6 +251,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     send: (topic, partition, key, value, timestamp) => options.send({ topic, partition, key, value, timestamp }),
     partitionsOf: options.partitionsOf ?? (() => 1),
     global: () => () => null,
+    globalRows: () => ({ get: () => null, scan: () => [].values() }),
     services: noServices,
     due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,

@@ -91,6 +91,28 @@ topology('processors', (t) => {
     { stores: [totals, windows, sessions, versions] },
   )
 
+  // The stores of tables: typed by the table, or by what is said of a name.
+  const products = readOnly(t.table('products', { key: string(), value: json<Order>(), store: 'products' }))
+  const rates = readOnly(t.globalTable('rates', { key: string(), value: json<number>(), store: 'rates' }))
+  orders.process(
+    (context) => ({
+      process({ key, timestamp }) {
+        const id: string | undefined = context.store(products).get(key)?.id
+        const rate: number | null = context.store(rates).get(key)
+        const row = context.store<ReadOnlyKeyValueStore<string, Order>>('products').get(key)
+        // @ts-expect-error the table's rows are orders
+        context.store(products).get(key)?.name
+        // @ts-expect-error a table is only read
+        context.store(products).put(key, null)
+        // @ts-expect-error its keys are text
+        context.store(rates).get(5)
+        context.forward({ key, value: { id: id ?? '', amount: rate ?? row?.amount ?? 0 }, timestamp })
+      },
+    }),
+    { stores: [products, rates] },
+  )
+  t.stream('begun', { offsetReset: 'none' })
+
   // @ts-expect-error processValues keeps the key: it takes no key serde
   orders.processValues((context) => ({ process: (record) => context.forward(record) }), { key: string() })
   // @ts-expect-error a processor has a process function

@@ -3,17 +3,21 @@ import { MillraceError } from '../../base/errors.ts'
 import type { RecordContext, Site, StoreView } from '../operator.ts'
 import type { Life } from '../processor-life.ts'
 
-export interface StoreSite {
-  readonly view: StoreView
+/** What a store that is only read needs of its place. */
+export interface ReadSite {
   readonly life: Life
+  key(key: unknown): Buffer
+  /** One end of a range: null is an open one. */
+  bound(key: unknown): Buffer | null
+}
+
+export interface StoreSite extends ReadSite {
+  readonly view: StoreView
   readonly context: RecordContext
   /** Refuses in a store that is only read. What is refused is the record's fault and changes nothing, so it may be caught. */
   write(fn: () => void): void
-  key(key: unknown): Buffer
   /** Calls a function of ours on the wall clock; not where the store is only read. */
   every(intervalMs: number, run: (timestamp: number) => void): void
-  /** One end of a range: null is an open one. */
-  bound(key: unknown): Buffer | null
 }
 
 export function storeSite(
@@ -22,14 +26,10 @@ export function storeSite(
   { context, services }: Pick<Site, 'context' | 'services'>,
   readOnly: boolean,
 ): StoreSite {
-  const key = (value: unknown): Buffer => {
-    if (value !== null && value !== undefined) return view.encodeKey(value)
-    throw new MillraceError('STREAM_CALLBACK', `store ${view.name}: a key must not be ${value === null ? 'null' : 'undefined'}`)
-  }
   return {
     view,
-    life,
     context,
+    ...readSite(view.name, life, (key) => view.encodeKey(key)),
     write(fn) {
       life.check('a write')
       if (readOnly) throw new MillraceError('STREAM_CALLBACK', `${life.node} only reads the store ${view.name}, it may not write it`)
@@ -38,9 +38,15 @@ export function storeSite(
     every(intervalMs, run) {
       if (!readOnly) services.schedule(life.node, intervalMs, 'wall', run, false)
     },
-    key,
-    bound: (value) => (value === null || value === undefined ? null : key(value)),
   }
+}
+
+export function readSite(store: string, life: Life, encode: (key: unknown) => Buffer): ReadSite {
+  const key = (value: unknown): Buffer => {
+    if (value !== null && value !== undefined) return encode(value)
+    throw new MillraceError('STREAM_CALLBACK', `store ${store}: a key must not be ${value === null ? 'null' : 'undefined'}`)
+  }
+  return { life, key, bound: (value) => (value === null || value === undefined ? null : key(value)) }
 }
 
 /** A time of a window, session or version. */
