@@ -5,18 +5,16 @@
 // 1. The disk and the cache hold committed values only (R1). `drop` therefore loses exactly what no barrier committed.
 // 2. While a sealed epoch is being applied its entries are still read from the sealed map, so no read sees half of it.
 // 3. What was read from disk while an `apply` ran is not put into the cache: it may be older than the cache's entry.
-// 4. What is cached owns its bytes: a view of a fetched response would keep all of that alive.
+// 4. What is cached is a copy (row-cache.ts): a view of a fetched response would keep all of that alive.
 // 5. `rollback` undoes the writes since `mark`, in reverse order.
 import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { Front } from './front.ts'
 import { type Missing, type RangeRow, Ranges } from './ranges.ts'
+import { RowCache } from './row-cache.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
-
-/** Node's own pool, whose slices serdes write into, is no more. */
-const OWN_BYTES = 65_536
 
 export interface OverlayOptions {
   readonly cacheEntriesMax?: number
@@ -33,12 +31,7 @@ export class Overlay {
   #open: Entries = new Map()
   #openBytes = 0
   #sealed: Entries | null = null
-  // A cache of two generations: what is used moves to the young one; a full young one becomes the old one.
-  #young: Map<string, Stored | null> = new Map()
-  #old: Map<string, Stored | null> = new Map()
-  readonly #generationMax: number
-  readonly #generationBytesMax: number
-  #youngBytes = 0
+  readonly #cache: RowCache
   readonly #journal: (string | Write | undefined)[] = []
   #applies = 0
   readonly #rows = new Map<string, readonly (readonly [Buffer, Stored])[]>()
@@ -53,8 +46,7 @@ export class Overlay {
 
   constructor(store: StateStore, options: OverlayOptions = {}) {
     this.store = store
-    this.#generationMax = Math.max(1, (options.cacheEntriesMax ?? LIMITS.cacheEntriesMax) >> 1)
-    this.#generationBytesMax = (options.cacheBytesMax ?? LIMITS.cacheBytesMax) / 2
+    this.#cache = new RowCache(options.cacheEntriesMax ?? LIMITS.cacheEntriesMax, options.cacheBytesMax ?? LIMITS.cacheBytesMax)
     this.#prefixLength = options.prefixLength
     this.#frontKeysMax = options.frontKeysMax ?? LIMITS.frontKeysMax
   }
@@ -72,10 +64,10 @@ export class Overlay {
     const text = keyText(key)
     const written = this.#open.get(text) ?? this.#sealed?.get(text)
     if (written !== undefined) return written.value === null ? undefined : (written as Stored)
-    const cached = this.#cached(text)
+    const cached = this.#cache.get(text)
     if (cached !== undefined) return cached === null ? undefined : cached
     const stored = this.store.getSync(key)
-    this.#remember(text, stored ?? null)
+    this.#cache.set(text, stored ?? null)
     return stored
   }
 
@@ -112,7 +104,7 @@ export class Overlay {
     const wanted = new Map<string, Buffer>()
     for (const key of keys) {
       const text = keyText(key)
-      if (this.#open.has(text) || this.#sealed?.has(text) === true || this.#cached(text) !== undefined) continue
+      if (this.#open.has(text) || this.#sealed?.has(text) === true || this.#cache.has(text)) continue
       wanted.set(text, key)
     }
     this.figures.hits += keys.length - wanted.size
@@ -123,7 +115,7 @@ export class Overlay {
     if (applies !== this.#applies) return // invariant 3; the few keys are read one by one
     let i = 0
     for (const text of wanted.keys()) {
-      if (!this.#open.has(text) && this.#sealed?.has(text) !== true) this.#remember(text, found[i] ?? null)
+      if (!this.#open.has(text) && this.#sealed?.has(text) !== true) this.#cache.set(text, found[i] ?? null)
       i++
     }
   }
@@ -230,7 +222,7 @@ export class Overlay {
     this.#applies++
     this.#rows.clear()
     this.#ranges?.applied()
-    for (const [text, { value, timestamp }] of sealed) this.#remember(text, value === null ? null : { value: owned(value), timestamp })
+    for (const [text, { value, timestamp }] of sealed) this.#cache.set(text, value === null ? null : { value, timestamp })
     this.#sealed = null
     this.#sealedIndex.clear()
     for (const front of this.#fronts.values()) front.applied()
@@ -252,34 +244,9 @@ export class Overlay {
   /** Also forgets the cache: after the store was restored from its changelog. */
   reset(): void {
     this.drop()
-    this.#young.clear()
-    this.#youngBytes = 0
-    this.#old.clear()
+    this.#cache.clear()
     this.#applies++
   }
-
-  #cached(text: string): Stored | null | undefined {
-    const young = this.#young.get(text)
-    if (young !== undefined) return young
-    const old = this.#old.get(text)
-    if (old !== undefined) this.#remember(text, old)
-    return old
-  }
-
-  #remember(text: string, stored: Stored | null): void {
-    this.#young.set(text, stored)
-    this.#youngBytes += text.length + (stored === null ? 0 : stored.value.length)
-    if (this.#young.size >= this.#generationMax || this.#youngBytes >= this.#generationBytesMax) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#youngBytes = 0
-    }
-  }
-}
-
-/** The value itself, unless it is a small part of something large: then a copy. */
-function owned(value: Buffer): Buffer {
-  return value.buffer.byteLength > OWN_BYTES && value.buffer.byteLength > 2 * value.length ? Buffer.from(value) : value
 }
 
 function indexInto(index: Map<string, Set<string>>, prefix: string, text: string): void {

@@ -1,0 +1,157 @@
+// Committed rows of one store of one task, kept in memory: a cache of two generations. What is used moves to the young one; a full
+// young one becomes the old one, and the old one is let go. Never grows beyond its bounds, never hands out bytes that change later.
+//
+// Invariants
+// 1. The bytes of a row are copied into slabs that the cache owns: a row kept alone would keep alive whatever buffer it was cut from
+//    (a page of Node's pool, a fetched response), and thousands of small buffers cost the collector more than the copy.
+// 2. A slab is written once, front to back, and never used again: what was handed out stays as it was. What rows left behind when they
+//    changed is thrown away, by copying the others, once it is more than they are.
+import type { Stored } from './store.ts'
+
+/** A row that takes more than a slab has its own. */
+const SLAB_BYTES = 64 * 1024
+/** Left behind by changed rows without being worth a copy of the others. */
+const SLACK_BYTES = 1024 * 1024
+const ABSENT = -1
+
+interface Generation {
+  /** Key -> number of the row in the arrays. */
+  readonly index: Map<string, number>
+  slabs: Buffer[]
+  /** Bytes used of the last slab. */
+  used: number
+  slabOf: Uint32Array
+  startOf: Uint32Array
+  /** ABSENT: the store is known not to have the row. */
+  lengthOf: Int32Array
+  timestampOf: Float64Array
+  /** Of keys and of the rows as they are now. */
+  bytes: number
+  /** In slabs, of what rows were before. */
+  left: number
+}
+
+export class RowCache {
+  readonly #entriesMax: number
+  readonly #bytesMax: number
+  #young: Generation = generation(64)
+  #old: Generation = generation(64)
+
+  /** Bounds of both generations together; `bytesMax` counts keys and values. */
+  constructor(entriesMax: number, bytesMax: number) {
+    this.#entriesMax = Math.max(1, entriesMax >> 1)
+    this.#bytesMax = bytesMax / 2
+  }
+
+  /** Null: the store is known not to have it; undefined: not known. */
+  get(key: string): Stored | null | undefined {
+    const young = this.#young
+    const at = young.index.get(key)
+    if (at !== undefined) return row(young, at)
+    const old = this.#old
+    const before = old.index.get(key)
+    if (before === undefined) return undefined
+    const stored = row(old, before)
+    this.set(key, stored)
+    return stored
+  }
+
+  has(key: string): boolean {
+    return this.#young.index.has(key) || this.#old.index.has(key)
+  }
+
+  set(key: string, stored: Stored | null): void {
+    const young = this.#young
+    let at = young.index.get(key)
+    if (at === undefined) {
+      at = young.index.size
+      if (at === young.lengthOf.length) grow(young, Math.min(this.#entriesMax, 4 * at))
+      young.index.set(key, at)
+      young.bytes += key.length
+    }
+    forget(young, at)
+    if (stored === null) young.lengthOf[at] = ABSENT
+    else write(young, at, stored.value, stored.timestamp)
+    if (young.left > SLACK_BYTES && young.left > young.bytes) compact(young)
+    if (young.index.size < this.#entriesMax && young.bytes < this.#bytesMax) return
+    this.#old = young
+    this.#young = generation(young.lengthOf.length)
+  }
+
+  clear(): void {
+    this.#young = generation(64)
+    this.#old = generation(64)
+  }
+}
+
+function generation(rows: number): Generation {
+  return {
+    index: new Map(),
+    slabs: [],
+    used: SLAB_BYTES,
+    slabOf: new Uint32Array(rows),
+    startOf: new Uint32Array(rows),
+    lengthOf: new Int32Array(rows),
+    timestampOf: new Float64Array(rows),
+    bytes: 0,
+    left: 0,
+  }
+}
+
+function grow(of: Generation, rows: number): void {
+  const { slabOf, startOf, lengthOf, timestampOf } = of
+  of.slabOf = new Uint32Array(rows)
+  of.slabOf.set(slabOf)
+  of.startOf = new Uint32Array(rows)
+  of.startOf.set(startOf)
+  of.lengthOf = new Int32Array(rows)
+  of.lengthOf.set(lengthOf)
+  of.timestampOf = new Float64Array(rows)
+  of.timestampOf.set(timestampOf)
+}
+
+function row(of: Generation, at: number): Stored | null {
+  const length = of.lengthOf[at] as number
+  if (length === ABSENT) return null
+  const start = of.startOf[at] as number
+  const slab = of.slabs[of.slabOf[at] as number] as Buffer
+  return { value: slab.subarray(start, start + length), timestamp: of.timestampOf[at] as number }
+}
+
+function forget(of: Generation, at: number): void {
+  const length = of.lengthOf[at] as number
+  if (length <= 0) return
+  of.bytes -= length
+  of.left += length
+}
+
+function compact(of: Generation): void {
+  const { slabs, lengthOf, slabOf, startOf, timestampOf } = of
+  of.slabs = []
+  of.used = SLAB_BYTES
+  of.left = 0
+  for (let at = 0; at < of.index.size; at++) {
+    const length = lengthOf[at] as number
+    if (length === ABSENT) continue
+    const start = startOf[at] as number
+    of.bytes -= length
+    write(of, at, (slabs[slabOf[at] as number] as Buffer).subarray(start, start + length), timestampOf[at] as number)
+  }
+}
+
+function write(of: Generation, at: number, value: Buffer, timestamp: number): void {
+  const { length } = value
+  let start = of.used
+  if (of.slabs.length === 0 || start + length > SLAB_BYTES) {
+    of.slabs.push(Buffer.allocUnsafeSlow(Math.max(length, SLAB_BYTES)))
+    start = 0
+  }
+  const slab = of.slabs.length - 1
+  ;(of.slabs[slab] as Buffer).set(value, start)
+  of.used = start + length
+  of.slabOf[at] = slab
+  of.startOf[at] = start
+  of.lengthOf[at] = length
+  of.timestampOf[at] = timestamp
+  of.bytes += length
+}
