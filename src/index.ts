@@ -64,7 +64,14 @@ export { type AvroOptions, type AvroSchema, avro } from './serde/avro.ts'
 export { bytes } from './serde/bytes.ts'
 export { type Guard, json } from './serde/json.ts'
 export { boolean, float64, int32, int64 } from './serde/numbers.ts'
-export type { AnySerde, Serde } from './serde/serde.ts'
+export {
+  type Registry,
+  type RegistryAvroOptions,
+  type RegistryOptions,
+  registry,
+  type SubjectStrategy,
+} from './serde/registry.ts'
+export type { AnySerde, RecordHalf, Serde } from './serde/serde.ts'
 export { string } from './serde/text.ts'
 export { sessionWindowed, type WindowedSerde, windowed } from './serde/windowed.ts'
 export type { Topology } from './topology/node.ts'

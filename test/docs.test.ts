@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as millrace from 'millrace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { node, root } from './cli/binary.ts'
 import { type Block, blocksOf, commandsOf, looksLike, quotedWords } from './docs/blocks.ts'
@@ -15,7 +16,15 @@ import { ELSEWHERE, isKafka, KAFKA_COVER } from './docs/elsewhere.ts'
 import { openShell, type Shell } from './docs/shell.ts'
 import { checkTypes, errorsIn } from './types/tsc.ts'
 
-const DOCUMENTS = ['README.md', 'topologies/README.md', 'docs/ordering.md', 'CONTRIBUTING.md', 'src/README.md', 'docs/operations.md']
+const DOCUMENTS = [
+  'README.md',
+  'topologies/README.md',
+  'docs/ordering.md',
+  'CONTRIBUTING.md',
+  'src/README.md',
+  'docs/operations.md',
+  'docs/schema-registry.md',
+]
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))
 
@@ -40,10 +49,9 @@ const isProgram = (code: string): boolean => /^import /m.test(code)
 const asTopology = (code: string): string =>
   `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n})\n`
 const asProgram = (code: string): string => (isProgram(code) ? code : asTopology(code))
+/** What a piece calls of the package, and does not say where it comes from. */
 const names = (code: string): string => {
-  const used = ['string', 'json', 'int32', 'int64', 'float64', 'boolean', 'bytes', 'avro', 'keyValue', 'tumbling'].filter(
-    (name) => code.includes(`${name}(`) || code.includes(`${name}<`),
-  )
+  const used = Object.keys(millrace).filter((name) => new RegExp(`(?<![\\w$.])${name}[(<]`).test(code))
   return used.length === 0 ? '' : `const { ${used.join(', ')} } = millrace\n`
 }
 

@@ -19,6 +19,7 @@ import type { Task } from '../runtime/task.ts'
 import { Worker } from '../runtime/worker.ts'
 import { levelProvider } from '../state/leveldb.ts'
 import type { Plan } from '../topology/plan-types.ts'
+import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import type { Crew, Word } from './crew.ts'
 import { type StateDir, storedTasks } from './state-dir.ts'
 import { globalReader, type StoreReader } from './store-reader.ts'
@@ -61,7 +62,8 @@ export class Member implements Crew {
   }
 
   async start(): Promise<void> {
-    const { config, log, number, state, stopping, onEpoch } = this.#o
+    const { config, log, number, plan, state, stopping, onEpoch } = this.#o
+    await prepareSerdes(writingsOf(plan))
     await this.globals.start()
     if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
     const id = `${config.applicationId}-${state.processId}-${number}`

@@ -1,5 +1,6 @@
 // Reads of a running processor's stores: committed state only, local tasks only.
 import { MillraceError } from '../base/errors.ts'
+import { NotYet, whenThere } from '../base/not-yet.ts'
 import type { GlobalTable } from '../runtime/global-tables.ts'
 import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import { taskId } from '../runtime/recover.ts'
@@ -36,7 +37,7 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: () => Rea
           `store ${name}: the task of this key, ${taskId(store.subTopology, partition)}, does not run in this process or is still being restored; ask the instance that runs it, or again when it is ready`,
         )
       const stored = held.getSync(bytes)
-      return stored === undefined ? null : store.rowOf(stored)
+      return stored === undefined ? null : asked(() => store.rowOf(stored))
     },
     async *all() {
       for (const task of tasks().values()) {
@@ -49,14 +50,24 @@ export function storeReader(plan: Plan, sized: () => SizedPlan, tasks: () => Rea
 
 /** The rows of a global table as this process has read them. */
 export function globalReader(table: GlobalTable): StoreReader {
-  return { get: (key) => table.row(key)?.value ?? null, all: () => table.all() }
+  return { get: (key) => asked(() => table.row(key)?.value ?? null), all: () => table.all() }
+}
+
+/** A caller that cannot wait: what is lacking is asked for, so that it is there when the row is read again. */
+function asked<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof NotYet) error.need().catch(() => {})
+    throw error
+  }
 }
 
 async function* rowsOf(store: QueryableStore, held: StateStore): AsyncIterable<readonly [unknown, unknown]> {
   for await (const chunk of held.scan(store.range)) {
     for (const [key, stored] of chunk) {
-      const value = store.rowOf(stored)
-      if (value !== null) yield [store.spec.key.decode(key), value]
+      const value = await whenThere(() => store.rowOf(stored))
+      if (value !== null) yield [await whenThere(() => store.spec.key.decode(key)), value]
     }
   }
 }

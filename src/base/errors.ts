@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'STREAM_NAME' // a bad topic, store, application or operator name
   | 'STREAM_SERDE' // bytes that can't be decoded, a value that can't be encoded
   | 'STREAM_CALLBACK' // a user's function threw
+  | 'STREAM_REGISTRY' // the schema registry: does not answer, or refuses
   | 'STREAM_TOPIC_MISSING'
   | 'STREAM_TOPIC_MISMATCH' // partition counts that differ, a topic that is not what the plan says
   | 'STREAM_BROKER_UNREACHABLE'
@@ -57,6 +58,7 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_NAME: 'usage',
   STREAM_SERDE: 'park',
   STREAM_CALLBACK: 'park',
+  STREAM_REGISTRY: 'stop',
   STREAM_TOPIC_MISSING: 'stop',
   STREAM_TOPIC_MISMATCH: 'stop',
   STREAM_BROKER_UNREACHABLE: 'stop',

@@ -74,6 +74,13 @@ export const LIMITS = {
   answerRowsMax: 1_000,
   answerScanRowsMax: 100_000, // rows looked at for one answer: remembered deletes are not shown
   answerWaitMs: 5_000, // for an epoch that is just being applied
+  // a schema registry
+  registryTimeoutMs: 5_000,
+  registryTries: 3,
+  registryRetryMs: 200,
+  registryAnswerBytesMax: 4 * 1024 * 1024,
+  registryReferencesMax: 100, // of one schema, those of its references with them
+  registryRefusedMax: 10_000, // ids of which a process remembers that they cannot be read
   // tombstones, dead letters
   stacktraceBytesMax: 4_096,
 } as const

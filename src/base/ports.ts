@@ -30,6 +30,19 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
+/** One request over HTTP. */
+export interface WebRequest {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly timeoutMs: number
+  readonly answerBytesMax: number
+}
+
+/** Rejects when there is no answer in time, or one that is too long. Follows no redirect. */
+export type Web = (request: WebRequest) => Promise<{ readonly status: number; readonly text: string }>
+
 export interface World {
   readonly clock: Clock
   readonly timers: Timers

@@ -9,6 +9,7 @@ import { closest } from '../base/suggest.ts'
 import { badLine, lineBatches } from '../control/lines.ts'
 import { type InputLine, parseLine, type RecordLine } from '../control/ndjson.ts'
 import { encodeRecord, type RecordBytes, showRecord, type TopicSerdes } from '../control/serdes.ts'
+import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
 import type { Session } from '../testing/session.ts'
 import type { Topology } from '../topology/node.ts'
 import { matchesTopic } from '../topology/pattern.ts'
@@ -51,10 +52,11 @@ export async function tryLines(session: Session, input: AsyncIterable<Uint8Array
     bytes = 0
     await show()
   }
-  const encode = (line: RecordLine): RecordBytes => {
+  const encode = async (line: RecordLine): Promise<RecordBytes> => {
     let serdes = inputSerdes.get(line.topic)
     if (serdes === undefined) {
       serdes = serdesOf(session.inputs(), line.topic)
+      if (serdes !== null) await prepareSerdes(pairWritings(line.topic, serdes))
       inputSerdes.set(line.topic, serdes)
     }
     if (serdes === null) throw badLine(line.number, unknownTopic(session.inputs(), line.topic))
@@ -70,7 +72,7 @@ export async function tryLines(session: Session, input: AsyncIterable<Uint8Array
       case 'record':
         await session.pipe({
           topic: line.topic,
-          ...encode(line),
+          ...(await encode(line)),
           ...(line.timestamp === null ? {} : { timestamp: line.timestamp }),
           ...(line.partition === null ? {} : { partition: line.partition }),
           headers: line.headers,

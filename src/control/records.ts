@@ -8,10 +8,12 @@
 import { asBuffer } from '../base/bytes.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { whenThere } from '../base/not-yet.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { World } from '../base/ports.ts'
 import { closest } from '../base/suggest.ts'
 import type { Log, Writer } from '../log/log.ts'
+import { pairWritings, prepareSerdes, storeWritings } from '../topology/prepare.ts'
 import { type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Plan } from '../topology/plan-types.ts'
@@ -110,7 +112,9 @@ class LineWriter {
 
   async #know(topic: string): Promise<void> {
     const { log, createPartitions } = this.#options
-    if (this.#partitions.has(topic) || inputSerdes(planOf(this.#options), topic) === null) return
+    const serdes = inputSerdes(planOf(this.#options), topic)
+    if (this.#partitions.has(topic) || serdes === null) return
+    await prepareSerdes(pairWritings(topic, serdes))
     let info = (await log.topics([topic])).get(topic)
     if (info === undefined && createPartitions !== null) {
       // All at once, so that inputs that are joined have equal counts.
@@ -173,7 +177,7 @@ async function* consume(options: RecordsOptions, topic: string, follow: boolean,
         const end = follow ? Number.MAX_SAFE_INTEGER : (ends[chunk.partition] as number)
         const records = chunk.records.filter((record) => record.offset < end)
         if (chunk.position >= end) open.delete(chunk.partition)
-        if (records.length > 0) yield records.map((record) => showRecord({ ...record, topic }, serdes))
+        if (records.length > 0) yield await whenThere(() => records.map((record) => showRecord({ ...record, topic }, serdes)))
       }
     }
   } finally {
@@ -193,6 +197,7 @@ async function query(options: RecordsOptions, name: string, text: string): Promi
       `there is no store ${name} in ${plan.topology}${near === '' ? `; there are: ${names.join(', ') || 'none'}` : near}`,
     )
   }
+  await prepareSerdes(storeWritings(plan, store.spec))
   const key = parseKey(text, store.spec.key)
   const row = await committedRow(options, plan, store, key)
   if (row === null || row === undefined) return null
@@ -203,7 +208,8 @@ async function query(options: RecordsOptions, name: string, text: string): Promi
 async function committedRow(options: RecordsOptions, plan: Plan, store: QueryableStore, key: unknown): Promise<unknown> {
   if (options.row === undefined) return await changelogRow(options, plan, store, key)
   try {
-    return await options.row(store.name, key)
+    const { row } = options
+    return await whenThere(() => row(store.name, key))
   } catch (error) {
     if (!(error instanceof MillraceError && error.code === 'STREAM_NOT_LOCAL')) throw error
     return await changelogRow(options, plan, store, key)
@@ -249,7 +255,7 @@ async function changelogRow(options: RecordsOptions, plan: Plan, store: Queryabl
     while (position < (end as number)) {
       for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
         for (const { key: name, value, timestamp } of chunk.records) {
-          if (name?.equals(bytes) === true) row = value === null ? null : store.rowOf({ value, timestamp })
+          if (name?.equals(bytes) === true) row = value === null ? null : await whenThere(() => store.rowOf({ value, timestamp }))
         }
         position = chunk.position
       }

@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer'
 import { asBuffer } from '../base/bytes.ts'
 import { explain } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { NotYet } from '../base/not-yet.ts'
 import type { Headers } from '../base/record.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { badLine } from './lines.ts'
@@ -65,7 +66,8 @@ export function shown(bytes: Buffer | null, serde: AnySerde | undefined): unknow
       const json = serde.toJson === undefined ? value : serde.toJson(value)
       JSON.stringify(json, exactBigint)
       return json ?? null
-    } catch {
+    } catch (error) {
+      if (error instanceof NotYet) throw error
       // shown as it is, below
     }
   }

@@ -2,7 +2,7 @@
 //
 // Invariants
 // 1. The input record's own key keeps the bytes it came with, under the same serde object; so does a value that nobody could have
-//    changed in place (no object).
+//    changed in place (no object). The context names no serde where that reads other forms than it writes (`Serde.rewrites`).
 // 2. A value that its serde can't write is STREAM_SERDE, naming the operator.
 import { asBuffer } from '../base/bytes.ts'
 import { wrap } from '../base/errors.ts'

@@ -5,6 +5,7 @@
 // 2. A windowed key goes where its key without the window goes, as in Kafka Streams.
 // 3. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked.
 import { MillraceError } from '../base/errors.ts'
+import { NotYet } from '../base/not-yet.ts'
 import { partitionOf as partitionOfKey } from '../base/murmur2.ts'
 import { isName } from '../base/names.ts'
 import type { Windowed } from '../base/window.ts'
@@ -21,17 +22,29 @@ export const sink: Operator = (site) => {
   const { context, node } = site
   const { topic, partition } = node.operator as SinkNode
   const topicOf = typeof topic === 'string' ? null : site.guard(topic as TopicOf)
+  const prepared = new Set<string>()
+  const prepares = topicOf !== null && (node.key.prepare !== undefined || node.value.prepare !== undefined)
   const partitionOf = partition === null ? null : site.guard(partition as PartitionOf)
   return {
     inputs: [
       (key, value, timestamp) => {
         const to =
           topicOf === null ? (topic as string) : checkedTopic(site, topicOf(value, key, recordView(context, key, value, timestamp)))
+        if (prepares && !prepared.has(to)) throw unprepared(site, to, prepared)
         const at = partitionOf === null ? ownPartition(site, to, key) : checkedPartition(site, to, value, key, partitionOf)
         site.send(to, at, keyToBytes(site, node.key, key), valueToBytes(site, node.value, value), timestamp)
       },
     ],
   }
+}
+
+/** A topic that the function names for the first time: the serdes are told of it before the record is written. */
+function unprepared({ node }: Site, topic: string, prepared: Set<string>): NotYet {
+  return new NotYet('STREAM_REGISTRY', `${node.name}: the serdes do not know of ${topic} yet`, async () => {
+    await node.key.prepare?.(topic, 'key')
+    await node.value.prepare?.(topic, 'value')
+    prepared.add(topic)
+  })
 }
 
 function ownPartition(site: Site, topic: string, key: unknown): number | null {

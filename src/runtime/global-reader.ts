@@ -4,6 +4,7 @@
 // 1. `start` resolves when each table has all that was committed in its topic when it was called.
 // 2. What went wrong is tried again, with growing pauses; a damaged store ends it (`onFatal`): the next start builds it anew.
 import { explain, MillraceError } from '../base/errors.ts'
+import { whenThere } from '../base/not-yet.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { partitionName, type TopicPartition } from '../base/record.ts'
@@ -83,7 +84,7 @@ export class GlobalReader {
 
   async #step(reader: Reader, waitMs: number, ends: Map<string, number> | null): Promise<void> {
     for (const chunk of await reader.poll(waitMs)) {
-      for (const table of this.tables) if (table.spec.topic === chunk.topic) table.accept(chunk)
+      for (const table of this.tables) if (table.spec.topic === chunk.topic) await whenThere(() => table.accept(chunk))
       const name = partitionName(chunk.topic, chunk.partition)
       if (ends !== null && chunk.position >= (ends.get(name) ?? Number.POSITIVE_INFINITY)) ends.delete(name)
     }

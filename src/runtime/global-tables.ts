@@ -8,6 +8,7 @@
 //    partitions are read side by side.
 // 2. What can't be decoded is counted and left out; the row before stays. A record without a key too.
 import { asBuffer } from '../base/bytes.ts'
+import { NotYet } from '../base/not-yet.ts'
 import type { World } from '../base/ports.ts'
 import type { TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
@@ -41,6 +42,7 @@ export class GlobalTable {
     return this.#overlay.get(positionKey(partition))?.value.readDoubleBE(0) ?? -1
   }
 
+  /** May throw a NotYet; the chunk is accepted again then. */
   accept(chunk: Chunk): void {
     this.#overlay.mark()
     for (const { key, value, timestamp, offset } of chunk.records) {
@@ -92,6 +94,7 @@ export class GlobalTable {
       if (value !== null) this.spec.value.decode(value)
       return true
     } catch (error) {
+      if (error instanceof NotYet) throw error
       const at = `${this.spec.topic}-${partition}@${offset}`
       this.#world.logger.warn({ at, store: this.spec.store.name, error }, 'a record of a global table can not be decoded, it is left out')
       return false

@@ -5,11 +5,14 @@
 // 1. `position` is the next offset to read once everything processed so far is committed: it passes control records and skipped ones.
 // 2. Records come out in offset order.
 import { EMPTY } from '../base/bytes.ts'
+import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
 import { decodeChange } from '../operators/index.ts'
+import type { AnySerde } from '../serde/serde.ts'
 import type { PositionNote } from './position.ts'
 import type { SourceEntry } from './program.ts'
+import { Suspend } from './suspend.ts'
 
 /** A decoded record. `problem`: it could not be decoded or dated, and why. */
 export interface Head {
@@ -93,6 +96,14 @@ export class InputQueue implements TopicPartition {
     return this.#head
   }
 
+  /** What has to be awaited before the head can be decoded anew; null: nothing. */
+  lacks(): Suspend | null {
+    const problem = this.head()?.problem
+    if (!(problem instanceof NotYet)) return null
+    this.#head = null
+    return new Suspend(problem.need)
+  }
+
   /** The head was processed. */
   shift(): void {
     this.#head = null
@@ -149,4 +160,9 @@ export function decode(record: LogRecord, entry: SourceEntry): Head {
     head.problem = error
   }
   return head
+}
+
+/** Under which serde the bytes that came in may be used again: not under one that reads other forms than it writes. */
+export function asItWrites(serde: AnySerde): AnySerde | null {
+  return serde.rewrites === true ? null : serde
 }

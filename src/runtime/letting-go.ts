@@ -1,5 +1,6 @@
 // A record that a task gives up: whether it may be, what it is called, and what the policy makes of it.
 import { explain, MillraceError } from '../base/errors.ts'
+import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
 import type { Head, InputQueue } from './input-queue.ts'
@@ -45,6 +46,7 @@ export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, 
 }
 
 export function undecodable(queue: InputQueue, head: Head): MillraceError {
+  if (head.problem instanceof NotYet) return head.problem
   return new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, {
     cause: head.problem,
   })

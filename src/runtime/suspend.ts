@@ -3,6 +3,8 @@
 
 // A `Pause` waits for nothing that could be awaited: its input stands still until something else has happened in the task.
 
+import { NotYet } from '../base/not-yet.ts'
+
 export class Suspend {
   readonly need: () => Promise<void>
 
@@ -15,4 +17,10 @@ export class Pause extends Suspend {
   constructor() {
     super(() => Promise.resolve())
   }
+}
+
+/** What a thrown error asks to wait for; null: it is an error. */
+export function suspendOf(error: unknown): Suspend | null {
+  if (error instanceof Suspend) return error
+  return error instanceof NotYet ? new Suspend(error.need) : null
 }

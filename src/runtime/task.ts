@@ -18,12 +18,12 @@ import { type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts
 import type { GivenUp } from './given-up.ts'
 import type { Due } from './dues.ts'
 import type { GlobalReaders } from './global-readers.ts'
-import { decode, type Head, type InputQueue } from './input-queue.ts'
+import { asItWrites, decode, type Head, type InputQueue } from './input-queue.ts'
 import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
 import type { Program, SourceEntry } from './program.ts'
 import { writePositionNote } from './position.ts'
-import { Pause, Suspend } from './suspend.ts'
+import { Pause, type Suspend, suspendOf } from './suspend.ts'
 import type { Timer, Timers } from './timers.ts'
 
 /** The context while a timer runs. */
@@ -145,7 +145,7 @@ export class Task {
     if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
       const queue = this.#choose()
-      if (queue === null) break
+      if (queue === null || this.#lacks(queue)) break
       const head = queue.head() as Head
       if (!this.#process(queue, head, append)) {
         if (!this.#fireDue('stream', append)) break // what is kept waiting has moved stream time all the same
@@ -321,8 +321,9 @@ export class Task {
     for (const store of this.stores) store.overlay.rollback()
     this.timers.rollback()
     this.program.staged.length = 0
-    if (error instanceof Suspend) {
-      if (!(error instanceof Pause)) this.suspended = error
+    const suspend = suspendOf(error)
+    if (suspend !== null) {
+      if (!(suspend instanceof Pause)) this.suspended = suspend
       return true
     }
     if (!parkable(error)) throw error
@@ -342,8 +343,15 @@ export class Task {
         best = queue
         bestTimestamp = head.timestamp
       }
+      if (head !== null && this.#lacks(queue)) return null
     }
     return best
+  }
+
+  /** The head can't be decoded or dated yet: it is waited for. */
+  #lacks(queue: InputQueue): boolean {
+    this.suspended = queue.lacks()
+    return this.suspended !== null
   }
 
   /** False: it suspended, and is to be run again. */
@@ -400,9 +408,9 @@ export class Task {
       const decoded = i === 0 ? head : decode(record, entry)
       if (decoded.problem !== null) throw undecodable(queue, decoded)
       context.key = decoded.key
-      context.keySerde = entry.source.carries === 'bytes' ? null : entry.source.key
+      context.keySerde = entry.source.carries === 'bytes' ? null : asItWrites(entry.source.key)
       context.value = decoded.value
-      context.valueSerde = entry.source.carries === 'records' ? entry.source.value : null
+      context.valueSerde = entry.source.carries === 'records' ? asItWrites(entry.source.value) : null
       entry.push(decoded.key, decoded.value, timestamp, decoded.old)
     }
   }

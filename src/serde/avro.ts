@@ -35,14 +35,18 @@ function load(): Avsc {
   return avsc
 }
 
-/** A schema as avsc's type. Throws STREAM_USAGE. For registries too. */
-export function avroType(schema: AvroSchema): Type {
+/** A schema as avsc's type. Throws STREAM_USAGE. For registries too: `names` are types that it may refer to; its own are added. */
+export function avroType(schema: AvroSchema, names: Record<string, Type> = {}): Type {
   try {
     const parsed = typeof schema === 'string' && /^\s*[[{"]/.test(schema) ? (JSON.parse(schema) as AvroSchema) : schema
     const exact = exactTypes(load())
     // A primitive comes as 'long' and as {type: 'long', logicalType: ...}.
     const typeHook = (part: unknown): Type | undefined => exact.get(typeof part === 'string' ? part : (part as { type?: unknown }).type)
-    return load().Type.forSchema(parsed as Parameters<Avsc['Type']['forSchema']>[0], { omitRecordMethods: true, typeHook })
+    return load().Type.forSchema(parsed as Parameters<Avsc['Type']['forSchema']>[0], {
+      omitRecordMethods: true,
+      typeHook,
+      registry: names,
+    })
   } catch (error) {
     throw new MillraceError('STREAM_USAGE', 'avro(): the schema is not valid', { cause: error })
   }

@@ -10,6 +10,12 @@ export interface Serde<T> {
   toJson?(value: T): unknown
   /** The reverse. Throws for JSON that is no such value (text for int32, an unsafe integer for int64, ...). */
   fromJson?(json: unknown): T
+  /** Awaited before anything is written to the topic with it: what it must tell or learn outside. Cheap when it was called before. */
+  prepare?(topic: string, half: RecordHalf): Promise<void>
+  /** True: what it reads may have been written in another form, so bytes that came in are not written again as they are. */
+  readonly rewrites?: boolean
 }
+
+export type RecordHalf = 'key' | 'value'
 
 export type AnySerde = Serde<any>

@@ -13,7 +13,7 @@ import { asBuffer } from '../base/bytes.ts'
 import type { Windowed } from '../base/window.ts'
 import { refuseBytes } from './refuse.ts'
 import type { AnySerde, Serde } from './serde.ts'
-import { textForm } from './windowed.ts'
+import { preparedAs, textForm } from './windowed.ts'
 
 export const META = 0
 export const WINDOW = 1
@@ -94,6 +94,7 @@ export function timeRows<K>(inner: Serde<K>, sizeMs: number): RowSerde<K> {
     rows: 'windows',
     name,
     inner,
+    ...preparedAs(inner),
     ...textForm(inner),
     encode: ({ key, start }: Windowed<K>) => rowKey(WINDOW, start, asBuffer(inner.encode(key))),
     decode(bytes: Uint8Array): Windowed<K> {
@@ -110,6 +111,7 @@ export function sessionRows<K>(inner: Serde<K>): RowSerde<K> {
     rows: 'windows',
     name,
     inner,
+    ...preparedAs(inner),
     ...textForm(inner),
     encode: ({ key, start, end }: Windowed<K>) => sessionKey(start, end, asBuffer(inner.encode(key))),
     decode(bytes: Uint8Array): Windowed<K> {

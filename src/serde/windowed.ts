@@ -18,6 +18,7 @@ export function windowed<K>(key: Serde<K>, size: Duration): WindowedSerde<K> {
   return Object.freeze({
     name: `windowed:${key.name ?? 'custom'}:${sizeMs}`,
     inner: key,
+    ...preparedAs(key),
     encode(value: Windowed<K>): Buffer {
       const start = checkWindowed('windowed()', value).start
       return withTimes(asBuffer(key.encode(value.key)), start)
@@ -34,6 +35,7 @@ export function sessionWindowed<K>(key: Serde<K>): WindowedSerde<K> {
   return Object.freeze({
     name: `sessionWindowed:${key.name ?? 'custom'}`,
     inner: key,
+    ...preparedAs(key),
     encode(value: Windowed<K>): Buffer {
       const { start, end } = checkWindowed('sessionWindowed()', value)
       return withTimes(asBuffer(key.encode(value.key)), end, start)
@@ -44,6 +46,15 @@ export function sessionWindowed<K>(key: Serde<K>): WindowedSerde<K> {
     },
     ...textForm(key),
   })
+}
+
+/** What a serde of keys with windows takes over of the key's own. */
+export function preparedAs(key: AnySerde): Pick<AnySerde, 'prepare' | 'rewrites'> {
+  const { prepare, rewrites } = key
+  return {
+    ...(prepare === undefined ? {} : { prepare: (topic, half) => prepare.call(key, topic, half) }),
+    ...(rewrites === undefined ? {} : { rewrites }),
+  }
 }
 
 export function isWindowedSerde(serde: AnySerde): serde is WindowedSerde<unknown> {

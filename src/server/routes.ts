@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
+import { whenThere } from '../base/not-yet.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
 import { taskId } from '../runtime/recover.ts'
 import { describe } from '../topology/describe.ts'
@@ -67,11 +68,11 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
     const store = named(request)
     return json(reply, await rangeAnswer(served, store, rangeOf(fieldsOf(request, ['from', 'to', 'prefix', 'limit']))))
   })
-  app.get('/stores/:store/:key', (request, reply) => {
+  app.get('/stores/:store/:key', async (request, reply) => {
     const store = named(request)
     fieldsOf(request, [])
     const { task, bytes } = placeOf(served, store, (request.params as { readonly key: string }).key)
-    return json(reply, keyAnswer(served, store, task, bytes))
+    return json(reply, await whenThere(() => keyAnswer(served, store, task, bytes)))
   })
 }
 

@@ -6,6 +6,7 @@
 // 3. Both ends are inclusive, the order is that of the keys' bytes across all tasks. `next` is the first key that is not in the answer.
 import { asBuffer, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { whenThere } from '../base/not-yet.ts'
 import { parseKey } from '../control/records.ts'
 import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
@@ -61,7 +62,7 @@ export async function rangeAnswer(served: Served, store: QueryableStore, query: 
       if (least === null) break
       const [key, stored] = least.head as Entry
       seen++
-      const row = rowText(store, key, stored)
+      const row = await whenThere(() => rowText(store, key, stored))
       const full = rows.length >= query.limit || (row !== null && rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)
       if ((row !== null && full) || seen > LIMITS.answerScanRowsMax) {
         next = cursorText(key, store.spec.key)

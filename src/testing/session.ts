@@ -10,12 +10,14 @@
 import { Barrier } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
 import { partitionOf } from '../base/murmur2.ts'
+import { whenThere } from '../base/not-yet.ts'
 import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../base/record.ts'
 import type { Chunk, Reader, Writer } from '../log/log.ts'
 import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
 import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
+import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
 import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
 import { Suspend } from '../runtime/suspend.ts'
@@ -107,6 +109,7 @@ export class Session {
     this.#sized = this.#size()
     await this.#log.createTopics(topicSpecs(this.#sized, this.partitions))
     await this.#log.createTopics([...this.#topics].map((name) => ({ name, partitions: this.partitions, kind: 'plain' })))
+    await prepareSerdes(writingsOf(this.plan))
     this.#globals = await openGlobals(this.plan.globals, memoryProvider(), this.#world)
     await this.#boot()
   }
@@ -266,7 +269,7 @@ export class Session {
       position: line.record.offset + 1,
       endOffset: line.record.offset + 1,
     }
-    for (const table of this.#globals) if (table.spec.topic === line.topic) table.accept(chunk)
+    for (const table of this.#globals) if (table.spec.topic === line.topic) await whenThere(() => table.accept(chunk))
     for (const task of this.#tasks) task.accept(chunk)
     await this.#settle()
   }

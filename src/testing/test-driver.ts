@@ -4,6 +4,7 @@ import { asBuffer, keyText } from '../base/bytes.ts'
 import { type Duration, durationMs } from '../base/duration.ts'
 import { MillraceError } from '../base/errors.ts'
 import { headersFromText, headersToText } from '../base/record.ts'
+import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Topology } from '../topology/node.ts'
 import { readsTopic } from '../topology/pattern.ts'
@@ -76,6 +77,7 @@ export class TopologyTestDriver {
     return {
       pipe: async (records) => {
         await this.#started
+        await prepareSerdes(pairWritings(topic, source))
         for (const record of Array.isArray(records) ? (records as readonly TestRecord<K, V>[]) : [records as TestRecord<K, V>]) {
           await this.#session.pipe({
             topic,
