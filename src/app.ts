@@ -29,6 +29,7 @@ import type { HttpServer } from './server/server.ts'
 import type { Topology } from './topology/node.ts'
 import { plan as planOf } from './topology/plan.ts'
 import type { Plan } from './topology/plan-types.ts'
+import { prepareSerdes, writingsOf } from './topology/prepare.ts'
 
 const READY_LOOK_MS = 10
 
@@ -152,6 +153,8 @@ export class StreamProcessor {
         { pattern: String(pattern) },
         'no topic has a name that the pattern matches as a whole; topics made later are read after a restart',
       )
+    await prepareSerdes(writingsOf(this.plan)) // here keys are encoded for queries; each worker does it for its own
+    await this.#unlessClosed(null)
     this.#crew = new Member({
       config,
       plan: this.plan,
