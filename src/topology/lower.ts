@@ -1,5 +1,6 @@
 // Lowers the nodes of a topology to plan nodes: cuts it where records must change partitions and puts internal topics there.
 // What each cut looks like is in the head of plan-types.ts.
+import type { AnySerde } from '../serde/serde.ts'
 import { demandOf } from './demand.ts'
 import { addDraft, addedStore, addInternalSource, connect, type DraftNode, type DraftPlan, internalTopicName } from './draft-plan.ts'
 import type {
@@ -15,7 +16,7 @@ import type {
   Topology,
 } from './node.ts'
 import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSource, RepartitionSink } from './plan-types.ts'
-import { RAW } from './raw.ts'
+import { PRESENT, RAW } from './raw.ts'
 import { sameSource } from './validate.ts'
 
 export function lower(topology: Topology, applicationId: string): DraftPlan {
@@ -78,7 +79,8 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   function repartitioned(node: Node, store: StoreSpec, parents: readonly DraftNode[]): DraftNode[] {
     return parents.map((parent, i) => {
       if (nodes[node.parents[i] as number]?.keyChanged !== true) return parent
-      return addRepartition(plan, parents.length === 1 ? store.name : `${store.name}-${i + 1}`, store.generated, parent, null)
+      const name = parents.length === 1 ? store.name : `${store.name}-${i + 1}`
+      return addRepartition(plan, name, store.generated, parent, null, false, valueFor(node, parent))
     })
   }
 
@@ -130,7 +132,12 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
           node.id,
           add(
             node,
-            changed ? [addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys), ...parents.slice(1)] : parents,
+            changed
+              ? [
+                  addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys, valueFor(node, first)),
+                  ...parents.slice(1),
+                ]
+              : parents,
           ),
         )
         break
@@ -184,6 +191,12 @@ function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: Bu
   return reader
 }
 
+/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value. */
+function valueFor(node: Node, parent: DraftNode): AnySerde {
+  const counts = (node.kind === 'aggregate' || (node.kind === 'windowAggregate' && node.onLate === null)) && node.form === 'count'
+  return counts ? PRESENT : parent.value
+}
+
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */
 function addRepartition(
   plan: DraftPlan,
@@ -192,9 +205,10 @@ function addRepartition(
   parent: DraftNode,
   partitions: number | null,
   keepsNullKeys = false,
+  value: AnySerde = parent.value,
 ): DraftNode {
   const topic = internalTopicName(plan, name, 'repartition')
-  const { key, value } = parent
+  const { key } = parent
   const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value, keepsNullKeys }
   const writer = addDraft(plan, `${name}-repartition-sink`, {
     operator: Object.freeze(operator),

@@ -48,12 +48,12 @@ sub-topology 0
       <--     source-1
       -->     count-1-repartition-sink
   count-1-repartition-sink (repartition)
-      writes  app-count-1-repartition *  [string, string]
+      writes  app-count-1-repartition *  [string, present]
       <--     groupBy-1
 
 sub-topology 1
   count-1-repartition-source (source)
-      reads   app-count-1-repartition *  [string, string]
+      reads   app-count-1-repartition *  [string, present]
       -->     count-1
   count-1
       store   count-1 *  [string, json]  changelog app-count-1-changelog

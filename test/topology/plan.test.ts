@@ -1,6 +1,7 @@
 // Where a topology is cut, what topics and stores come of it, and what is refused.
 import { describe, expect, it } from 'vitest'
 import { topology } from '../../src/dsl/topology.ts'
+import { session, tumbling } from '../../src/dsl/windows.ts'
 import { json } from '../../src/serde/json.ts'
 import { string } from '../../src/serde/text.ts'
 import { plan } from '../../src/topology/plan.ts'
@@ -8,6 +9,33 @@ import { nodeNamed, planOf, shapeOf, storesOf, text } from './made.ts'
 
 const yes = () => true
 const first = (a: string) => a
+
+describe('what a repartition topic carries', () => {
+  const valuesOf = (topic: string, build: Parameters<typeof planOf>[0]) =>
+    planOf(build)
+      .subTopologies.flatMap(({ nodes }) => nodes)
+      .flatMap(({ operator }) => (operator.kind === 'repartitionSink' && operator.topic === topic ? [operator.value.name] : []))
+
+  it('no values for a count, which looks at none', () => {
+    const changed = (t: Parameters<Parameters<typeof planOf>[0]>[0]) => t.stream('a', text).groupBy(first, { key: string() })
+    expect(valuesOf('app-n-repartition', (t) => changed(t).count({ store: 'n' }))).toEqual(['present'])
+    expect(valuesOf('app-n-repartition', (t) => changed(t).windowedBy(tumbling('1m')).count({ store: 'n' }))).toEqual(['present'])
+    expect(valuesOf('app-n-repartition', (t) => changed(t).windowedBy(session('1m')).count({ store: 'n' }))).toEqual(['present'])
+  })
+
+  it('values for everything else, and where late records are shown', () => {
+    const changed = (t: Parameters<Parameters<typeof planOf>[0]>[0]) => t.stream('a', text).groupBy(first, { key: string() })
+    expect(valuesOf('app-n-repartition', (t) => changed(t).reduce(first, { store: 'n' }))).toEqual(['string'])
+    const late = tumbling('1m')
+    expect(
+      valuesOf('app-n-repartition', (t) =>
+        changed(t)
+          .windowedBy(late, { onLate: () => {} })
+          .count({ store: 'n' }),
+      ),
+    ).toEqual(['string'])
+  })
+})
 
 describe('cuts', () => {
   it('none where the key is kept', () => {
