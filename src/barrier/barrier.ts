@@ -3,7 +3,9 @@
 // Invariants
 // 1. `begin` is synchronous up to the seal: when it returns, the next epoch is open.
 // 2. The group identity is taken at the seal: an epoch is committed under the generation that it was processed in (R4).
-// 3. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
+// 3. At least once: nothing of a changelog leaves before all outputs of its epoch are acknowledged. A store that has been fed from its
+//    changelog may know a record already when it comes again, and put nothing out for it.
+// 4. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
 import type { World } from '../base/ports.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Guarantee, Writer } from '../log/log.ts'
 import {
@@ -61,6 +63,7 @@ export class Barrier {
   #state: EpochState = IDLE
   #commit: Promise<void> | null = null
   #failure: { readonly error: unknown } | null = null
+  #failing: (() => void) | null = null
   readonly #append: Writer['append']
 
   constructor(options: BarrierOptions) {
@@ -120,15 +123,17 @@ export class Barrier {
     let bytes = 0
     for (const participant of participants) bytes += participant.openBytes ?? 0
     const offsets: CommittedOffset[] = []
+    const later: Parameters<Writer['append']>[] = []
+    const append: Writer['append'] = this.#o.guarantee === 'exactly_once' ? this.#append : (...record) => void later.push(record)
     try {
-      for (const participant of participants) offsets.push(...participant.seal(this.#append))
+      for (const participant of participants) offsets.push(...participant.seal(append))
       this.#o.writer.seal()
     } catch (error) {
       this.#fail(error)
       return
     }
     const identity = this.#o.identity()
-    this.#commit = this.#run(participants, identity, offsets).then(
+    this.#commit = this.#run(participants, identity, offsets, later).then(
       () => {
         this.#commit = null
         this.figures.epochs = this.#state.epochs
@@ -143,9 +148,20 @@ export class Barrier {
     )
   }
 
-  async #run(participants: readonly Participant[], identity: GroupIdentity | null, offsets: readonly CommittedOffset[]): Promise<void> {
+  async #run(
+    participants: readonly Participant[],
+    identity: GroupIdentity | null,
+    offsets: readonly CommittedOffset[],
+    later: readonly Parameters<Writer['append']>[],
+  ): Promise<void> {
     const { writer, guarantee, groupId } = this.#o
-    const ends = await writer.flush()
+    let ends = await writer.flush()
+    if (later.length > 0) {
+      await writer.commit(identity, groupId, [])
+      for (const record of later) writer.append(...record)
+      writer.seal() // with outputs of the next epoch, which may be there early
+      ends = await writer.flush()
+    }
     if (guarantee === 'exactly_once') {
       this.#advance('committing')
       await writer.commit(identity, groupId, offsets)
@@ -167,6 +183,21 @@ export class Barrier {
   #fail(error: unknown): void {
     this.#state = failed(this.#state)
     this.#failure = { error }
+    this.#failing?.()
+  }
+
+  /** Until the writer takes more. Also ends when the sealed epoch fails: what is appended behind it would not leave before it has ended,
+   *  and it never will (a store may refuse a write while the writer itself is sound). */
+  async drained(): Promise<void> {
+    if (this.#failure !== null) return
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#failing = resolve
+        this.#o.writer.drain().then(resolve, reject)
+      })
+    } finally {
+      this.#failing = null
+    }
   }
 
   /** Resolves when no commit is under way; throws the failure that is to be recovered from. */

@@ -208,7 +208,7 @@ export class Worker {
     await this.#process()
     throttle(this.tasks.values(), this.#reader)
     if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) barrier.begin([...this.tasks.values()])
-    await this.#writer.drain()
+    await barrier.drained()
     await timers.turn()
   }
 

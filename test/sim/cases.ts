@@ -1,73 +1,16 @@
-// The topologies of the simulator, the input they get, and what must come of it. An oracle is a fold over the input records as they lie
-// in their partitions; it shares no code with the operators.
+// Topologies of the simulator: sums, registers, a join of tables, windows. Those with records that wait are in waiting.ts.
 import { json, string, topology, tumbling } from '../../src/index.ts'
-import type { Topology } from '../../src/topology/node.ts'
+import { type Fed, KEYS, listsOf, NONE, POISON, parsed, type SimCase } from './case.ts'
 import type { Chance } from './chance.ts'
-
-/** An input record, as fed and as it lies in its partition. */
-export interface Fed {
-  readonly topic: string
-  readonly key: string
-  /** The text of its value; not JSON: poison. */
-  readonly value: string
-  readonly timestamp: number
-}
-
-/** What the records of one partition of one input lead to, in their order. */
-export interface Outcome {
-  /** Topic -> key -> values in order; null: a tombstone. */
-  readonly outputs: ReadonlyMap<string, ReadonlyMap<string, readonly (string | null)[]>>
-  /** Store -> key -> value, as a query answers it. */
-  readonly tables: ReadonlyMap<string, ReadonlyMap<string, string>>
-}
-
-export interface SimCase {
-  readonly name: string
-  readonly topology: Topology
-  readonly inputs: readonly string[]
-  readonly outputs: readonly string[]
-  /** Stores whose registers rise for ever: no delete is forgotten. */
-  readonly rising: readonly string[]
-  feed(chance: Chance, count: number): Fed[]
-  /** What one partition of an input decides alone: outputs and stores of the tasks that read it. */
-  ofPartition(topic: string, records: readonly Fed[]): Outcome
-  /** What all of the input decides in the end, beside that: topic -> key -> the values in order. */
-  inTheEnd(partitions: readonly (readonly Fed[])[]): {
-    readonly sequences: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>
-    /** Topic -> key -> the last value; null or absent: a tombstone or nothing. */
-    readonly last: ReadonlyMap<string, ReadonlyMap<string, string>>
-  }
-}
-
-export const POISON = '{"cut off'
-const KEYS = ['a', 'b', 'c', 'd', 'e', 'f']
-const NONE = { sequences: new Map(), last: new Map() } as const
-
-export function parsed<T>(fed: Fed): T | null {
-  try {
-    return JSON.parse(fed.value) as T
-  } catch {
-    return null
-  }
-}
-
-function listsOf<V>(): { add(key: string, value: V): void; readonly map: Map<string, V[]> } {
-  const map = new Map<string, V[]>()
-  return {
-    map,
-    add(key, value) {
-      const list = map.get(key)
-      if (list === undefined) map.set(key, [value])
-      else list.push(value)
-    },
-  }
-}
+import { waitingByForeignKey, waitingByKey } from './waiting.ts'
 
 // --- sums per key, and counts per group behind a repartition topic: whatever is lost or doubled anywhere shows ------------
 
 interface Amount {
   readonly n: number
   readonly group: string
+  /** The aggregator throws at it. */
+  readonly throws?: boolean
 }
 
 const sums: SimCase = {
@@ -77,34 +20,41 @@ const sums: SimCase = {
   rising: [],
   topology: topology('sums', (t) => {
     const amounts = t.stream('in', { key: string(), value: json<Amount>() })
-    amounts
-      .groupByKey()
-      .aggregate(
-        () => ({ count: 0, sum: 0 }),
-        (state, { n }) => ({ count: state.count + 1, sum: state.sum + n }),
-        { store: 'by-key', value: json<{ count: number; sum: number }>() },
-      )
-      .toStream()
-      .to('out', { key: string(), value: json<{ count: number; sum: number }>() })
+    // first the one that sends, then the one that throws: what was staged has to be undone
     amounts
       .groupBy(({ group }) => group, { key: string() })
       .count({ store: 'by-group' })
       .toStream()
       .to('groups', { key: string(), value: json<number>() })
+    amounts
+      .groupByKey()
+      .aggregate(
+        () => ({ count: 0, sum: 0 }),
+        (state, { n, throws }) => {
+          if (throws === true) throw new Error('no sum with it')
+          return { count: state.count + 1, sum: state.sum + n }
+        },
+        { store: 'by-key', value: json<{ count: number; sum: number }>() },
+      )
+      .toStream()
+      .to('out', { key: string(), value: json<{ count: number; sum: number }>() })
   }),
   feed: (chance, count) =>
     Array.from({ length: count }, (_, i) => ({
       topic: 'in',
       key: chance.pick(KEYS),
-      value: chance.hit(0.02) ? POISON : JSON.stringify({ n: chance.draw(10), group: `g${chance.draw(3)}` }),
+      value: chance.hit(0.02)
+        ? POISON
+        : JSON.stringify({ n: chance.draw(10), group: `g${chance.draw(3)}`, ...(chance.hit(0.02) ? { throws: true } : {}) }),
       timestamp: 1_000 + i * 10,
     })),
+  poison: (fed) => parsed<Amount>(fed)?.throws === true,
   ofPartition(_topic, records) {
     const out = listsOf<string>()
     const table = new Map<string, { count: number; sum: number }>()
     for (const fed of records) {
       const amount = parsed<Amount>(fed)
-      if (amount === null) continue
+      if (amount === null || amount.throws === true) continue
       const { count, sum } = table.get(fed.key) ?? { count: 0, sum: 0 }
       const next = { count: count + 1, sum: sum + amount.n }
       table.set(fed.key, next)
@@ -120,7 +70,7 @@ const sums: SimCase = {
     const groups = listsOf<string>()
     for (const fed of inputs) {
       const amount = parsed<Amount>(fed)
-      if (amount !== null) groups.add(amount.group, String((groups.map.get(amount.group)?.length ?? 0) + 1))
+      if (amount !== null && amount.throws !== true) groups.add(amount.group, String((groups.map.get(amount.group)?.length ?? 0) + 1))
     }
     return { sequences: new Map([['groups', groups.map]]), last: new Map() }
   },
@@ -135,6 +85,7 @@ interface Fact {
 }
 
 const RETENTION_MS = 500
+const FOR_EVER_MS = 7 * 86_400_000
 const fact = { version: (f: Fact) => f.v, deleted: (f: Fact) => f.del === true }
 
 function facts(chance: Chance, topic: string, count: number, bodyOf: (fact: Fact) => object): Fed[] {
@@ -199,6 +150,31 @@ const register: SimCase = {
   inTheEnd: () => NONE,
 }
 
+// --- the same without an end to deletes, for records that come again: at least once ----------------------------------------
+
+const latest: SimCase = {
+  name: 'latest',
+  inputs: ['facts'],
+  outputs: ['latest'],
+  rising: ['register'],
+  guarantees: ['at_least_once'],
+  topology: topology('latest', (t) => {
+    t.stream('facts', { key: string(), value: json<Fact>() })
+      .lastWriteWins({ store: 'register', ...fact })
+      .toStream()
+      .to('latest', { key: string(), value: json<Fact>() })
+  }),
+  feed: (chance, count) => facts(chance, 'facts', count, () => ({})),
+  ofPartition: (_topic, records) => ({
+    outputs: new Map(),
+    tables: new Map([['register', registers(records, FOR_EVER_MS).rows]]),
+  }),
+  inTheEnd: (partitions) => ({
+    sequences: new Map(),
+    last: new Map([['latest', new Map(partitions.flatMap((records) => [...registers(records, FOR_EVER_MS).rows]))]]),
+  }),
+}
+
 // --- two tables joined by foreign key: in the end each left row with its right row ----------------------------------------
 
 interface Order extends Fact {
@@ -208,13 +184,12 @@ interface Order extends Fact {
 const joinedText = (order: Order, product: Fact | null): string =>
   `${order.v}${order.x} ${order.product} ${product === null ? 'none' : `${product.v}${product.x}`}`
 
-const FOR_EVER_MS = 7 * 86_400_000
-
 const join: SimCase = {
   name: 'join',
   inputs: ['orders', 'products'],
   outputs: ['joined'],
   rising: ['orders', 'products'],
+  guarantees: ['exactly_once', 'at_least_once'],
   topology: topology('join', (t) => {
     const products = t.stream('products', { key: string(), value: json<Fact>() }).lastWriteWins({ store: 'products', ...fact })
     t.stream('orders', { key: string(), value: json<Order>() })
@@ -317,4 +292,4 @@ const windows: SimCase = {
   },
 }
 
-export const CASES: readonly SimCase[] = [sums, register, join, windows]
+export const CASES: readonly SimCase[] = [sums, register, join, windows, waitingByKey, waitingByForeignKey, latest]

@@ -8,19 +8,23 @@
 //    checkpoint, whenever it is opened.
 // M  a versioned register never goes back.
 // Q  a query sees what was committed at one moment.
+// At least once: L, of dead letters too; S where nothing that was given up has come back.
 import { partitionName, type LogRecord } from '../../src/base/record.ts'
-import { type Fed, type Outcome, parsed } from './cases.ts'
+import { type Fed, isPoison, type Outcome } from './case.ts'
 import type { CheckName, History, Rows, StoredRows, Violation } from './history.ts'
 
 export function checkAll(history: History): Violation[] {
+  const fatal = history.fatal.map((what): Violation => ({ check: 'F', what }))
+  if (history.guarantee === 'at_least_once') return [...fatal, ...checkAtLeastOnce(history)]
   return [
-    ...history.fatal.map((what): Violation => ({ check: 'F', what })),
+    ...fatal,
     ...checkStored(history),
     ...checkSnapshots(history),
     ...checkEnd(history),
     ...checkDeadLetters(history),
     ...checkVersions(history),
     ...checkAnswers(history),
+    ...(history.case.judge?.(history) ?? []),
   ]
 }
 
@@ -75,15 +79,10 @@ function byKey(records: readonly LogRecord[]): Map<string, (string | null)[]> {
 
 export function checkEnd(history: History): Violation[] {
   const { outputs } = history
-  const violations: Violation[] = []
-  for (const [name, end] of history.ends) {
-    const at = history.committed.get(name) ?? 0
-    if (at < end) violations.push({ check: 'L', what: `${name}: committed up to ${at} of ${end}` })
-  }
-  const all: Fed[][] = []
+  const violations = checkPositions(history)
+  const all = fedPartitions(history)
   for (const [topic, partitions] of history.inputs) {
-    partitions.forEach((records, partition) => {
-      all.push(records.map((record) => fedOf(topic, record)))
+    partitions.forEach((_, partition) => {
       const outcome = outcomeBefore(history, topic, partition, Number.POSITIVE_INFINITY)
       for (const [out, wanted] of outcome.outputs)
         violations.push(...compareAll(out, wanted, byKey(outputs.get(out)?.[partition] ?? []), `partition ${partition}`))
@@ -99,6 +98,41 @@ export function checkEnd(history: History): Violation[] {
       if (w !== f) violations.push({ check: 'S', what: `${topic} in the end, key ${key}: wanted ${w}, found ${f}` })
     }
   }
+  return violations
+}
+
+function checkPositions(history: History): Violation[] {
+  return [...history.ends].flatMap(([name, end]): Violation[] => {
+    const at = history.committed.get(name) ?? 0
+    return at < end ? [{ check: 'L', what: `${name}: committed up to ${at} of ${end}` }] : []
+  })
+}
+
+function fedPartitions(history: History): Fed[][] {
+  return [...history.inputs].flatMap(([topic, partitions]) => partitions.map((records) => records.map((record) => fedOf(topic, record))))
+}
+
+// --- at least once: what must be there, however often -----------------------------------------------------------------------
+
+export function checkAtLeastOnce(history: History): Violation[] {
+  const violations = [...checkPositions(history), ...checkDeadLetters(history).filter(({ check }) => check === 'L')]
+  // a message between two stages that comes late and out of order may undo what a later one did
+  const oneStage = history.case.inputs.length === 1
+  for (const [topic, wanted] of history.case.inTheEnd(fedPartitions(history)).last) {
+    const found = byKey((history.outputs.get(topic) ?? []).flat())
+    for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+      const [w, f] = [wanted.get(key) ?? null, found.get(key)?.at(-1) ?? null]
+      const check = w === null || found.get(key)?.includes(w) === true ? 'S' : 'L'
+      if (w !== f && (history.orderly || (check === 'L' && oneStage)))
+        violations.push({ check, what: `${topic} at least once, key ${key}: wanted ${w}, found ${found.get(key)?.join(' ')}` })
+    }
+  }
+  if (!history.orderly) return violations
+  for (const [topic, partitions] of history.inputs)
+    partitions.forEach((_, partition) => {
+      const { tables } = outcomeBefore(history, topic, partition, Number.POSITIVE_INFINITY)
+      for (const [store, table] of tables) violations.push(...checkTable(history, store, partition, table))
+    })
   return violations
 }
 
@@ -145,7 +179,7 @@ export function checkDeadLetters(history: History): Violation[] {
   for (const [topic, partitions] of history.inputs)
     partitions.forEach((records, partition) => {
       for (const record of records)
-        if (parsed(fedOf(topic, record)) === null) wanted.add(`${partitionName(topic, partition)}@${record.offset}`)
+        if (isPoison(history.case, fedOf(topic, record))) wanted.add(`${partitionName(topic, partition)}@${record.offset}`)
     })
   const found = new Map<string, number>()
   for (const { headers } of history.deadLetters) {

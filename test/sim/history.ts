@@ -1,6 +1,7 @@
 // What a run leaves behind for the checks: plain data, from the simulator or read out of a real Kafka.
 import type { LogRecord } from '../../src/base/record.ts'
-import type { SimCase } from './cases.ts'
+import type { Guarantee } from '../../src/log/log.ts'
+import type { SimCase } from './case.ts'
 
 /** Topic -> records of committed transactions, by partition, in offset order. */
 export type Topics = ReadonlyMap<string, readonly (readonly LogRecord[])[]>
@@ -29,6 +30,9 @@ export interface StoredRows extends Rows {
 
 export interface History {
   readonly case: SimCase
+  readonly guarantee: Guarantee
+  /** No process and no request came back after it was given up: what is written at least once is written in order. */
+  readonly orderly: boolean
   readonly inputs: Topics
   readonly outputs: Topics
   readonly deadLetters: readonly LogRecord[]

@@ -3,9 +3,10 @@
 import { prepareTopics } from '../../src/app/topics.ts'
 import { explain, MillraceError } from '../../src/base/errors.ts'
 import { DEFAULT_POLICIES, deadLetterTopic } from '../../src/runtime/dead-letter.ts'
+import type { Guarantee } from '../../src/log/log.ts'
 import { Worker } from '../../src/runtime/worker.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
-import type { SimCase } from './cases.ts'
+import type { SimCase } from './case.ts'
 import type { SimDisk } from './disk.ts'
 import type { SimClient } from './log/client.ts'
 import type { OpenedCluster } from './log/open.ts'
@@ -19,6 +20,7 @@ export interface InstanceOptions {
   readonly cluster: OpenedCluster
   readonly disk: SimDisk
   readonly case: SimCase
+  readonly guarantee: Guarantee
   readonly staticMember: boolean
   readonly commitIntervalMs: number
   readonly epochRecordsMax: number
@@ -62,7 +64,7 @@ export class Instance {
   }
 
   async #run(owner: Owner): Promise<void> {
-    const { case: of, cluster, disk, name, staticMember, commitIntervalMs, epochRecordsMax, epochBytesMax } = this.#o
+    const { case: of, cluster, disk, name, guarantee, staticMember, commitIntervalMs, epochRecordsMax, epochBytesMax } = this.#o
     const world = this.#o.world.worldOf(owner)
     const log = cluster.client(name, world)
     this.#client = log
@@ -86,7 +88,7 @@ export class Instance {
       },
       transactionalId: id,
       instanceId: staticMember ? id : null,
-      guarantee: 'exactly_once',
+      guarantee,
       limits: { intervalMs: commitIntervalMs, recordsMax: epochRecordsMax, bytesMax: epochBytesMax },
       stored: disk.tasks,
       onFatal: (error) => this.#gaveUp(owner, error),

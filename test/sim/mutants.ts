@@ -14,7 +14,8 @@ const only = values.only?.split(',')
 
 function planted(mutant: Mutant): string {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-mutant-'))
-  for (const part of ['src', 'test/sim', 'test/support', 'package.json']) cpSync(join(ROOT, part), join(dir, part), { recursive: true })
+  for (const part of ['src', 'test/sim', 'test/support', 'test/runtime/buffering-join-oracle.ts', 'package.json'])
+    cpSync(join(ROOT, part), join(dir, part), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'))
   for (const { file, from, to } of mutant.edits) {
     const path = join(dir, file)

@@ -31,6 +31,10 @@ export interface NemesisOptions {
   readonly sessionTimeoutMs: number
   /** No fault begins later. */
   readonly untilMs: number
+  /** Only these; left out: the run draws. */
+  readonly kinds?: readonly FaultKind[]
+  /** Clocks are told to jump and do not: to see that nothing comes of it. */
+  readonly clocksStand?: boolean
 }
 
 /** Requests that an ambush waits for: with records sent and epochs open, sealed, or between their end and what follows it. */
@@ -41,6 +45,8 @@ const LATE: readonly RequestKind[] = ['end', 'txnOffsets', 'produce', 'addPartit
 export class Nemesis {
   readonly kinds: readonly FaultKind[]
   readonly counts = new Map<FaultKind, number>()
+  /** Pauses that lasted longer than the session: somebody else has the tasks when the process goes on. */
+  zombies = 0
   readonly #o: NemesisOptions
   readonly #everyMs: number
   readonly #weather: Weather
@@ -53,7 +59,8 @@ export class Nemesis {
     this.#o = options
     const { chance } = options.world
     const share = chance.pick([0, 0.15, 0.3, 0.6])
-    this.kinds = KINDS.filter(() => chance.hit(share))
+    const drawn = KINDS.filter(() => chance.hit(share))
+    this.kinds = options.kinds ?? drawn
     this.#everyMs = chance.between(60, 500)
     const rate = (): number => chance.pick([0, 0.01, 0.03, 0.1])
     this.#weather = { lost: rate(), answerLost: rate(), slow: chance.pick([0, 0.05, 0.2, 0.5]), twice: rate() }
@@ -101,10 +108,10 @@ export class Nemesis {
     } else if (kind === 'wipe') {
       this.#kill(victim)
       victim.disk.loseEverything()
-    } else if (kind === 'pause') victim.pause(pauseMs())
+    } else if (kind === 'pause') this.#pause(victim, pauseMs())
     else if (kind === 'ambush') {
       const forMs = chance.hit(0.5) ? pauseMs() : null
-      const spring = (): void => (forMs === null ? this.#kill(victim) : victim.pause(forMs))
+      const spring = (): void => (forMs === null ? this.#kill(victim) : this.#pause(victim, forMs))
       this.#ambush = { name: victim.name, kind: chance.pick(AMBUSHES), spring }
     } else if (kind === 'late') {
       const byMs = chance.delayMs(1, 3) * cluster.options.times.requestTimeoutMs
@@ -122,13 +129,20 @@ export class Nemesis {
     } else if (kind === 'transactions') cluster.moveTransactions(chance.delayMs(5, 250))
     else if (kind === 'groups') cluster.moveGroups(chance.delayMs(5, 250))
     else if (kind === 'leaders') cluster.moveLeaders(chance.draw(cluster.options.brokers), chance.delayMs(5, 250))
-    else if (kind === 'clock') world.wallOffsetMs = chance.pick([3_600_000, -3_600_000, 86_400_000, -86_400_000, -1_700_000_000_000])
-    else if (kind === 'refusedWrite') victim.disk.faults.refuseWrites = 1
+    else if (kind === 'clock') {
+      const jumpMs = chance.pick([3_600_000, -3_600_000, 86_400_000, -86_400_000, -1_700_000_000_000])
+      if (this.#o.clocksStand !== true) world.wallOffsetMs = jumpMs
+    } else if (kind === 'refusedWrite') victim.disk.faults.refuseWrites = 1
     else if (kind === 'damagedRead') victim.disk.faults.damagedReads = 1
     else {
       cluster.setWeather(this.#weather)
       world.at(chance.delayMs(50, 2_000), null, () => cluster.setWeather(CALM))
     }
+  }
+
+  #pause(victim: Instance, forMs: number): void {
+    if (victim.running && forMs > this.#o.sessionTimeoutMs) this.zombies++
+    victim.pause(forMs)
   }
 
   #kill(victim: Instance): void {

@@ -2,9 +2,12 @@
 import { LIMITS } from '../../src/base/limits.ts'
 import { partitionOf } from '../../src/base/murmur2.ts'
 import { partitionName } from '../../src/base/record.ts'
+import type { Guarantee } from '../../src/log/log.ts'
+import type { RequestKind } from '../../src/log/outcome.ts'
 import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
-import { CASES, type Fed, POISON, type SimCase } from './cases.ts'
+import { type Fed, POISON, type SimCase } from './case.ts'
+import { CASES } from './cases.ts'
 import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
 import { checkAll, rowText } from './checks.ts'
 import { SimDisk, type StoreContent } from './disk.ts'
@@ -12,18 +15,27 @@ import type { History, Rows, Snapshot, StoredRows, Violation } from './history.t
 import { APPLICATION, Instance } from './instance.ts'
 import { type OpenedCluster, openCluster } from './log/open.ts'
 import { appendMarker, appendPlain, committedRecords, type Mark, news, plain, type SimPartition, stableEnd } from './log/partition.ts'
-import { Nemesis } from './nemesis.ts'
+import type { Said } from './log/network.ts'
+import { type FaultKind, Nemesis } from './nemesis.ts'
 import { SimWorld } from './world.ts'
 
 export interface RunOptions {
   readonly trace?: (line: string) => void
   /** Only this one; without it the run draws. */
   readonly case?: string
+  /** Only these kinds of faults, all of them. */
+  readonly kinds?: readonly FaultKind[]
+  readonly clocksStand?: boolean
+  readonly transactionVersion?: 1 | 2
+  /** Asked at every request that arrives at a broker. */
+  readonly onArrival?: (from: string, kind: RequestKind) => Said | null
 }
 
 export interface RunResult {
   readonly violations: readonly Violation[]
   readonly case: string
+  readonly guarantee: Guarantee
+  readonly zombies: number
   readonly events: number
   readonly faults: ReadonlyMap<string, number>
   readonly restarts: number
@@ -70,6 +82,7 @@ class Run {
   readonly #world: SimWorld
   readonly #chance: Chance
   readonly #case: SimCase
+  readonly #guarantee: Guarantee
   readonly #opened: OpenedCluster
   readonly #instances: Instance[] = []
   readonly #nemesis: Nemesis
@@ -88,15 +101,17 @@ class Run {
     this.#chance = chance
     this.#world = new SimWorld(chance, options.trace ?? null)
     this.#case = CASES.find(({ name }) => name === options.case) ?? chance.pick(CASES)
+    this.#guarantee = chance.pick(this.#case.guarantees ?? ['exactly_once'])
     this.#partitions = chance.between(1, 3)
     const sessionTimeoutMs = chance.pick([400, 250, 800])
     const requestTimeoutMs = chance.pick([100, 60, 250])
     const trace = options.trace === undefined ? null : (who: string, what: string) => this.#world.trace(who, what)
+    const version = chance.pick([1, 2] as const)
     this.#opened = openCluster({
       world: this.#world.worldOf(null),
       chance,
       trace,
-      transactionVersion: chance.pick([1, 2]),
+      transactionVersion: options.transactionVersion ?? version,
       times: {
         requestTimeoutMs,
         wayMsMax: chance.pick([1, 4]),
@@ -138,6 +153,7 @@ class Run {
             onOpen: (content) => this.#keepStored(`${name} opens at ${this.#world.now.toFixed(2)}`, content),
           }),
           case: this.#case,
+          guarantee: this.#guarantee,
           staticMember,
           commitIntervalMs,
           epochRecordsMax,
@@ -153,7 +169,10 @@ class Run {
       instances: this.#instances,
       sessionTimeoutMs,
       untilMs: STORM_MS,
+      ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
+      clocksStand: options.clocksStand === true,
     })
+    if (options.onArrival !== undefined) this.#opened.cluster.network.onArrival = options.onArrival
   }
 
   async go(): Promise<RunResult> {
@@ -192,6 +211,8 @@ class Run {
     return {
       violations,
       case: this.#case.name,
+      guarantee: this.#guarantee,
+      zombies: this.#nemesis.zombies,
       events: world.events,
       faults: this.#nemesis.counts,
       restarts: this.#instances.reduce((sum, { restarts }) => sum + restarts - 1, 0),
@@ -336,6 +357,8 @@ class Run {
     }
     return {
       case: this.#case,
+      guarantee: this.#guarantee,
+      orderly: !this.#nemesis.kinds.some((kind) => UNORDERLY.has(kind)),
       inputs: ofTopics(this.#case.inputs),
       outputs: ofTopics(this.#case.outputs),
       deadLetters: recordsOf(deadLetterTopic(APPLICATION)).flat(),
@@ -350,6 +373,9 @@ class Run {
     }
   }
 }
+
+/** After these somebody who was given up may still write. */
+const UNORDERLY: ReadonlySet<FaultKind> = new Set(['pause', 'ambush', 'late', 'weather'])
 
 /** Behind the last record that a reader of committed ones is shown. A marker behind it is passed with the next commit. */
 function dataEnd(of: SimPartition): number {

@@ -40,7 +40,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     const { world, chance, trace } = options
     this.options = options
-    this.network = { world, chance, times: options.times, weather: CALM, onRequest: () => 0, trace }
+    this.network = { world, chance, times: options.times, weather: CALM, onRequest: () => 0, onArrival: () => null, trace }
     this.transactions = new TransactionCoordinator({
       world,
       chance,

@@ -35,7 +35,15 @@ export interface Network {
   weather: Weather
   /** Told of every request when it is sent; where the nemesis lies in wait. Answers how much later than others it is to arrive. */
   onRequest: (from: string, kind: RequestKind) => number
+  /** What a broker is to say to this request instead; null: what it has to say. */
+  onArrival: (from: string, kind: RequestKind) => Said | null
   readonly trace: ((who: string, what: string) => void) | null
+}
+
+/** A broker's word that a test puts into its mouth, with or without having done what was asked. */
+export interface Said {
+  readonly name: string
+  readonly done: boolean
 }
 
 /** A connection. */
@@ -123,7 +131,10 @@ export function request<T>(
     const arrive = (): void => {
       if (net.trace !== null && kind !== 'fetch' && kind !== 'heartbeat')
         net.trace('broker', `${what} of ${from.name} arrives${over ? ' too late for it' : ''}`)
-      handle(reply)
+      const said = net.onArrival(from.name, kind)
+      if (said === null) handle(reply)
+      else if (said.done) handle({ ok: () => reply.refuse(said.name), refuse: reply.refuse })
+      else reply.refuse(said.name)
     }
     const now = net.world.clock.monotonic()
     const at = Math.max(now + way(net) + lateMs, wire.lastArrivalMs + 0.001)
