@@ -1,8 +1,13 @@
-// npm run sim -- --seeds N [--from S] [--case NAME]    many runs; every violation with the way to see it again
-// npm run sim -- --seed S --trace [--case NAME]        one run, its story on the way
+// npm run sim -- --seeds N [--from S] [--case NAME] [--jobs J]    many runs, on all cores; every violation with the way to see it again
+// npm run sim -- --seed S --trace [--case NAME]                   one run, its story on the way
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { seededDraw } from './chance.ts'
-import { type RunResult, simulate } from './run.ts'
+import { simulate } from './run.ts'
+import { add, type Bad, NO_RUNS, runSeeds, type Totals } from './seeds.ts'
 
 const { values } = parseArgs({
   options: {
@@ -11,50 +16,75 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
     case: { type: 'string' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
     'stop-after': { type: 'string', default: '10' },
   },
 })
 
+/** Seeds that a job takes at once. */
+const SHARE = 250
 const of = values.case === undefined ? {} : { case: values.case }
+const badMax = Number(values['stop-after'])
 let bad = 0
 
-function report(seed: number, result: RunResult): void {
+function report({ seed, case: name, events, violations }: Bad): void {
   bad++
-  console.log(
-    `seed ${seed} (${result.case}, ${result.events} events): npm run sim -- --seed ${seed} --trace${values.case === undefined ? '' : ` --case ${values.case}`}`,
-  )
-  for (const { check, what } of result.violations.slice(0, 5)) console.log(`  ${check}  ${what.slice(0, 400)}`)
+  const again = `npm run sim -- --seed ${seed} --trace${values.case === undefined ? '' : ` --case ${values.case}`}`
+  console.log(`seed ${seed} (${name}, ${events} events): ${again}`)
+  for (const { check, what } of violations.slice(0, 5)) console.log(`  ${check}  ${what.slice(0, 400)}`)
 }
 
 async function one(seed: number): Promise<void> {
   const result = await simulate(seededDraw(seed), { ...of, ...(values.trace ? { trace: (line) => console.log(line) } : {}) })
   console.log(
-    `seed ${seed}: ${result.case}, ${result.events} events, ${result.restarts} restarts, transactions ${result.transactions.committed} committed ` +
-      `${result.transactions.aborted} aborted, faults ${[...result.faults].map(([kind, n]) => `${kind} ${n}`).join(' ') || 'none'}`,
+    `seed ${seed}: ${result.case}, ${result.guarantee}, ${result.events} events, ${result.restarts} restarts, transactions ` +
+      `${result.transactions.committed} committed ${result.transactions.aborted} aborted, faults ` +
+      `${[...result.faults].map(([kind, n]) => `${kind} ${n}`).join(' ') || 'none'}`,
   )
-  if (result.violations.length > 0) report(seed, result)
+  if (result.violations.length > 0) report({ ...result, seed })
 }
 
-async function many(from: number, count: number): Promise<void> {
-  const started = performance.now()
-  const totals = { events: 0, committed: 0, aborted: 0, restarts: 0, faults: 0, seeds: 0 }
-  for (let seed = from; seed < from + count && bad < Number(values['stop-after']); seed++) {
-    const result = await simulate(seededDraw(seed), of)
-    if (result.violations.length > 0) report(seed, result)
-    totals.seeds++
-    totals.events += result.events
-    totals.committed += result.transactions.committed
-    totals.aborted += result.transactions.aborted
-    totals.restarts += result.restarts
-    for (const n of result.faults.values()) totals.faults += n
+/** In the order of the seeds, one after the other: the first that is reported is the lowest. */
+async function alone(from: number, count: number): Promise<Totals> {
+  return await runSeeds(from, count, of, (found) => {
+    report(found)
+    return bad < badMax
+  })
+}
+
+async function together(from: number, count: number, jobs: number): Promise<Totals> {
+  let totals = NO_RUNS
+  let next = from
+  const end = from + count
+  const share = fileURLToPath(new URL('./share.ts', import.meta.url))
+  const work = async (child: ChildProcess): Promise<void> => {
+    child.on('exit', (code, signal) => {
+      if (child.connected || code !== 0) throw new Error(`a job ended with ${code ?? signal}`)
+    })
+    while (next < end && bad < badMax) {
+      const first = next
+      next = Math.min(end, first + SHARE)
+      child.send({ from: first, count: next - first, of })
+      const [done] = (await once(child, 'message')) as [{ totals: Totals; bad: readonly Bad[] }]
+      totals = add(totals, done.totals)
+      for (const found of done.bad) if (bad < badMax) report(found)
+    }
+    child.disconnect()
   }
-  const seconds = (performance.now() - started) / 1000
-  console.log(
-    `${totals.seeds} seeds from ${from}: ${bad} with violations; ${(totals.seeds / seconds).toFixed(0)} seeds/s, ${totals.events} events ` +
-      `(${Math.round(totals.events / seconds)}/s), ${totals.faults} faults, ${totals.restarts} restarts, ${totals.committed} transactions committed, ${totals.aborted} aborted`,
-  )
+  await Promise.all(Array.from({ length: jobs }, () => work(fork(share))))
+  return totals
 }
 
 if (values.seed !== undefined) await one(Number(values.seed))
-else await many(Number(values.from), Number(values.seeds ?? 100))
+else {
+  const [from, count, jobs] = [Number(values.from), Number(values.seeds ?? 100), Number(values.jobs)]
+  const started = performance.now()
+  const totals = jobs === 1 || count <= SHARE ? await alone(from, count) : await together(from, count, jobs)
+  const seconds = (performance.now() - started) / 1000
+  console.log(
+    `${totals.seeds} seeds from ${from}: ${bad} with violations; ${(totals.seeds / seconds).toFixed(0)} seeds/s, ${totals.events} events ` +
+      `(${Math.round(totals.events / seconds)}/s), ${totals.faults} faults, ${totals.restarts} restarts, ${totals.committed} transactions ` +
+      `committed, ${totals.aborted} aborted`,
+  )
+}
 process.exitCode = bad > 0 ? 1 : 0

@@ -192,7 +192,20 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: '13',
-    what: 'a delete is forgotten at its retention instead of after it (of joins with a buffer there is none yet)',
+    what: 'a record that waits is given up at its timeout instead of after it, when its row comes just then',
+    edits: [
+      {
+        file: 'src/operators/parking-lot.ts',
+        from: 'if (context.streamTime > streamEnd(head)) {',
+        to: 'if (context.streamTime >= streamEnd(head)) {',
+      },
+    ],
+    seedsMax: 500,
+    case: 'waiting',
+  },
+  {
+    id: '13a',
+    what: 'a delete is forgotten at its retention instead of after it',
     edits: [
       {
         file: 'src/operators/last-write-wins.ts',
@@ -262,5 +275,51 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: 2_000,
+  },
+  {
+    id: '18',
+    what: 'at least once: who waits for the writer waits on when a store has failed (found by this simulator)',
+    edits: [{ file: 'src/runtime/worker.ts', from: 'await barrier.drained()', to: 'await this.#writer.drain()' }],
+    seedsMax: 2_000,
+    case: 'latest',
+  },
+  {
+    id: '19',
+    what: 'at least once: changelogs are sent together with the outputs (found by this simulator)',
+    edits: [
+      {
+        file: 'src/barrier/barrier.ts',
+        from: "this.#o.guarantee === 'exactly_once' ? this.#append",
+        to: 'this.#append !== null ? this.#append',
+      },
+    ],
+    seedsMax: 5_000,
+    case: 'latest',
+  },
+  {
+    id: '20',
+    what: 'a record overtakes one of its key that waits for another row',
+    edits: [
+      {
+        file: 'src/operators/buffering-join.ts',
+        from: 'const row = parking.holds(own) ? null : table(tableKey.decode(foreignKey))',
+        to: 'const row = table(tableKey.decode(foreignKey))',
+      },
+    ],
+    seedsMax: 500,
+    case: 'foreign',
+  },
+  {
+    id: '21',
+    what: 'what a record had staged before a function threw is sent all the same',
+    edits: [
+      {
+        file: 'src/runtime/task.ts',
+        from: '    this.program.staged.length = 0\n    if (error instanceof Suspend)',
+        to: '    if (error instanceof Suspend)',
+      },
+    ],
+    seedsMax: 500,
+    case: 'sums',
   },
 ]

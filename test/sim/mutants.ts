@@ -36,7 +36,16 @@ for (const mutant of MUTANTS) {
   const dir = planted(mutant)
   try {
     const seeds = values.seeds ?? String(mutant.seedsMax)
-    const words = ['test/sim/cli.ts', '--seeds', seeds, '--stop-after', '1', ...(mutant.case === undefined ? [] : ['--case', mutant.case])]
+    const words = [
+      'test/sim/cli.ts',
+      '--seeds',
+      seeds,
+      '--stop-after',
+      '1',
+      '--jobs',
+      '1',
+      ...(mutant.case === undefined ? [] : ['--case', mutant.case]),
+    ]
     const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: dir, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
     const seed = /^seed (\d+) /m.exec(stdout)?.[1]
     const checks = [...new Set([...stdout.matchAll(/^ {2}([A-Z]) {2}/gm)].map((match) => match[1]))].join(' ')

@@ -2,16 +2,18 @@
 // npm run sim -- --seeds 100000. What a seed does: npm run sim -- --seed 7 --trace.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { CASES } from './cases.ts'
-import { seededDraw, tapedDraw } from './chance.ts'
+import { seededDraw } from './chance.ts'
 import { MUTANTS } from './mutant-list.ts'
 import { restoreLimits, simulate } from './run.ts'
 
-const SEEDS = 500
-const BUDGET_MS = 8_000
+const SEEDS = 2_000
+const BUDGET_MS = 60_000
+
+/** Seeds that were wrong once. They tell the same story while nothing draws differently; what was wrong is planted in mutant-list.ts too. */
+const FOUND = JSON.parse(readFileSync(new URL('./seeds.json', import.meta.url), 'utf8')) as { seed: number; case: string; found: string }[]
 
 async function traceOf(seed: number): Promise<{ lines: number; hash: string }> {
   const hash = createHash('sha256')
@@ -45,27 +47,10 @@ describe('the simulator', () => {
     expect(LIMITS).toEqual(before)
   })
 
-  it('a tape of nothing is a run without faults', async () => {
-    for (const { name } of CASES) {
-      const { violations, guarantee, faults, restarts, transactions } = await simulate(tapedDraw([]), { case: name })
-      expect(violations).toEqual([])
-      expect(faults.size).toBe(0)
-      expect(restarts).toBe(0)
-      if (guarantee === 'exactly_once') expect(transactions.committed).toBeGreaterThan(0)
-      expect(transactions.aborted).toBe(0)
-    }
+  it.each(FOUND)('seed $seed of $case holds: $found', async ({ seed, case: name }) => {
+    const { violations } = await simulate(seededDraw(seed), { case: name })
+    expect(violations).toEqual([])
   })
-
-  it('property: holds over any tape of choices; one that does not shrinks to its few faults', async () => {
-    const tape = fc.array(fc.nat(9_999), { maxLength: 300, size: 'max' })
-    await fc.assert(
-      fc.asyncProperty(tape, async (choices) => {
-        const { violations } = await simulate(tapedDraw(choices))
-        expect(violations).toEqual([])
-      }),
-      { numRuns: 60, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
-    )
-  }, 120_000)
 
   it('knows where to plant each of its bugs (npm run sim:mutants looks for them)', () => {
     for (const { id, edits } of MUTANTS) {
@@ -94,7 +79,8 @@ describe('the simulator', () => {
         for (const kind of result.faults.keys()) faults.add(kind)
         seeds++
       }
-      expect(seeds, 'the machine is too slow to say anything').toBeGreaterThan(20)
+      expect(seeds, 'the machine is too slow to say anything').toBeGreaterThan(100)
+      console.info(`${seeds} seeds`)
       expect(cases.size).toBe(CASES.length)
       expect(faults.size, [...faults].join(' ')).toBeGreaterThan(5)
     },
