@@ -2,8 +2,9 @@
 // decides by itself what an error is, and nobody asks the client package whether something "can be retried".
 //
 // Invariants
-// 1. 'again' and 'refresh' stand only where the broker has said that it did nothing. Inside an epoch everything else that is not
-//    a clear refusal is 'doubt' (R2): a lost connection, a timeout, a code we do not know.
+// 1. 'again' and 'refresh' stand only where the broker has answered, so that nothing is on its way any more, and has done nothing or what
+//    doing twice does not change. Inside an epoch everything else that is not a clear refusal is 'doubt' (R2): a lost connection, a
+//    timeout, a code we do not know.
 // 2. A request that only reads is never in doubt: asking twice changes nothing.
 // 3. A name that has no row gets the default of its kind of request.
 
@@ -93,6 +94,18 @@ export const ROWS: readonly Row[] = [
     reason: 'no coordinator yet, or not this one; init may be repeated',
   },
   { kinds: ['init'], names: ['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'], outcome: 'fenced', reason: 'a newer init raced with this one' },
+  {
+    kinds: ['init'],
+    names: ['REQUEST_TIMED_OUT', 'TRANSACTION_COORDINATOR_FENCED', 'UNKNOWN_SERVER_ERROR'],
+    outcome: 'refresh',
+    reason: "the coordinator could not write it down, or a broker's own fault; init may be repeated",
+  },
+  {
+    kinds: ['init'],
+    names: ['INVALID_TRANSACTION_TIMEOUT', 'INVALID_REQUEST', 'UNSUPPORTED_VERSION', 'INVALID_TXN_STATE'],
+    outcome: 'stop',
+    reason: 'the broker will not give us an id; see its transaction.max.timeout.ms',
+  },
 
   // who has taken over
   {
@@ -103,7 +116,14 @@ export const ROWS: readonly Row[] = [
   },
   {
     kinds: ['txnOffsets', 'offsetCommit'],
-    names: ['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID', 'STALE_MEMBER_EPOCH', 'FENCED_MEMBER_EPOCH'],
+    names: [
+      'ILLEGAL_GENERATION',
+      'UNKNOWN_MEMBER_ID',
+      'FENCED_INSTANCE_ID',
+      'STALE_MEMBER_EPOCH',
+      'FENCED_MEMBER_EPOCH',
+      'GROUP_ID_NOT_FOUND',
+    ],
     outcome: 'fenced',
     reason: 'the group has moved on without this member',
   },
@@ -127,7 +147,12 @@ export const ROWS: readonly Row[] = [
     outcome: 'again',
     reason: "the last transaction's markers are being written; nothing was done",
   },
-  { kinds: COORDINATED, names: COORDINATOR, outcome: 'refresh', reason: 'not the coordinator, or still loading: it did nothing' },
+  {
+    kinds: COORDINATED,
+    names: COORDINATOR,
+    outcome: 'refresh',
+    reason: 'not the coordinator, still loading, or its log is short of replicas: at most it has noted what it will be told again',
+  },
 
   {
     kinds: ['produce'],
@@ -151,7 +176,14 @@ export const ROWS: readonly Row[] = [
   },
   {
     kinds: ['produce'],
-    names: ['INVALID_RECORD', 'CORRUPT_MESSAGE', 'UNSUPPORTED_FOR_MESSAGE_FORMAT', 'UNSUPPORTED_COMPRESSION_TYPE', 'POLICY_VIOLATION'],
+    names: [
+      'INVALID_RECORD',
+      'CORRUPT_MESSAGE',
+      'UNSUPPORTED_FOR_MESSAGE_FORMAT',
+      'UNSUPPORTED_COMPRESSION_TYPE',
+      'POLICY_VIOLATION',
+      'INVALID_REQUIRED_ACKS',
+    ],
     outcome: 'stop',
     reason: 'the broker will not take this batch, today or tomorrow',
   },
@@ -204,6 +236,24 @@ export const ROWS: readonly Row[] = [
     reason: "the offsets' metadata is over the broker's limit",
   },
   {
+    kinds: ['addOffsets', 'txnOffsets', 'offsetCommit', 'offsetFetch', 'find'],
+    names: ['INVALID_GROUP_ID'],
+    outcome: 'stop',
+    reason: 'the broker takes no such group id',
+  },
+  {
+    kinds: [...EPOCH, 'offsetCommit'],
+    names: ['UNSUPPORTED_VERSION', 'INVALID_REQUEST'],
+    outcome: 'stop',
+    reason: 'the broker does not understand us, today or tomorrow',
+  },
+  {
+    kinds: ['addPartitions', 'addOffsets', 'txnOffsets', 'end', 'offsetCommit'],
+    names: ['REQUEST_TIMED_OUT'],
+    outcome: 'doubt',
+    reason: 'the broker itself does not know whether it was done',
+  },
+  {
     kinds: [...EPOCH, 'offsetCommit'],
     names: [NETWORK, TIMEOUT, UNCLASSIFIED, 'UNKNOWN_SERVER_ERROR'],
     outcome: 'doubt',
@@ -219,6 +269,12 @@ export const ROWS: readonly Row[] = [
   },
   { kinds: ['fetch', 'listOffsets', 'metadata'], names: LEADER, outcome: 'refresh', reason: 'the leader has moved or is being chosen' },
   {
+    kinds: ['metadata'],
+    names: ['INVALID_TOPIC_EXCEPTION'],
+    outcome: 'missing',
+    reason: 'no topic can have that name',
+  },
+  {
     kinds: ['fetch', 'listOffsets'],
     names: ['OFFSET_NOT_AVAILABLE'],
     outcome: 'again',
@@ -231,11 +287,37 @@ export const ROWS: readonly Row[] = [
     outcome: 'missing',
     reason: 'deleted, made anew, or not known to this broker yet',
   },
+  { kinds: ['fetch'], names: ['CORRUPT_MESSAGE'], outcome: 'again', reason: 'damaged on the way' },
+  { kinds: READS, names: ['UNKNOWN_SERVER_ERROR'], outcome: 'again', reason: "a broker's own fault; a read may be repeated" },
   {
     kinds: ['fetch'],
-    names: ['CORRUPT_MESSAGE', 'UNKNOWN_SERVER_ERROR'],
-    outcome: 'again',
-    reason: "damaged on the way, or a broker's own fault",
+    names: ['FETCH_SESSION_ID_NOT_FOUND', 'INVALID_FETCH_SESSION_EPOCH', 'FETCH_SESSION_TOPIC_ID_ERROR', 'UNSUPPORTED_COMPRESSION_TYPE'],
+    outcome: 'stop',
+    reason: 'we ask for no session, and for records as they are: the broker does not understand us',
+  },
+  {
+    kinds: ['fetch', 'listOffsets'],
+    names: ['OFFSET_MOVED_TO_TIERED_STORAGE'],
+    outcome: 'refresh',
+    reason: 'what is asked for lies elsewhere; the leader has it',
+  },
+  {
+    kinds: READS,
+    names: ['UNSUPPORTED_VERSION', 'INVALID_REQUEST'],
+    outcome: 'stop',
+    reason: 'the broker does not understand us, today or tomorrow',
+  },
+  {
+    kinds: ['listOffsets'],
+    names: ['UNSUPPORTED_FOR_MESSAGE_FORMAT'],
+    outcome: 'stop',
+    reason: 'a topic of a format that has no offsets by time',
+  },
+  {
+    kinds: ['offsetFetch'],
+    names: ['UNKNOWN_MEMBER_ID', 'STALE_MEMBER_EPOCH', 'GROUP_ID_NOT_FOUND'],
+    outcome: 'stop',
+    reason: 'we ask as nobody in particular: the group is not one of the classic protocol',
   },
   {
     kinds: ['offsetFetch'],
@@ -258,10 +340,22 @@ export const ROWS: readonly Row[] = [
   { kinds: ['join', 'sync', 'heartbeat'], names: ['ILLEGAL_GENERATION'], outcome: 'lost', reason: 'the group went on without us' },
   { kinds: GROUP, names: ['FENCED_INSTANCE_ID'], outcome: 'fenced', reason: 'another process runs with this instance id' },
   {
-    kinds: ['join'],
-    names: ['GROUP_MAX_SIZE_REACHED', 'INCONSISTENT_GROUP_PROTOCOL', 'INVALID_SESSION_TIMEOUT', 'INVALID_GROUP_ID'],
+    kinds: ['join', 'sync', 'heartbeat'],
+    names: ['GROUP_MAX_SIZE_REACHED', 'INCONSISTENT_GROUP_PROTOCOL', 'INVALID_SESSION_TIMEOUT', 'INVALID_GROUP_ID', 'UNSUPPORTED_VERSION'],
     outcome: 'stop',
     reason: 'the group will not take us, today or tomorrow',
+  },
+  {
+    kinds: ['join', 'sync'],
+    names: ['UNKNOWN_SERVER_ERROR'],
+    outcome: 'stop',
+    reason: "the coordinator cannot keep the group's state (its log says why), and would fail again",
+  },
+  {
+    kinds: ['heartbeat'],
+    names: ['UNKNOWN_SERVER_ERROR', UNCLASSIFIED],
+    outcome: 'refresh',
+    reason: 'until the session ends it is still our generation; its end has a name of its own',
   },
   { kinds: ['leave'], names: ['UNKNOWN_MEMBER_ID'], outcome: 'ok', reason: 'gone already' },
 
@@ -270,9 +364,25 @@ export const ROWS: readonly Row[] = [
   { kinds: ['admin'], names: ['UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID'], outcome: 'ok', reason: 'gone already' },
   {
     kinds: ['admin'],
-    names: ['NOT_CONTROLLER', NETWORK, TIMEOUT, 'REQUEST_TIMED_OUT', 'THROTTLING_QUOTA_EXCEEDED'],
+    names: ['NOT_CONTROLLER', NETWORK, TIMEOUT, 'REQUEST_TIMED_OUT', 'THROTTLING_QUOTA_EXCEEDED', 'UNKNOWN_SERVER_ERROR'],
     outcome: 'refresh',
     reason: 'making and deleting may be repeated',
+  },
+  {
+    kinds: ['admin'],
+    names: [
+      'INVALID_TOPIC_EXCEPTION',
+      'INVALID_PARTITIONS',
+      'INVALID_REPLICATION_FACTOR',
+      'INVALID_REPLICA_ASSIGNMENT',
+      'INVALID_CONFIG',
+      'POLICY_VIOLATION',
+      'INVALID_REQUEST',
+      'UNSUPPORTED_VERSION',
+      'TOPIC_DELETION_DISABLED',
+    ],
+    outcome: 'stop',
+    reason: 'the broker will not have such a topic, or not without it',
   },
 
   // anywhere

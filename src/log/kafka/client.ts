@@ -12,8 +12,8 @@ import { apiVersionsV4, type Connection, ConnectionPool, findCoordinatorV6, meta
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
-import type { RequestKind } from '../outcome.ts'
-import { codeName, failure, judge, responseOf } from './errors.ts'
+import { outcome, type RequestKind } from '../outcome.ts'
+import { BrokerAnswer, codeName, failure, judge, responseOf } from './errors.ts'
 import type { KafkaLogOptions } from './index.ts'
 
 export interface Node {
@@ -177,7 +177,8 @@ export class KafkaClient {
     return this.#nodes.get(this.#topics.get(topic)?.leaders[partition] ?? -1)
   }
 
-  /** Asks for these topics (null: all) and remembers what it learns. Those that exist are in the answer. */
+  /** Asks for these topics (null: all) and remembers what it learns. Those that exist are in the answer. Throws what a broker says of one that
+   *  it neither describes nor calls missing. */
   async refresh(names: readonly string[] | null): Promise<ReadonlyMap<string, TopicMeta & { readonly internal: boolean }>> {
     const answer = await this.#metadata(names)
     for (const { nodeId, host, port } of answer.brokers) {
@@ -185,23 +186,26 @@ export class KafkaClient {
       if (known?.host !== host || known.port !== port) this.#nodes.set(nodeId, { host, port })
     }
     const found = new Map<string, TopicMeta & { readonly internal: boolean }>()
+    let refused: BrokerAnswer | null = null
     for (const topic of answer.topics) {
       const name = topic.name
       if (name === null) continue
-      const code = codeName(topic.errorCode)
-      if (code === 'UNKNOWN_TOPIC_OR_PARTITION' || code === 'INVALID_TOPIC_EXCEPTION') {
+      if (topic.errorCode !== 0 && outcome('metadata', codeName(topic.errorCode)).outcome === 'missing') {
         this.#topics.delete(name)
         continue
       }
-      if (topic.errorCode !== 0 && code !== 'LEADER_NOT_AVAILABLE')
-        throw new MillraceError('STREAM_BROKER', `topic ${name}: ${code}`, { disposition: 'stop' })
+      if (topic.errorCode !== 0 && topic.partitions.length === 0) {
+        refused ??= new BrokerAnswer(`Metadata of topic ${name}`, topic.errorCode)
+        continue // the others are learnt all the same
+      }
       const leaders: number[] = new Array(topic.partitions.length).fill(-1)
       for (const partition of topic.partitions) leaders[partition.partitionIndex] = partition.leaderId
       const meta = { name, id: topic.topicId, leaders, internal: topic.isInternal }
       this.#topics.set(name, meta)
       found.set(name, meta)
     }
-    return found
+    if (refused === null) return found
+    throw judge('metadata', refused).outcome === 'stop' ? failure('metadata', refused.message, refused) : refused
   }
 
   async #metadata(names: readonly string[] | null): Promise<MetadataAnswer> {
@@ -277,12 +281,12 @@ export class KafkaClient {
       } catch (error) {
         if (this.closed) throw new MillraceError('STREAM_CLOSED', `${what}: the log was closed`, { cause: error })
         if (error instanceof MillraceError) throw error
-        const { outcome } = judge(kind, error)
-        if ((outcome !== 'again' && outcome !== 'refresh') || clock.monotonic() >= deadline) throw failure(kind, what, error)
+        const { outcome: found } = judge(kind, error)
+        if ((found !== 'again' && found !== 'refresh') || clock.monotonic() >= deadline) throw failure(kind, what, error)
         if (tries === PATIENT_TRIES) this.world.logger.warn({ request: what, cause: explain(error) }, 'still no success; asking again')
-        if (outcome === 'refresh') await refresh?.()
+        if (found === 'refresh') await refresh?.()
         // 'again' mostly waits for markers to be written: 0.6 ms in the middle, 4 ms at the end
-        await timers.sleep(outcome === 'again' ? Math.min(2 << tries, 100) || 100 : Math.min(20 * (tries + 1), 250))
+        await timers.sleep(found === 'again' ? Math.min(2 ** Math.min(tries + 1, 7), 100) : Math.min(20 * (tries + 1), 250))
       }
     }
   }

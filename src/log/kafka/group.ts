@@ -171,12 +171,13 @@ export class KafkaGroup implements Group {
         const cause = error instanceof SyncRefused ? error.cause : error
         const outcome = passing(cause) ? 'refresh' : judge(kind, cause).outcome
         if (cause instanceof MillraceError && outcome !== 'refresh') throw cause
+        const before = this.#memberId
         if (outcome === 'named') this.#memberId = responseOf<{ memberId: string }>(cause)?.memberId ?? ''
         else if (outcome === 'forgotten') this.#memberId = ''
-        else if (outcome === 'refresh') {
-          this.#client.forget('group', this.#options.groupId)
-          await this.#client.world.timers.sleep(RETRY_MS)
-        } else if (outcome !== 'rejoin' && outcome !== 'lost') throw this.#fatal(kind, cause)
+        else if (outcome === 'refresh') this.#client.forget('group', this.#options.groupId)
+        else if (outcome !== 'rejoin' && outcome !== 'lost') throw this.#fatal(kind, cause)
+        const next = outcome === 'rejoin' ? kind === 'sync' : this.#memberId !== before
+        if (!next) await this.#client.world.timers.sleep(RETRY_MS) // the same answer may come again and again
       }
     }
   }
