@@ -1,9 +1,11 @@
 // npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
-// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=lww|catalog|restore runs one part.
+// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
+// two guarantees, on a real Kafka too, and runs nothing else.
 import { json, string, topology } from '../src/index.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
 import catalog from '../topologies/catalog.ts'
 import { distinctEvents, versionedEvents } from './events.ts'
+import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
 import { profiled } from './stages.ts'
 
@@ -14,7 +16,7 @@ interface Product {
 }
 
 const RECORDS = Number(process.env.BENCH_RECORDS ?? 500_000)
-const only = process.env.BENCH_ONLY
+const only = process.argv[2] ?? process.env.BENCH_ONLY
 const wanted = (part: string): boolean => only === undefined || only === part
 
 const lastWriteWins = topology('bench-lww', (t) => {
@@ -74,4 +76,25 @@ if (wanted('restore')) {
     `${'restore from the changelog, embedded'.padEnd(44)} ${rate(again.restored, again.seconds)}  (${again.restored} records in ${again.seconds.toFixed(2)} s, start included)`,
   )
   await rig.close()
+}
+
+if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees-embedded') {
+  const rounds = Number(process.env.BENCH_ROUNDS ?? 6)
+  const logs: readonly LogKind[] = ['kafka', 'embedded']
+  for (const log of logs.filter((kind) => only === 'guarantees' || only === `guarantees-${kind}`)) {
+    const input = versionedEvents('events', RECORDS, RECORDS / 10)
+    const runs: GuaranteeRun[] = []
+    await compareGuarantees({ topology: lastWriteWins, log, partitions: 4, input, commitIntervalMs: 100, rounds }, (run, round) => {
+      if (round > 0) runs.push(run)
+      console.log(line(`${round === 0 ? '(warm-up) ' : ''}${log} log, ${run.guarantee}`, { ...run, records: RECORDS, restored: 0 }))
+    })
+    const [once, least] = (['exactly_once', 'at_least_once'] as const).map((guarantee) => runs.filter((run) => run.guarantee === guarantee))
+    const ratio = (of: 'seconds' | 'cpuSeconds'): string => {
+      const pairs = (once ?? []).map((run, i) => run[of] / (least?.[i]?.[of] as number))
+      return `${median(pairs).toFixed(3)} (${pairs.map((each) => each.toFixed(2)).join(', ')})`
+    }
+    console.log(
+      `${log} log: exactly_once takes ${ratio('seconds')} times as long as at_least_once, CPU of the process ${ratio('cpuSeconds')} times`,
+    )
+  }
 }
