@@ -10,7 +10,17 @@ import { join } from 'node:path'
 import { type Crew, type CrewStatus, statusOf } from './app/crew.ts'
 import { Member } from './app/member.ts'
 import { openStateDir } from './app/state-dir.ts'
-import { type StoreReader, storeReader } from './app/store-reader.ts'
+import {
+  type ReadFrom,
+  type SessionReader,
+  type StoreReader,
+  sessionReader,
+  storeReader,
+  type VersionedReader,
+  versionedReader,
+  type WindowReader,
+  windowReader,
+} from './app/store-reader.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
@@ -187,15 +197,7 @@ export class StreamProcessor {
     const { server } = this.config
     if (server !== null) {
       const { openHttpServer, openMetrics } = await import('./server/server.ts')
-      const served: Served = {
-        plan: this.plan,
-        world: this.#world,
-        ready: () => !this.#stopping && this.#status().ready,
-        sized: () => this.#topics?.sized ?? null,
-        tasks: () => this.#crew?.tasks() ?? new Map(),
-        applying: () => this.#crew?.applying() === true,
-        figures: () => this.#status(),
-      }
+      const served = this.#held()
       const metrics = openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
       const opened = await openHttpServer(server, served, metrics)
       await this.#unlessClosed(opened)
@@ -203,6 +205,19 @@ export class StreamProcessor {
       this.#world.logger.info({ host: server.host, port: opened.port, token: server.token !== null }, 'HTTP server listens')
     }
     await this.#unlessClosed(null)
+  }
+
+  #held(): Served {
+    return {
+      plan: this.plan,
+      world: this.#world,
+      ready: () => !this.#stopping && this.#status().ready,
+      sized: () => this.#topics?.sized ?? null,
+      tasks: () => this.#crew?.tasks() ?? new Map(),
+      applying: () => this.#crew?.applying() === true,
+      globalStore: (name) => this.#crew?.globalStore(name),
+      figures: () => this.#status(),
+    }
   }
 
   /** A close that came meanwhile did not see what was just opened. */
@@ -234,15 +249,31 @@ export class StreamProcessor {
 
   /** Committed rows of a store. Throws STREAM_USAGE for a store that the topology does not have. */
   store<K = any, V = any>(name: string): StoreReader<K, V> {
-    const global = this.#crew?.global(name)
-    if (global !== undefined) return global
-    const { crew } = this.#running()
-    return storeReader(
-      this.plan,
-      () => this.#running().topics.sized,
-      () => crew.tasks(),
-      name,
-    )
+    return storeReader(this.#reads(), name)
+  }
+
+  /** Likewise of windows: those of aggregates, and of window stores. */
+  windowStore<K = any, V = any>(name: string): WindowReader<K, V> {
+    return windowReader(this.#reads(), name)
+  }
+
+  /** Likewise of sessions. */
+  sessionStore<K = any, V = any>(name: string): SessionReader<K, V> {
+    return sessionReader(this.#reads(), name)
+  }
+
+  /** Likewise of versioned tables and stores. */
+  versionedStore<K = any, V = any>(name: string): VersionedReader<K, V> {
+    return versionedReader(this.#reads(), name)
+  }
+
+  #reads(): ReadFrom {
+    this.#running()
+    return {
+      ...this.#held(),
+      sized: () => this.#running().topics.sized,
+      tasks: () => this.#running().crew.tasks(),
+    }
   }
 
   status(): ProcessorStatus {

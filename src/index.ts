@@ -1,6 +1,6 @@
 // The public door of millrace. Explicit re-exports only; what is not here is not public.
 
-export type { StoreReader } from './app/store-reader.ts'
+export type { RangeOptions, SessionReader, StoreReader, VersionedReader, WindowReader } from './app/store-reader.ts'
 export { type ProcessorStatus, StreamProcessor } from './app.ts'
 export type { Duration } from './base/duration.ts'
 export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'

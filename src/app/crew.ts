@@ -2,7 +2,7 @@
 // their own (threads/).
 import type { RestoreProgress } from '../runtime/recover.ts'
 import type { Figures, HeldTask } from '../server/served.ts'
-import type { StoreReader } from './store-reader.ts'
+import type { StateStore } from '../state/store.ts'
 
 /** What a worker says of itself; it can be sent between threads. */
 export interface Word {
@@ -35,8 +35,8 @@ export interface Crew {
   tasks(): ReadonlyMap<string, HeldTask>
   /** A committed epoch is on its way to the stores: some have it, others not yet. */
   applying(): boolean
-  /** The rows of a global table; undefined: there is none of this name. */
-  global(name: string): StoreReader | undefined
+  /** Of a global table that has been read to its end; undefined: there is none of this name, or it is still being read. */
+  globalStore(name: string): StateStore | undefined
 }
 
 export interface CrewStatus extends Figures {

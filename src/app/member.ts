@@ -18,11 +18,11 @@ import type { RestoreProgress, TaskDeps } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
 import { Worker } from '../runtime/worker.ts'
 import { levelProvider } from '../state/leveldb.ts'
+import type { StateStore } from '../state/store.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import type { Crew, Word } from './crew.ts'
 import { type StateDir, storedTasks } from './state-dir.ts'
-import { globalReader, type StoreReader } from './store-reader.ts'
 import type { PreparedTopics } from './topics.ts'
 
 export interface MemberOptions {
@@ -94,9 +94,8 @@ export class Member implements Crew {
     return this.#worker?.barrier.applying === true
   }
 
-  global(name: string): StoreReader | undefined {
-    const table = globalNamed(this.globals.tables, name)
-    return table === undefined ? undefined : globalReader(table)
+  globalStore(name: string): StateStore | undefined {
+    return this.#worker === null ? undefined : globalNamed(this.globals.tables, name)?.store
   }
 
   words(): readonly [Word] {

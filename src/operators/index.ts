@@ -74,6 +74,16 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
 
 export { type Change, decodeChange, encodeChange } from './change.ts'
 export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
-export { latestOfRow } from './version-rows.ts'
+export { latestOfRow, type VersionBytes, VersionReads } from './version-rows.ts'
+export {
+  readOwn,
+  readRow,
+  rowRanges,
+  SEGMENTED_OWN,
+  SEGMENTED_ROWS,
+  segmentedRows,
+  segmentMsOf,
+  segmentsRange,
+} from './user-stores/segmented-rows.ts'
 export { parkingPrefixLength } from './parking.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'

@@ -31,46 +31,87 @@ interface VersionRow {
 
 const EMPTY_ROW: VersionRow = { next: NONE, versions: [] }
 
-export class VersionRows {
-  readonly #heads: StoreView
-  readonly #older: StoreView
+/** What is read of both stores. */
+export type VersionBytes = Pick<StoreView, 'getBytes'>
+
+export class VersionReads {
+  readonly #heads: VersionBytes
+  readonly #older: VersionBytes
   readonly #retentionMs: number
 
-  constructor(heads: StoreView, older: StoreView, retentionMs: number) {
+  constructor(heads: VersionBytes, older: VersionBytes, retentionMs: number) {
     this.#heads = heads
     this.#older = older
     this.#retentionMs = retentionMs
   }
 
   latest(key: Buffer): Version | undefined {
-    return this.#read(key, NONE)?.versions[0]
+    return this.read(key, NONE)?.versions[0]
   }
 
   /** The version that held at that time. */
   at(key: Buffer, asOf: number): Version | undefined {
-    let row = this.#read(key, NONE)
+    let row = this.read(key, NONE)
     const latest = row?.versions[0]
     if (latest === undefined || latest.timestamp <= asOf) return latest
-    if (asOf < this.#observed() - this.#retentionMs) return undefined
+    if (asOf < this.observed() - this.#retentionMs) return undefined
     while (row !== null) {
       const found = versionAt(row.versions, asOf)
       if (found !== undefined || row.next === NONE) return found
-      row = this.#read(key, row.next)
+      row = this.read(key, row.next)
     }
     return undefined
   }
 
+  /** Those that held at some time between, the latest first; an absence has no value. */
+  between(key: Buffer, from: number, to: number): Version[] {
+    const found: Version[] = []
+    const low = Math.max(from, this.observed() - this.#retentionMs)
+    let isLatest = true
+    for (let row = this.read(key, NONE); row !== null; row = row.next === NONE ? null : this.read(key, row.next)) {
+      for (const version of row.versions) {
+        if (version.timestamp <= to && (isLatest || to >= low)) found.push(version)
+        if (version.timestamp <= low) return found
+        isLatest = false
+      }
+    }
+    return found
+  }
+
+  observed(): number {
+    const clock = this.#older.getBytes(CLOCK)
+    return clock === null ? -1 : readTime(clock.value, 0)
+  }
+
+  read(key: Buffer, at: number): VersionRow | null {
+    const row = at === NONE ? this.#heads.getBytes(key) : this.#older.getBytes(rowKey(CHUNK, at, key))
+    return row === null ? null : decodeRow(row.value)
+  }
+}
+
+export class VersionRows extends VersionReads {
+  readonly #heads: StoreView
+  readonly #older: StoreView
+  readonly #retentionMs: number
+
+  constructor(heads: StoreView, older: StoreView, retentionMs: number) {
+    super(heads, older, retentionMs)
+    this.#heads = heads
+    this.#older = older
+    this.#retentionMs = retentionMs
+  }
+
   put(key: Buffer, value: Buffer | null, timestamp: number): 'latest' | 'older' | 'late' {
-    const before = this.#observed()
+    const before = this.observed()
     if (timestamp < before - this.#retentionMs) return 'late'
     if (timestamp > before) this.#observe(timestamp)
     const bound = Math.max(before, timestamp) - this.#retentionMs
-    const head = this.#read(key, NONE) ?? EMPTY_ROW
+    const head = this.read(key, NONE) ?? EMPTY_ROW
     const latest = head.versions[0]
     let at = NONE
     let row = head
     while (row.next !== NONE && timestamp < (row.versions.at(-1)?.timestamp ?? NONE)) {
-      const older = this.#read(key, row.next)
+      const older = this.read(key, row.next)
       if (older === null) {
         row = { ...row, next: NONE } // expired
         break
@@ -83,11 +124,6 @@ export class VersionRows {
     if (isLatest && value === null) this.#older.putBytes(rowKey(GONE, timestamp, key), NOTHING, timestamp)
     this.#expire(bound, timestamp)
     return isLatest ? 'latest' : 'older'
-  }
-
-  #observed(): number {
-    const clock = this.#older.getBytes(CLOCK)
-    return clock === null ? -1 : readTime(clock.value, 0)
   }
 
   #observe(timestamp: number): void {
@@ -103,11 +139,6 @@ export class VersionRows {
       const latest = this.latest(key)
       if (latest?.value === null && latest.timestamp === readTime(row, 1)) this.#heads.putBytes(key, null, timestamp)
     })
-  }
-
-  #read(key: Buffer, at: number): VersionRow | null {
-    const row = at === NONE ? this.#heads.getBytes(key) : this.#older.getBytes(rowKey(CHUNK, at, key))
-    return row === null ? null : decodeRow(row.value)
   }
 
   #write(key: Buffer, at: number, row: VersionRow): void {

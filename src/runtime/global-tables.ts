@@ -46,7 +46,7 @@ export class GlobalTable {
   accept(chunk: Chunk): void {
     this.#overlay.mark()
     for (const { key, value, timestamp, offset } of chunk.records) {
-      if (key !== null && this.#isSound(key, value, chunk, offset)) this.#overlay.put(rowKey(key), value, timestamp)
+      if (key !== null && this.#isSound(key, value, chunk, offset)) this.#overlay.put(globalRowKey(key), value, timestamp)
       else this.skipped++
     }
     const position = Buffer.allocUnsafe(8)
@@ -67,12 +67,12 @@ export class GlobalTable {
   }
 
   readonly row: TableGetter = (key): Row<unknown> | null => {
-    const stored = this.#overlay.get(rowKey(asBuffer(this.spec.key.encode(key))))
+    const stored = this.#overlay.get(globalRowKey(asBuffer(this.spec.key.encode(key))))
     return stored === undefined ? null : { value: this.spec.value.decode(stored.value), timestamp: stored.timestamp }
   }
 
   rowBytes(key: Buffer): Buffer | null {
-    return this.#overlay.get(rowKey(key))?.value ?? null
+    return this.#overlay.get(globalRowKey(key))?.value ?? null
   }
 
   /** For ranges of its rows, as they are now. */
@@ -143,8 +143,8 @@ export function globalNamed(tables: GlobalTables, name: string): GlobalTable | u
 
 /** Where a range of keys lies in the table's store. */
 export function globalRange({ from, to, ...rest }: ScanRange): ScanRange {
-  const first = from === null ? Buffer.of(ROW) : rowKey(from)
-  return to === null ? { ...rest, from: first, to: Buffer.of(ROW + 1), toExclusive: true } : { ...rest, from: first, to: rowKey(to) }
+  const first = from === null ? Buffer.of(ROW) : globalRowKey(from)
+  return to === null ? { ...rest, from: first, to: Buffer.of(ROW + 1), toExclusive: true } : { ...rest, from: first, to: globalRowKey(to) }
 }
 
 /** The key of a row found there. */
@@ -152,7 +152,7 @@ export function globalKey(row: Buffer): Buffer {
   return row.subarray(1)
 }
 
-function rowKey(key: Buffer): Buffer {
+export function globalRowKey(key: Buffer): Buffer {
   return Buffer.concat([Buffer.of(ROW), key])
 }
 

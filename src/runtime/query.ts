@@ -3,55 +3,99 @@ import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
 import { latestOfRow, rowOfLastWriteWins } from '../operators/index.ts'
-import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import { isRowSerde } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
-import type { Plan, PlanNode } from '../topology/plan-types.ts'
+import type { Plan, PlanGlobal, PlanNode } from '../topology/plan-types.ts'
+import { globalKey, globalRange, globalRowKey } from './global-tables.ts'
+import { aggregateWindows, declaredWindows, type WindowShape } from './window-shapes.ts'
 
 export interface QueryableStore {
   readonly name: string
+  /** -1: a global table, whose rows every process holds, in no task. */
   readonly subTopology: number
+  /** `key` reads and writes the keys of the rows. */
   readonly spec: StoreSpec
   /** Where its rows are; a window store keeps other things beside them. */
   readonly range: ScanRange
+  /** Its rows are of keys in windows: how they are found. */
+  readonly windows: WindowShape | null
+  /** Its keys have older versions too, in the store of that name. */
+  readonly versions: { readonly history: string; readonly retentionMs: number } | null
   /** The row's value; null when the row is only a remembered delete. */
   rowOf(stored: Stored): unknown
+  /** Bytes that the row of a key begins with when the key begins with those; null: that is no range here. */
+  prefix(bytes: Buffer): Buffer | null
 }
 
 /** Operators whose rows are nobody's business. */
 const OWN_ROWS: ReadonlySet<string> = new Set(['foreignKeyRight', 'suppress', 'dedupe', 'bufferingJoin', 'streamJoin', 'streamTableJoin'])
 const ALL: ScanRange = { from: null, to: null }
-const WINDOWS: ScanRange = { from: Buffer.of(WINDOW), to: Buffer.of(WINDOW + 1), toExclusive: true }
 
 /** Null: no such store (or an internal one whose rows are nobody's business). */
 export function queryableStore(plan: Plan, name: string): QueryableStore | null {
+  const global = plan.globals.find(({ store }) => store.name === name)
+  if (global !== undefined) return globalStore(global)
   for (const sub of plan.subTopologies) {
     for (const node of sub.nodes) {
       const spec = node.stores.find((store) => store.name === name)
       const { kind } = node.operator
-      if (spec === undefined || OWN_ROWS.has(kind)) continue
+      if (spec === undefined || OWN_ROWS.has(kind) || isHistory(node, spec)) continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
-      if (spec.form?.kind === 'window' || spec.form?.kind === 'session') continue // their rows have no key alone
-      if (spec.form?.kind === 'versioned') {
-        const rowOf = (stored: Stored): unknown => {
-          const latest = latestOfRow(stored.value)
-          return latest === null ? null : spec.value.decode(latest)
-        }
-        return { name, subTopology: sub.id, spec, range: ALL, rowOf }
+      const { form } = spec
+      const decode = (bytes: Buffer | null): unknown => (bytes === null ? null : spec.value.decode(bytes))
+      const plain: QueryableStore = {
+        name,
+        subTopology: sub.id,
+        spec,
+        range: ALL,
+        windows: null,
+        versions: null,
+        rowOf: (stored) => decode(stored.value),
+        prefix: (bytes) => bytes,
       }
-      if (isHistory(node, spec)) continue
-      if (kind === 'lastWriteWins') {
-        const rowOf = (stored: Stored): unknown => {
-          const row = rowOfLastWriteWins(stored.value)
-          return row === null ? null : spec.value.decode(row)
-        }
-        return { name, subTopology: sub.id, spec, range: ALL, rowOf }
+      if (form?.kind === 'window' || form?.kind === 'session') {
+        const { windows, key } = declaredWindows(spec, form.retentionMs, form.kind === 'window' ? form.sizeMs : null)
+        return { ...plain, spec: { ...spec, key }, range: windows.range, windows, prefix: () => null }
       }
-      const range = isRowSerde(spec.key) ? WINDOWS : ALL
-      return { name, subTopology: sub.id, spec, range, rowOf: (stored) => spec.value.decode(stored.value) }
+      if (form?.kind === 'versioned') {
+        const versions = { history: (node.stores[historyAt(node, spec)] as StoreSpec).name, retentionMs: form.retentionMs }
+        return { ...plain, versions, rowOf: (stored) => decode(latestOfRow(stored.value)) }
+      }
+      if (kind === 'lastWriteWins') return { ...plain, rowOf: (stored) => decode(rowOfLastWriteWins(stored.value)) }
+      if (kind !== 'windowAggregate') return plain
+      const windows = aggregateWindows(node.operator)
+      return { ...plain, range: windows.range, windows, prefix: () => null }
     }
   }
   return null
+}
+
+function globalStore({ store, key, value }: PlanGlobal): QueryableStore {
+  const rows: AnySerde = {
+    ...(key.name === undefined ? {} : { name: key.name }),
+    ...(key.toJson === undefined ? {} : { toJson: (of: unknown) => key.toJson?.(of) }),
+    ...(key.fromJson === undefined ? {} : { fromJson: (json: unknown) => key.fromJson?.(json) }),
+    encode: (of) => globalRowKey(asBuffer(key.encode(of))),
+    decode: (bytes) => key.decode(globalKey(asBuffer(bytes))),
+  }
+  return {
+    name: store.name,
+    subTopology: -1,
+    spec: { ...store, key: rows },
+    range: globalRange(ALL),
+    windows: null,
+    versions: null,
+    rowOf: (stored) => value.decode(stored.value),
+    prefix: globalRowKey,
+  }
+}
+
+/** Where a versioned store's history is among the node's stores: behind all of them, in their order. */
+function historyAt({ operator, stores }: PlanNode, spec: StoreSpec): number {
+  const own = 'stores' in operator ? operator.stores : stores.slice(0, 1)
+  return own.length + own.filter(({ form }) => form?.kind === 'versioned').indexOf(spec)
 }
 
 /** Older versions, beside a versioned store. */
@@ -61,7 +105,7 @@ function isHistory({ operator }: PlanNode, spec: StoreSpec): boolean {
 }
 
 export function queryableNames(plan: Plan): string[] {
-  const names = plan.subTopologies.flatMap((sub) => sub.stores.map((store) => store.name))
+  const names = [...plan.subTopologies.flatMap((sub) => sub.stores), ...plan.globals.map(({ store }) => store)].map(({ name }) => name)
   return names.filter((name) => queryableStore(plan, name) !== null)
 }
 

@@ -8,6 +8,26 @@ const REFUSED = json('refused', { $ref: '#/components/schemas/Refusal' })
 const HEALTH = { $ref: '#/components/schemas/Health' }
 const ENTRY = { $ref: '#/components/schemas/Entry' }
 
+const KEY = { name: 'key', in: 'path', required: true, schema: { type: 'string' } }
+const LIMIT = {
+  name: 'limit',
+  in: 'query',
+  schema: { type: 'integer', minimum: 1, maximum: LIMITS.answerRowsMax, default: LIMITS.answerRowsMax },
+}
+const time = (name: string, description: string): object => ({ name, in: 'query', description, schema: { type: 'integer', minimum: 0 } })
+const WINDOW_QUERY = [
+  time('from', 'first start of a window, or what a session ends at or behind: epoch ms, inclusive'),
+  time('to', 'last start, inclusive'),
+  text('cursor', 'the `next` of the answer before'),
+  LIMIT,
+]
+const pages = (items: object, next: string): object => ({
+  type: 'object',
+  required: ['entries'],
+  properties: { entries: { type: 'array', items }, next: { type: 'string', description: `${next}; absent at the end` } },
+})
+const WINDOWS = { 200: json('rows', pages(ENTRY, 'the following `cursor`')), 404: REFUSED }
+
 function get(summary: string, answers: Readonly<Record<string, object>>, parameters: readonly object[] = []): object {
   return { get: { summary, ...(parameters.length > 0 ? { parameters } : {}), responses: { ...answers, default: REFUSED } } }
 }
@@ -32,37 +52,52 @@ export function openApi(): object {
       '/stores/{store}': get(
         'Rows in the order of the bytes of their keys',
         {
-          200: json('rows', {
-            type: 'object',
-            required: ['entries'],
-            properties: {
-              entries: { type: 'array', items: ENTRY },
-              next: { type: 'string', description: 'the following `from`; absent at the end' },
-            },
-          }),
+          200: json('rows', pages(ENTRY, 'the following `from`')),
         },
         [
           store,
           text('from', 'first key, inclusive'),
           text('to', 'last key, inclusive'),
           text('prefix', 'what the bytes of the key begin with'),
-          {
-            name: 'limit',
-            in: 'query',
-            schema: { type: 'integer', minimum: 1, maximum: LIMITS.answerRowsMax, default: LIMITS.answerRowsMax },
-          },
+          LIMIT,
         ],
       ),
       '/stores/{store}/{key}': get('The row of a key', { 200: json('row', ENTRY), 404: REFUSED }, [
         store,
-        { name: 'key', in: 'path', required: true, schema: { type: 'string' } },
+        KEY,
+        time('asOf', 'of a versioned store: the row that held then, with its timestamp'),
       ]),
+      '/windows/{store}': get('Windows and sessions of all keys, or of some', WINDOWS, [
+        store,
+        text('keyFrom', 'first key, inclusive'),
+        text('keyTo', 'last key, inclusive'),
+        ...WINDOW_QUERY,
+      ]),
+      '/windows/{store}/{key}': get('Windows or sessions of a key', WINDOWS, [store, KEY, ...WINDOW_QUERY]),
+      '/versions/{store}/{key}': get(
+        'Versions of a key that held between two times, the latest first; a null value: there was no row from then on',
+        { 200: json('versions', pages({ $ref: '#/components/schemas/Version' }, 'the following `to`')), 404: REFUSED },
+        [store, KEY, time('from', 'epoch ms, inclusive'), time('to', 'epoch ms, inclusive'), LIMIT],
+      ),
     },
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
       schemas: {
-        Refusal: { type: 'object', required: ['code'], properties: { code: { type: 'string' } } },
-        Entry: { type: 'object', required: ['key', 'value'], properties: { key: {}, value: {} } },
+        Refusal: {
+          type: 'object',
+          required: ['code'],
+          properties: {
+            code: { type: 'string' },
+            restored: { type: 'integer', description: 'of STORE_RESTORING: records that are there' },
+            remaining: { type: 'integer', description: 'of STORE_RESTORING: changelog offsets that are still to come' },
+          },
+        },
+        Version: { type: 'object', required: ['value', 'timestamp'], properties: { value: {}, timestamp: { type: 'integer' } } },
+        Entry: {
+          type: 'object',
+          required: ['key', 'value'],
+          properties: { key: {}, value: {}, timestamp: { type: 'integer', description: 'where asOf was asked' } },
+        },
         Health: {
           type: 'object',
           required: ['live', 'ready'],

@@ -1,5 +1,6 @@
 // How a request is refused: a status and a stable code. An answer never carries the message of an inner error, a path, a key or a value.
 import { MillraceError } from '../base/errors.ts'
+import { StoreRestoring } from '../runtime/reads.ts'
 
 export const REFUSALS = {
   BAD_REQUEST: 400,
@@ -17,6 +18,7 @@ export const REFUSALS = {
   INTERNAL: 500,
   OWNER_UNREACHABLE: 502,
   NOT_READY: 503,
+  STORE_RESTORING: 503,
 } as const
 
 export type RefusalCode = keyof typeof REFUSALS
@@ -24,18 +26,26 @@ export type RefusalCode = keyof typeof REFUSALS
 export class Refusal extends Error {
   readonly code: RefusalCode
   readonly status: number
+  /** Beside the code: how far a restore is. */
+  readonly progress: { readonly restored: number; readonly remaining: number } | null
 
-  constructor(code: RefusalCode) {
+  constructor(code: RefusalCode, progress: Refusal['progress'] = null) {
     super(code)
+    this.progress = progress
     this.name = 'Refusal'
     this.code = code
     this.status = REFUSALS[code]
   }
 }
 
+export function refusalText({ code, progress }: Refusal): string {
+  return JSON.stringify({ code, ...progress })
+}
+
 /** What is not a refusal yet: a store that is closing or elsewhere is 503, what the client typed 400, all else 500. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof StoreRestoring) return new Refusal('STORE_RESTORING', { restored: error.restored, remaining: error.remaining })
   if (error instanceof MillraceError) {
     if (error.code === 'STREAM_NOT_LOCAL' || error.code === 'STREAM_CLOSED' || error.disposition === 'rebuild')
       return new Refusal('NOT_READY')

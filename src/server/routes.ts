@@ -4,11 +4,12 @@ import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
 import { whenThere } from '../base/not-yet.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
+import { heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
 import { describe } from '../topology/describe.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
-import { heldStore, keyAnswer, placeOf, type RangeQuery, rangeAnswer } from './rows.ts'
+import { asOfAnswer, keyAnswer, placeOf, type RangeQuery, rangeAnswer, versionsAnswer, type WindowQuery, windowsAnswer } from './rows.ts'
 import type { Served } from './served.ts'
 
 export interface RouteOptions {
@@ -70,11 +71,33 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
   })
   app.get('/stores/:store/:key', async (request, reply) => {
     const store = named(request)
-    fieldsOf(request, [])
-    const { task, bytes } = placeOf(served, store, (request.params as { readonly key: string }).key)
-    return json(reply, await whenThere(() => keyAnswer(served, store, task, bytes)))
+    const { asOf } = fieldsOf(request, ['asOf'])
+    const place = placeOf(served, store, keyOf(request))
+    return json(
+      reply,
+      asOf === undefined ? await whenThere(() => keyAnswer(served, store, place)) : await asOfAnswer(served, store, place, timeOf(asOf, 0)),
+    )
+  })
+  app.get('/windows/:store', async (request, reply) => {
+    const store = named(request)
+    const fields = fieldsOf(request, ['keyFrom', 'keyTo', ...WINDOW_FIELDS])
+    return json(reply, await windowsAnswer(served, store, windowsOf(null, fields)))
+  })
+  app.get('/windows/:store/:key', async (request, reply) => {
+    const store = named(request)
+    return json(reply, await windowsAnswer(served, store, windowsOf(keyOf(request), fieldsOf(request, WINDOW_FIELDS))))
+  })
+  app.get('/versions/:store/:key', async (request, reply) => {
+    const store = named(request)
+    const { from, to, limit } = fieldsOf(request, ['from', 'to', 'limit'])
+    const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit) }
+    return json(reply, await versionsAnswer(served, store, placeOf(served, store, keyOf(request)), query))
   })
 }
+
+const WINDOW_FIELDS = ['from', 'to', 'cursor', 'limit'] as const
+
+const keyOf = (request: FastifyRequest): string => (request.params as { readonly key: string }).key
 
 function health(served: Served): object {
   const ready = served.ready()
@@ -88,11 +111,13 @@ function health(served: Served): object {
 }
 
 function storeShape(served: Served, store: QueryableStore): object {
+  const shape = { name: store.name, key: store.spec.key.name ?? 'custom', value: store.spec.value.name ?? 'custom' }
+  if (store.subTopology < 0) return { ...shape, tasks: 1, here: served.globalStore(store.name) === undefined ? 0 : 1 }
   const tasks = served.sized()?.tasks[store.subTopology] ?? 0
   const here = Array.from({ length: tasks }, (_, partition) => taskId(store.subTopology, partition)).filter(
     (task) => heldStore(served, task, store.name) !== null,
   )
-  return { name: store.name, key: store.spec.key.name ?? 'custom', value: store.spec.value.name ?? 'custom', tasks, here: here.length }
+  return { ...shape, tasks, here: here.length }
 }
 
 /** The query's fields; an unknown one, and one that comes twice, are refused. */
@@ -105,10 +130,37 @@ function fieldsOf(request: FastifyRequest, known: readonly string[]): Readonly<R
   return fields
 }
 
+type Fields = Readonly<Record<string, string>>
+
 /** An empty end is an open one. */
-function rangeOf(fields: Readonly<Record<string, string>>): RangeQuery {
-  const text = (name: string): string | null => (fields[name] === undefined || fields[name] === '' ? null : fields[name])
-  const { limit = String(LIMITS.answerRowsMax) } = fields
+const textOf = (text: string | undefined): string | null => (text === undefined || text === '' ? null : text)
+
+function rangeOf({ from, to, prefix, limit }: Fields): RangeQuery {
+  return { from: textOf(from), to: textOf(to), prefix: textOf(prefix), limit: limitOf(limit) }
+}
+
+function windowsOf(key: string | null, { keyFrom, keyTo, from, to, cursor, limit }: Fields): WindowQuery {
+  if (cursor !== undefined && !/^[A-Za-z0-9_-]*$/.test(cursor)) throw new Refusal('BAD_REQUEST')
+  return {
+    key,
+    keyFrom: textOf(keyFrom),
+    keyTo: textOf(keyTo),
+    from: timeOf(from, 0),
+    to: timeOf(to, Number.MAX_SAFE_INTEGER),
+    cursor: textOf(cursor),
+    limit: limitOf(limit),
+  }
+}
+
+function limitOf(limit: string | undefined): number {
+  if (limit === undefined) return LIMITS.answerRowsMax
   if (!/^[1-9]\d{0,8}$/.test(limit) || Number(limit) > LIMITS.answerRowsMax) throw new Refusal('BAD_REQUEST')
-  return { from: text('from'), to: text('to'), prefix: text('prefix'), limit: Number(limit) }
+  return Number(limit)
+}
+
+/** Epoch ms. */
+function timeOf(text: string | undefined, otherwise: number): number {
+  if (text === undefined || text === '') return otherwise
+  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(Number(text))) throw new Refusal('BAD_REQUEST')
+  return Number(text)
 }

@@ -1,19 +1,18 @@
-// Rows of stores as HTTP answers: a key, a range. From committed state only.
+// Rows of stores as HTTP answers: a key, a range, windows, versions. From committed state only.
 //
 // Invariants
-// 1. A range is of one epoch: the snapshots of all its tasks are taken in one turn, while no epoch is being applied.
+// 1. An answer is of one epoch (runtime/reads.ts).
 // 2. A range is whole: it is refused while a task of the store is not here, never answered without its rows.
-// 3. Both ends are inclusive, the order is that of the keys' bytes across all tasks. `next` is the first key that is not in the answer.
-import { asBuffer, prefixEnd } from '../base/bytes.ts'
+// 3. Both ends are inclusive, the order is that of the bytes of the rows' keys across all tasks. `next` is where the following answer begins.
+import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { whenThere } from '../base/not-yet.ts'
 import { parseKey } from '../control/records.ts'
 import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
-import { taskId } from '../runtime/recover.ts'
+import { openRows, rangeSelection, type Selection, storeOf, versionsIn, type WindowAsk, windowSelection } from '../runtime/reads.ts'
 import type { AnySerde } from '../serde/serde.ts'
-import { isRowSerde, WINDOW } from '../serde/window-rows.ts'
-import type { ScanRange, StateStore, Stored } from '../state/store.ts'
+import type { Stored } from '../state/store.ts'
 import { Refusal } from './refusal.ts'
 import type { Served } from './served.ts'
 
@@ -25,86 +24,171 @@ export interface RangeQuery {
   readonly limit: number
 }
 
-/** The task of a key, and the key's bytes. Throws a Refusal while the topics are not known. */
-export function placeOf(served: Served, store: QueryableStore, keyText: string): { readonly task: string; readonly bytes: Buffer } {
+export interface WindowQuery {
+  /** One key, or those between two; null: open. */
+  readonly key: string | null
+  readonly keyFrom: string | null
+  readonly keyTo: string | null
+  /** Epoch ms. */
+  readonly from: number
+  readonly to: number
+  readonly cursor: string | null
+  readonly limit: number
+}
+
+export interface VersionQuery {
+  readonly from: number
+  readonly to: number
+  readonly limit: number
+}
+
+export interface KeyPlace {
+  readonly partition: number
+  readonly bytes: Buffer
+}
+
+/** The partition of a key, and the key's bytes. Throws a Refusal while the topics are not known. */
+export function placeOf(served: Served, store: QueryableStore, keyText: string): KeyPlace {
+  return placed(served, store, keyText, store.spec.key, (key) => encodeKey(store, key))
+}
+
+function placed(served: Served, store: QueryableStore, text: string, serde: AnySerde, encode: (key: unknown) => Buffer): KeyPlace {
   const sized = served.sized()
   if (sized === null) throw new Refusal('NOT_READY')
   try {
-    const key = parseKey(keyText, store.spec.key)
-    const partition = taskPartition(store, key, sized.tasks[store.subTopology] as number)
-    return { task: taskId(store.subTopology, partition), bytes: encodeKey(store, key) }
+    const key = parseKey(text, serde)
+    const of = serde === store.spec.key ? key : { key, start: 0, end: 0 }
+    return { partition: store.subTopology < 0 ? 0 : taskPartition(store, of, sized.tasks[store.subTopology] as number), bytes: encode(key) }
   } catch {
     throw new Refusal('BAD_REQUEST')
   }
 }
 
-/** The answer's JSON. Refused with NOT_READY where the key's task is not here. */
-export function keyAnswer(served: Served, store: QueryableStore, task: string, bytes: Buffer): string {
-  const held = heldStore(served, task, store.name)
-  if (held === null) throw new Refusal('NOT_READY')
+/** The answer's JSON. Refused where the key's task is not here. */
+export function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): string {
+  const held = storeOf(served, store, partition)
   const stored = held.getSync(bytes)
-  const row = stored === undefined ? null : rowText(store, bytes, stored)
+  const { windows } = store
+  const isOver = windows?.isOver(windows.parts(bytes).time, windows.own === null ? null : (held.getSync(windows.own) ?? null)) === true
+  const row = stored === undefined || isOver ? null : rowText(store, bytes, stored)
   if (row === null) throw new Refusal('NOT_FOUND')
   return row
 }
 
 export async function rangeAnswer(served: Served, store: QueryableStore, query: RangeQuery): Promise<string> {
-  const range = scanRange(store, query)
-  const cursors = await snapshots(served, store, range)
+  const prefix = query.prefix === null ? null : Buffer.from(query.prefix, 'utf8')
+  const bound = (text: string | null): Buffer | null => (text === null ? null : keyBytesOf(text, store.spec.key))
+  const selection = rangeSelection(store, { from: bound(query.from), to: bound(query.to), prefix })
+  return await page(served, store, selection, null, query.limit, (key) => cursorText(key, store.spec.key))
+}
+
+/** Windows by start and key; of a store that a processor writes by key within a time that it chooses. */
+export async function windowsAnswer(served: Served, store: QueryableStore, query: WindowQuery): Promise<string> {
+  const { windows } = store
+  if (windows === null) throw new Refusal('NOT_FOUND')
+  const bound = (text: string | null): Buffer | null => (text === null ? null : keyBytesOf(text, windows.inner))
+  const keysOf = (): WindowAsk['keys'] => {
+    if (query.key === null) return { from: bound(query.keyFrom), to: bound(query.keyTo) }
+    const { bytes, partition } = placed(served, store, query.key, windows.inner, (key) => asBuffer(windows.inner.encode(key)))
+    return { only: bytes, partition }
+  }
+  const selection = windowSelection(store, { keys: keysOf(), from: query.from, to: query.to })
+  const resume = query.cursor === null ? null : Buffer.from(query.cursor, 'base64url')
+  return await page(served, store, selection, resume, query.limit, (key) => key.toString('base64url'))
+}
+
+export async function asOfAnswer(served: Served, store: QueryableStore, place: KeyPlace, asOf: number): Promise<string> {
+  const found = (await versionsOf(served, store, place)).at(place.bytes, asOf)
+  if (found === undefined || found.value === null) throw new Refusal('NOT_FOUND')
+  const { value: stored, timestamp } = found
+  const value = await whenThere(() => store.spec.value.decode(stored))
+  return JSON.stringify({ ...shownRow(store, place.bytes, value), timestamp }, exactBigint)
+}
+
+/** A key's versions, the latest first; null says that there was no row from then on. */
+export async function versionsAnswer(served: Served, store: QueryableStore, place: KeyPlace, query: VersionQuery): Promise<string> {
+  const { value } = store.spec
+  const rows: string[] = []
+  let bytes = 0
+  let next: string | null = null
+  let until = 0
+  for (const version of (await versionsOf(served, store, place)).between(place.bytes, query.from, query.to)) {
+    const { value: stored } = version
+    const shown = stored === null ? null : await whenThere(() => jsonOf(value, value.decode(stored)))
+    const row = JSON.stringify({ value: shown, timestamp: version.timestamp }, exactBigint)
+    if (rows.length >= query.limit || (rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)) {
+      next = String(until - 1) // when it still held: at its own time it may be forgotten
+      break
+    }
+    rows.push(row)
+    bytes += row.length + 1
+    until = version.timestamp
+  }
+  return entries(rows, next)
+}
+
+async function versionsOf(served: Served, store: QueryableStore, { partition }: KeyPlace): ReturnType<typeof versionsIn> {
+  if (store.versions === null) throw new Refusal('NOT_FOUND')
+  return await versionsIn(served, store, store.versions, partition)
+}
+
+async function page(
+  served: Served,
+  store: QueryableStore,
+  selection: Selection,
+  resume: Buffer | null,
+  limit: number,
+  nextOf: (key: Buffer) => string,
+): Promise<string> {
+  const merged = await openRows(served, store, selection, { resume })
   const rows: string[] = []
   let bytes = 0
   let seen = 0
   let next: string | null = null
   try {
-    for (const cursor of cursors) await cursor.advance()
-    for (;;) {
-      const least = leastOf(cursors)
-      if (least === null) break
-      const [key, stored] = least.head as Entry
+    for (let head = merged.head; head !== null; head = merged.head) {
+      const [key, stored] = head
       seen++
-      const row = await whenThere(() => rowText(store, key, stored))
-      const full = rows.length >= query.limit || (row !== null && rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)
+      const row = merged.isTaken ? await whenThere(() => rowText(store, key, stored)) : null
+      const full = rows.length >= limit || (row !== null && rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)
       if ((row !== null && full) || seen > LIMITS.answerScanRowsMax) {
-        next = cursorText(key, store.spec.key)
+        next = nextOf(key)
         break
       }
       if (row !== null) {
         rows.push(row)
         bytes += row.length + 1
       }
-      if (least.more()) least.step()
-      else await least.advance()
+      const reading = merged.next()
+      if (reading !== null) await reading
     }
   } finally {
-    await Promise.allSettled(cursors.map((cursor) => cursor.close()))
+    await merged.close()
   }
-  return `{"entries":[${rows.join(',')}]${next === null ? '' : `,"next":${JSON.stringify(next)}`}}`
+  return entries(rows, next)
 }
 
-export function heldStore(served: Served, task: string, name: string): StateStore | null {
-  return (
-    served
-      .tasks()
-      .get(task)
-      ?.stores.find((held) => held.name === name)?.overlay.store ?? null
-  )
+function entries(rows: readonly string[], next: string | null): string {
+  return `{"entries":[${rows.join(',')}]${next === null ? '' : `,"next":${JSON.stringify(next)}`}}`
 }
 
 /** Null: the row is only a remembered delete. */
 function rowText(store: QueryableStore, key: Buffer, stored: Stored): string | null {
   const value = store.rowOf(stored)
-  if (value === null || value === undefined) return null
-  const { key: keySerde, value: valueSerde } = store.spec
-  return JSON.stringify({ key: jsonOf(keySerde, keySerde.decode(key)), value: jsonOf(valueSerde, value) }, exactBigint)
+  return value === null || value === undefined ? null : JSON.stringify(shownRow(store, key, value), exactBigint)
+}
+
+function shownRow({ spec }: QueryableStore, key: Buffer, value: unknown): object {
+  return { key: jsonOf(spec.key, spec.key.decode(key)), value: jsonOf(spec.value, value) }
 }
 
 function jsonOf(serde: AnySerde, value: unknown): unknown {
   return serde.toJson === undefined ? value : serde.toJson(value)
 }
 
-function keyBytesOf(store: QueryableStore, text: string): Buffer {
+function keyBytesOf(text: string, serde: AnySerde): Buffer {
   try {
-    return encodeKey(store, parseKey(text, store.spec.key))
+    return asBuffer(serde.encode(parseKey(text, serde)))
   } catch {
     throw new Refusal('BAD_REQUEST')
   }
@@ -117,91 +201,4 @@ function cursorText(key: Buffer, serde: AnySerde): string {
     if (text !== null && asBuffer(serde.encode(parseKey(text, serde))).equals(key)) return text
   }
   throw new Refusal('INTERNAL')
-}
-
-function scanRange(store: QueryableStore, { from, to, prefix }: RangeQuery): ScanRange {
-  const ranges: ScanRange[] = [
-    store.range, // other things may lie beside the rows
-    { from: from === null ? null : keyBytesOf(store, from), to: to === null ? null : keyBytesOf(store, to) },
-  ]
-  if (prefix !== null) {
-    const text = Buffer.from(prefix, 'utf8')
-    const start = isRowSerde(store.spec.key) ? Buffer.concat([Buffer.of(WINDOW), text]) : text
-    ranges.push({ from: start, to: prefixEnd(start), toExclusive: true })
-  }
-  return ranges.reduce(meet)
-}
-
-/** What lies in both. */
-function meet(a: ScanRange, b: ScanRange): ScanRange {
-  const from = a.from === null || (b.from !== null && b.from.compare(a.from) > 0) ? b.from : a.from
-  if (a.to === null) return { ...b, from }
-  if (b.to === null) return { ...a, from }
-  const order = a.to.compare(b.to)
-  return order < 0 || (order === 0 && a.toExclusive === true) ? { ...a, from } : { ...b, from }
-}
-
-type Entry = readonly [key: Buffer, stored: Stored]
-
-/** One task's scan. */
-class Cursor {
-  head: Entry | null = null
-  readonly #chunks: AsyncIterator<readonly Entry[]>
-  #chunk: readonly Entry[] = []
-  #at = 0
-
-  constructor(chunks: AsyncIterator<readonly Entry[]>) {
-    this.#chunks = chunks
-  }
-
-  more(): boolean {
-    return this.#at + 1 < this.#chunk.length
-  }
-
-  step(): void {
-    this.head = this.#chunk[++this.#at] as Entry
-  }
-
-  /** To the next chunk's first row; none: `head` is null. */
-  async advance(): Promise<void> {
-    const { value, done } = await this.#chunks.next()
-    this.#chunk = done === true ? [] : value
-    this.#at = 0
-    this.head = this.#chunk[0] ?? null
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.()
-  }
-}
-
-function leastOf(cursors: readonly Cursor[]): Cursor | null {
-  let least: Cursor | null = null
-  for (const cursor of cursors) {
-    if (cursor.head !== null && (least?.head == null || cursor.head[0].compare(least.head[0]) < 0)) least = cursor
-  }
-  return least
-}
-
-/** Invariants 1 and 2. */
-async function snapshots(served: Served, store: QueryableStore, range: ScanRange): Promise<Cursor[]> {
-  const { clock, timers } = served.world
-  const giveUp = clock.monotonic() + LIMITS.answerWaitMs
-  while (served.applying()) {
-    if (clock.monotonic() > giveUp) throw new Refusal('NOT_READY')
-    await timers.sleep(1)
-  }
-  const sized = served.sized()
-  if (sized === null) throw new Refusal('NOT_READY')
-  const held: StateStore[] = []
-  for (let partition = 0; partition < (sized.tasks[store.subTopology] as number); partition++) {
-    const one = heldStore(served, taskId(store.subTopology, partition), store.name)
-    if (one === null) throw new Refusal('NOT_READY')
-    held.push(one)
-  }
-  if (range.from !== null && range.to !== null) {
-    const order = range.from.compare(range.to)
-    if (order > 0 || (order === 0 && range.toExclusive === true)) return []
-  }
-  return held.map((one) => new Cursor(one.scan(range)[Symbol.asyncIterator]()))
 }

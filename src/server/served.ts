@@ -31,6 +31,8 @@ export interface Served {
   tasks(): ReadonlyMap<string, HeldTask>
   /** A committed epoch is on its way to the stores: some have it, others not yet. */
   applying(): boolean
+  /** Of a global table that has been read to its end. */
+  globalStore(name: string): StateStore | undefined
   figures(): Figures
 }
 

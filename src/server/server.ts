@@ -12,7 +12,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { Secret } from '../base/secret.ts'
 import { guardOf } from './guard.ts'
 import type { Metrics } from './metrics.ts'
-import { REFUSALS, Refusal, refusalOf } from './refusal.ts'
+import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
 import { addRoutes } from './routes.ts'
 import type { Served } from './served.ts'
 
@@ -92,10 +92,7 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
     if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED') reply.header('connection', 'close')
     if (refusal.code === 'METHOD_NOT_ALLOWED') reply.header('allow', 'GET, HEAD')
     if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
-    return reply
-      .code(refusal.status)
-      .type(JSON_TYPE)
-      .send(JSON.stringify({ code: refusal.code }))
+    return reply.code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
   }
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)

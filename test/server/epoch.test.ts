@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { systemWorld } from '../../src/base/system.ts'
 import { type QueryableStore, queryableStore } from '../../src/runtime/query.ts'
+import { type Refusal, refusalOf, refusalText } from '../../src/server/refusal.ts'
 import { rangeAnswer } from '../../src/server/rows.ts'
 import type { Served } from '../../src/server/served.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
@@ -69,8 +70,16 @@ test('it waits for an epoch that only some stores have, and sees none that comes
 test('it is refused while a task is missing, and when an epoch never ends', { timeout: 20_000 }, async () => {
   const { served, state } = await open()
   const missing = new Map([...served.tasks()].slice(1))
-  await expect(rows({ ...served, tasks: () => missing })).rejects.toMatchObject({ code: 'NOT_READY', status: 503 })
-  await expect(rows({ ...served, sized: () => null })).rejects.toMatchObject({ code: 'NOT_READY' })
+  const refused = async (by: Served): Promise<unknown> => refusalOf(await rows(by).catch((error: unknown) => error))
+  expect(await refused({ ...served, tasks: () => missing })).toMatchObject({ code: 'NOT_READY', status: 503 })
+  expect(await refused({ ...served, sized: () => null })).toMatchObject({ code: 'NOT_READY' })
+  const restores = [
+    { task: `${counts.subTopology}_0`, store: `${counts.subTopology}_0/counts`, restored: 7, remaining: 3, recordsPerSecond: 1 },
+  ]
+  const figures = (): ReturnType<Served['figures']> => ({ epochs: 0, rewinds: 0, rebalances: 0, restored: 7, restores })
+  const restoring = await refused({ ...served, ready: () => false, figures, tasks: () => missing })
+  expect(refusalText(restoring as Refusal)).toBe('{"code":"STORE_RESTORING","restored":7,"remaining":3}')
+  expect(restoring).toMatchObject({ status: 503 })
   state.applying = true
-  await expect(rows(served)).rejects.toMatchObject({ code: 'NOT_READY' })
+  expect(await refused(served)).toMatchObject({ code: 'NOT_READY' })
 })

@@ -36,6 +36,7 @@ test('docs/operations.md names each metric of the registry, and no other', async
     sized: () => null,
     tasks: () => new Map(),
     applying: () => false,
+    globalStore: () => undefined,
     figures: () => ({ epochs: 0, rewinds: 0, rebalances: 0, restored: 0, restores: [] }),
   })
   const there = await metrics.registry.getMetricsAsJSON()

@@ -3,7 +3,8 @@
 // Invariant: as in Kafka Streams the store's time is the greatest end written to it; a session whose end is not greater than that
 // less the retention is over.
 import type { SessionKey, SessionStore } from '../../topology/processor.ts'
-import { type SegmentedRow, segmented, uint64 } from './segmented.ts'
+import { type SegmentedRow, segmented } from './segmented.ts'
+import { uint64 } from './segmented-rows.ts'
 import { checkTime, lazily, type StoreSite } from './site.ts'
 import { MillraceError } from '../../base/errors.ts'
 
