@@ -43,6 +43,11 @@ export const LIMITS = {
   timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
   parkedRecordsMax: 100_000, // of one operator in one task, unless maxRecords says
+  callsAtOnce: 16, // of one mapAsync in one task, unless concurrency says
+  callsAtOnceMax: 10_000, // what concurrency may say
+  callTimeoutMs: 30_000, // of one call, unless timeout says
+  callBackoffMs: 1_000, // before the second try, unless backoff says
+  callBackoffMaxMs: 300_000, // however many tries there were
   forgottenPerRecord: 16, // ids that a dedupe clears away with one event
   tombstoneRetentionMs: 7 * 86_400_000,
   // talking to a log

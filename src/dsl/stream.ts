@@ -24,6 +24,7 @@ import {
   type EmitsOnTimeout,
   type Unbuffered,
 } from './ordering.ts'
+import { type AsyncCall, addMapAsync, type MapAsyncOptions } from './map-async.ts'
 import { addNamed, addPlain, addStateful, addStateless, addTable, placeOf, serdesOf } from './place.ts'
 import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
 import { addSplit, type Branches, type Predicates } from './split.ts'
@@ -214,6 +215,15 @@ export class Stream<K, V> {
   /** Drops an event whose id was let through within the retention. Ids are remembered by partition: events with one id need one key. */
   dedupe(options: DedupeOptions<K, V>): Stream<K, V> {
     return new Stream(addDedupe(this[PLACE], options))
+  }
+
+  /** Calls something slow for each record; the answer is the new value. Records of one key are called for one at a time, in their order,
+   *  others meanwhile. The call may be made again after a crash, with the same idempotency key; the result comes once. */
+  mapAsync<R extends T | null | undefined, T = unknown>(
+    fn: (value: V, key: K, call: AsyncCall) => R | PromiseLike<R>,
+    options?: MapAsyncOptions<K, V, R, T>,
+  ): Stream<K, Made<T, R>> {
+    return new Stream(addMapAsync(this[PLACE], fn, options))
   }
 
   /** Each record with the table's present row; without one it is left out. */

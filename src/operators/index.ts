@@ -11,6 +11,7 @@ import { foreignKeyLeft } from './foreign-key-left.ts'
 import { foreignKeyRight } from './foreign-key-right.ts'
 import { lastWriteWins } from './last-write-wins.ts'
 import { map } from './map.ts'
+import { mapAsync } from './map-async.ts'
 import { mapValues } from './map-values.ts'
 import type { Operator } from './operator.ts'
 import { parkingSink } from './parking-sink.ts'
@@ -56,6 +57,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   dedupe,
   bufferingJoin,
   parkingSink,
+  mapAsync,
   aggregate,
   windowAggregate,
   cogroup,

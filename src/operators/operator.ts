@@ -85,8 +85,18 @@ export interface Wake {
   streamAtMs: number
   /** True: it did something, and is run again. */
   run(): boolean
+  /** Set by the task: `run` has met a full operator further down, and waits until something else has happened. */
+  held?: boolean
+  /** A clock that a test moves stops at `wallAtMs` on its way: answers that come then count. */
+  readonly stops?: boolean
   /** `run` threw, and was undone: what it was about is to be given up. Calls nobody's callback. */
   failed(error: unknown): void
+}
+
+/** Something slow that an operator has begun outside of the task. */
+export interface UnderWay {
+  /** The task is given up, or runs anew from what is committed: whatever comes of it is not wanted. */
+  abort(): void
 }
 
 /** A record that is given up where it is not the one that is being processed. */
@@ -115,6 +125,12 @@ export interface TaskServices {
   giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void
   /** Undoes the record that is being processed and keeps its input waiting, until something else has happened in the task. */
   pauseInput(): never
+  /** What is under way now; the operator keeps it true. */
+  readonly underWay: Set<UnderWay>
+  /** Has the task look at its wakes soon; may be called at any time. */
+  rouse(): void
+  /** A whole number, 0 <= n < bound. */
+  chance(bound: number): number
 }
 
 export interface Site {

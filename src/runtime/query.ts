@@ -30,7 +30,15 @@ export interface QueryableStore {
 }
 
 /** Operators whose rows are nobody's business. */
-const OWN_ROWS: ReadonlySet<string> = new Set(['foreignKeyRight', 'suppress', 'dedupe', 'bufferingJoin', 'streamJoin', 'streamTableJoin'])
+const OWN_ROWS: ReadonlySet<string> = new Set([
+  'foreignKeyRight',
+  'suppress',
+  'dedupe',
+  'bufferingJoin',
+  'mapAsync',
+  'streamJoin',
+  'streamTableJoin',
+])
 const ALL: ScanRange = { from: null, to: null }
 
 /** Null: no such store (or an internal one whose rows are nobody's business). */

@@ -13,7 +13,7 @@ import type { World } from '../base/ports.ts'
 import { type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
 import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
-import type { Wake } from '../operators/operator.ts'
+import type { UnderWay } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
@@ -30,6 +30,7 @@ import { compile, type SourceEntry } from './program.ts'
 import { Pause } from './suspend.ts'
 import { Task, type TaskStore } from './task.ts'
 import { Timers } from './timers.ts'
+import { Wakes } from './wakes.ts'
 
 export interface RestoreProgress {
   readonly task: string
@@ -54,6 +55,8 @@ export interface TaskDeps {
   /** Where a source begins without a committed offset, if not where it says. */
   readonly resetOf?: (source: PlanSource) => OffsetReset
   readonly world: World
+  /** Has whoever runs the task look at it soon. */
+  readonly rouse?: () => void
   readonly onProgress: (progress: RestoreProgress) => void
   /** True ends a restore: what is restored so far stays. */
   readonly stopping: () => boolean
@@ -88,8 +91,9 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     })
     const timers = new Timers()
     const nowMs = () => deps.world.clock.now()
-    const wakes: Wake[] = []
     const readers = new GlobalReaders()
+    const wakes = new Wakes(nowMs)
+    const underWay = new Set<UnderWay>()
     let task: Task | null = null
     const program = compile({
       subTopology: sub,
@@ -104,11 +108,14 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         requestCommit() {
           if (task !== null) task.commitRequested = true
         },
-        wake: (wake) => void wakes.push(wake),
+        wake: (wake) => void wakes.all.push(wake),
         giveUp: (record, error, always) => task?.giveUp(record, error, always),
         pauseInput() {
           throw new Pause()
         },
+        underWay,
+        rouse: () => deps.rouse?.(),
+        chance: (bound) => deps.world.random.below(bound),
       },
     })
     const queues = await openQueues(deps, partition, program.sources)
@@ -125,6 +132,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       timers,
       wakes,
       readers,
+      underWay,
       nowMs,
     })
     timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
@@ -300,6 +308,7 @@ export async function discardTask(deps: TaskDeps, task: Task): Promise<void> {
 
 /** Closes the stores. One that is damaged may not even close: that is no news. */
 export async function closeTask(task: Task): Promise<void> {
+  task.abort()
   const results = await Promise.allSettled(task.stores.map(({ overlay }) => overlay.store.close()))
   task.stores.forEach(({ overlay }, i) => {
     const result = results[i] as PromiseSettledResult<void>

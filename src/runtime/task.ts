@@ -10,60 +10,25 @@
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
-import type { Chunk, CommittedOffset, EndOffsets, Writer } from '../log/log.ts'
-import type { GivenUpRecord, RecordContext, Wake } from '../operators/operator.ts'
-import type { Overlay } from '../state/overlay.ts'
+import type { Chunk, CommittedOffset, EndOffsets } from '../log/log.ts'
+import type { GivenUpRecord, RecordContext, UnderWay, Wake } from '../operators/operator.ts'
 import type { TimerClock } from '../topology/processor.ts'
-import { type ErrorPolicies, type ErrorPolicy, policyOf } from './dead-letter.ts'
-import type { GivenUp } from './given-up.ts'
+import { type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { Due } from './dues.ts'
-import type { GlobalReaders } from './global-readers.ts'
 import { asItWrites, decode, type Head, type InputQueue } from './input-queue.ts'
 import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
 import type { Program, SourceEntry } from './program.ts'
+import type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
 import { writePositionNote } from './position.ts'
 import { Pause, type Suspend, suspendOf } from './suspend.ts'
 import type { Timer, Timers } from './timers.ts'
+import type { Wakes } from './wakes.ts'
+
+export type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
 
 /** The context while a timer runs. */
 const NO_RECORD = { topic: '', offset: -1, key: null, keyBytes: null, keySerde: null, value: null, valueBytes: null, valueSerde: null }
-
-export interface TaskStore {
-  readonly name: string
-  readonly overlay: Overlay
-  /** Null: the store keeps no changelog. */
-  readonly changelogTopic: string | null
-}
-
-export interface TaskParts {
-  readonly id: string
-  readonly partition: number
-  readonly program: Program
-  readonly queues: InputQueue[]
-  readonly stores: readonly TaskStore[]
-  readonly policies: ErrorPolicies
-  readonly deadLetterTopic: string
-  readonly partitionsOf: (topic: string) => number
-  readonly givenUp: GivenUp
-  readonly timers: Timers
-  readonly wakes: readonly Wake[]
-  /** Of global tables. */
-  readonly readers?: GlobalReaders
-  /** Wall clock. */
-  readonly nowMs: () => number
-}
-
-export interface TaskCounts {
-  records: number
-  deadLetters: number
-  skipped: number
-  /** Records appended to topics, dead letters too, changelogs not; bytes of their keys and values. */
-  out: number
-  outBytes: number
-}
-
-export type Append = Writer['append']
 
 export class Task {
   readonly id: string
@@ -73,6 +38,8 @@ export class Task {
   readonly stores: readonly TaskStore[]
   readonly program: Program
   readonly timers: Timers
+  readonly wakes: Wakes
+  readonly underWay: ReadonlySet<UnderWay>
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0, out: 0, outBytes: 0 }
   /** Of the chunks that have come. */
   bytesIn = 0
@@ -95,6 +62,8 @@ export class Task {
     this.program = parts.program
     this.#context = parts.program.context
     this.timers = parts.timers
+    this.wakes = parts.wakes
+    this.underWay = parts.underWay
     for (const queue of parts.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
   }
 
@@ -152,7 +121,7 @@ export class Task {
         continue
       }
       queue.shift()
-      this.#held.clear()
+      this.#letGoOn()
       this.#dirty = true
       done++
       if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) break
@@ -163,8 +132,7 @@ export class Task {
 
   /** When the next timer on the wall clock is due, or null. */
   get wallTimerAtMs(): number | null {
-    let at = Number.POSITIVE_INFINITY
-    for (const { wallAtMs } of this.#parts.wakes) at = Math.min(at, wallAtMs)
+    let at = this.wakes.wallAtMs
     at = Math.min(at, this.timers.wallAtMs ?? at, this.program.dues.wallAtMs ?? at)
     return at === Number.POSITIVE_INFINITY ? null : at
   }
@@ -180,7 +148,7 @@ export class Task {
     const now = this.#parts.nowMs()
     const some = this.program.dues.askAtWall(now)
     if (some && !this.#putOutDue(append)) return true
-    if (this.timers.due('wall', now) === null && !this.#wakesDue) return some
+    if (this.timers.due('wall', now) === null && !this.wakes.someDue(this.#context.streamTime)) return some
     this.#fireDue('wall', append)
     return true
   }
@@ -193,18 +161,11 @@ export class Task {
       if (!this.#fire(timer, now, append)) return false
     }
     let pieces = 0
-    for (const wake of this.#parts.wakes) {
-      while (this.#isDue(wake)) if (pieces++ === LIMITS.taskBatchRecords || !this.#rouse(wake, append)) return false
+    for (const wake of this.wakes.all) {
+      while (this.wakes.isDue(wake, this.#context.streamTime))
+        if (pieces++ === LIMITS.taskBatchRecords || !this.#rouse(wake, append)) return false
     }
     return true
-  }
-
-  get #wakesDue(): boolean {
-    return this.#parts.wakes.some((wake) => this.#isDue(wake))
-  }
-
-  #isDue({ wallAtMs, streamAtMs }: Wake): boolean {
-    return wallAtMs <= this.#parts.nowMs() || streamAtMs <= this.#context.streamTime
   }
 
   /** One piece of what an operator does by itself. False: it suspended. */
@@ -215,7 +176,10 @@ export class Task {
       this.#beginWithout(now)
       worked = wake.run()
     } catch (error) {
-      if (this.#undo(error)) return false
+      if (this.#undo(error)) {
+        wake.held = error instanceof Pause
+        return wake.held
+      }
       try {
         this.#beginWithout(now)
         wake.failed(error)
@@ -225,15 +189,21 @@ export class Task {
       }
     }
     if (!worked) return true
-    this.#held.clear()
+    this.#letGoOn()
     this.#dirty = true
     this.#send(append)
     return true
   }
 
+  /** Something has happened: what a full operator keeps waiting is tried again. */
+  #letGoOn(): void {
+    this.#held.clear()
+    this.wakes.release()
+  }
+
   /** Something is due that no record brings along. */
   get hasDue(): boolean {
-    return this.program.dues.next() !== null || this.#wakesDue
+    return this.program.dues.next() !== null || this.wakes.someDue(this.#context.streamTime)
   }
 
   /** False: there is more, or it suspended. */
@@ -473,10 +443,16 @@ export class Task {
   /** Loses everything that no barrier committed. The queues are rewound by whoever knows the committed offsets. */
   drop(): void {
     this.suspended = null
+    this.abort()
     this.#held.clear()
     this.#dirty = false
     this.program.staged.length = 0
     for (const { overlay } of this.stores) overlay.drop()
+  }
+
+  /** What is under way is not wanted any more. */
+  abort(): void {
+    for (const each of this.underWay) each.abort()
   }
 
   /** Awaits what the head record asked for; the record is run again by the next `run`. */

@@ -72,7 +72,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const stopping = (): boolean => this.#stopping || options.deps.stopping()
-    const deps = { ...options.deps, stopping }
+    const deps = { ...options.deps, stopping, rouse: () => this.#reader.wake() }
     this.#o = { ...options, deps }
     this.#stored = new Set(options.stored)
     this.#moves = new Moves(deps, () => this.#reader.wake())

@@ -177,6 +177,10 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   gauge('millrace_oldest_parked_timestamp_seconds', 'Since when the oldest of them waits', waiting, (put) =>
     readGauges(served, 'oldest_parked_at_ms', (labels, ms) => ms > 0 && put(labels, ms / 1000)),
   )
+  gauge('millrace_calls_in_flight', 'Calls of a mapAsync that are under way', waiting, (put) => readGauges(served, 'in_flight', put))
+  gauge('millrace_calls_waiting', 'Records of a mapAsync that are not being called for now', waiting, (put) =>
+    readGauges(served, 'waiting', put),
+  )
   gauge('millrace_restore_remaining_records', 'Changelog offsets that a restore has before it', ['task', 'store'], (put) => {
     for (const { task, store, remaining } of served.figures().restores) put({ task, store }, served.ready() ? 0 : remaining)
   })

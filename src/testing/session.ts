@@ -30,6 +30,7 @@ import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
+import { Patience } from './patience.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
 export interface SessionOptions {
@@ -87,6 +88,7 @@ export class Session {
   #lines: (Line | Advance)[] = [] // since the last barrier
   #barrierAtMs = 0
   #globals: GlobalTables = []
+  readonly #patience = new Patience()
   #nextOffsets = new Map<string, number>()
   #open: OutputRecord[] = []
   #committed: OutputRecord[] = []
@@ -164,6 +166,7 @@ export class Session {
       inputTopics: (source) => inputTopicsOf(source, this.#topics),
       changelogTopic: (store) => this.#changelog(store),
       world: this.#world,
+      rouse: () => this.#patience.rouse(),
       onProgress: () => {},
       stopping: () => false,
     }
@@ -278,7 +281,10 @@ export class Session {
   async #settle(): Promise<void> {
     for (;;) {
       const task = this.#tasks.find(({ suspended, hasDue }) => suspended !== null || hasDue) ?? this.#next()
-      if (task === null) break
+      if (task === null) {
+        if (await this.#answers(false)) continue
+        break
+      }
       await task.resume()
       await task.prefetch(1)
       const done = task.run(1, this.#barrier.append, true)
@@ -287,7 +293,19 @@ export class Session {
       await this.#writer.drain()
       for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
     }
-    if (this.#tasks.some((task) => task.commitRequested)) await this.commit()
+    if (this.#tasks.some((task) => task.commitRequested)) await this.#barrierNow()
+  }
+
+  /** True: calls that are under way were answered. */
+  #answers(patiently: boolean): Promise<boolean> {
+    const calls = this.#tasks.flatMap((task) => [...task.underWay])
+    return this.#patience.news(calls, () => this.#tasks.some((task) => task.hasDue), patiently)
+  }
+
+  /** Waits for the calls that are under way, as far as they are answered in good time, and for all that follows. */
+  async settle(): Promise<void> {
+    do await this.#settle()
+    while (await this.#answers(true))
   }
 
   /** Timers on the wall clock, task by task, each with all that follows from it. */
@@ -320,12 +338,30 @@ export class Session {
   }
 
   async advance(ms: number): Promise<void> {
+    await this.settle()
     this.#lines.push({ advanceMs: ms })
-    await this.#world.advance(ms)
+    const until = this.nowMs() + ms
+    for (;;) {
+      // Calls are answered on the way, and what they lead to is due before the end.
+      const stop = Math.min(...this.#tasks.map((task) => task.wakes.stopAfter(this.nowMs())))
+      if (!(stop < until)) break
+      await this.#move(stop)
+      await this.settle()
+    }
+    await this.#move(until)
+  }
+
+  async #move(toMs: number): Promise<void> {
+    await this.#world.advance(toMs - this.nowMs())
     await this.#fire()
   }
 
   async commit(): Promise<void> {
+    await this.settle()
+    await this.#barrierNow()
+  }
+
+  async #barrierNow(): Promise<void> {
     this.#barrier.worked(0)
     this.#barrier.begin(this.#tasks)
     await this.#barrier.settled()

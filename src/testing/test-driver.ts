@@ -131,6 +131,13 @@ export class TopologyTestDriver {
     await this.#session.advance(durationMs(duration, 'advance'))
   }
 
+  /** Waits for calls of `mapAsync` that are under way, as far as they are answered in good time: a call that nothing in the process will
+   *  answer is not waited for. `advance`, `commit` and `close` do so too. */
+  async settle(): Promise<void> {
+    await this.#started
+    await this.#session.settle()
+  }
+
   /** A barrier: what was processed so far survives a crash. */
   async commit(): Promise<void> {
     await this.#started

@@ -122,12 +122,15 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'toTable':
       case 'lastWriteWins':
       case 'dedupe':
+      case 'mapAsync':
       case 'streamTableJoin': {
-        const changed = nodes[node.parents[0] as number]?.keyChanged === true
+        // Without an order by key it does not matter where a record is called for.
+        const changed = nodes[node.parents[0] as number]?.keyChanged === true && !(node.kind === 'mapAsync' && !node.calling.ordered)
         const spec = storeOf(node)
         const name = spec?.name ?? node.name
         // A left join puts a record without a key out with no row (KIP-962), so it must get through. So do events without a key.
-        const keepsNullKeys = node.kind === 'dedupe' || (node.kind === 'streamTableJoin' && node.type === 'left')
+        const keepsNullKeys =
+          node.kind === 'dedupe' || node.kind === 'mapAsync' || (node.kind === 'streamTableJoin' && node.type === 'left')
         made.set(
           node.id,
           add(

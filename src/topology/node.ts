@@ -172,6 +172,34 @@ export interface BufferingJoinNode extends Base {
   readonly tableKey: AnySerde
 }
 
+/** How calls are made. */
+export interface Calling {
+  /** Calls that one task has under way at most. */
+  readonly concurrency: number
+  /** Records of one key one at a time, in their order; but for those that `unordered` (value) accepts. */
+  readonly ordered: boolean
+  readonly unordered: Fn | null
+  readonly timeoutMs: number
+  /** Tries of one record, the first one included. */
+  readonly attempts: number
+  /** Before the second try; twice as long before each further one. */
+  readonly backoffMs: number
+  /** What becomes of a record whose call has failed for good; (value, key, error) => result. Null: what the policy for callbacks says. */
+  readonly onError: 'deadLetter' | 'skip' | 'fail' | Fn | null
+  /** Records that wait or are called for, in one task. */
+  readonly recordsMax: number
+}
+
+/** Calls fn (value, key, call) for each record; its answer is the new value. */
+export interface MapAsyncNode extends Base {
+  readonly kind: 'mapAsync'
+  readonly store: StoreSpec
+  readonly fn: Fn
+  readonly calling: Calling
+  /** Serdes of what comes in. */
+  readonly stream: { readonly key: AnySerde; readonly value: AnySerde }
+}
+
 /** Holds a table's updates back until `waitMs` after their window's end, or after the first of them. */
 export interface SuppressNode extends Base {
   readonly kind: 'suppress'
@@ -299,6 +327,7 @@ export type Node =
   | SuppressNode
   | DedupeNode
   | BufferingJoinNode
+  | MapAsyncNode
   | TableGroupNode
   | TableAggregateNode
   | TableJoinNode

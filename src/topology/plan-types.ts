@@ -18,6 +18,7 @@ import type {
   Fn,
   ForeignKeyJoinNode,
   LastWriteWinsNode,
+  MapAsyncNode,
   OffsetReset,
   PassNode,
   ProcessNode,
@@ -116,6 +117,7 @@ export type PlanOperator =
   | DedupeNode
   | BufferingJoinNode
   | ParkingSink
+  | MapAsyncNode
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode

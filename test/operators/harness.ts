@@ -240,6 +240,9 @@ export const noServices: TaskServices = {
   pauseInput() {
     throw new Error('paused')
   },
+  underWay: new Set(),
+  rouse() {},
+  chance: () => 0,
 }
 
 function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, counters: Map<string, Counter>, wiring: Wiring): Site {

@@ -157,6 +157,8 @@ function operatorLabel(operator: PlanOperator): string {
       return JOIN[operator.type]
     case 'bufferingJoin':
       return operator.on === null ? 'join that waits' : 'join that waits, by foreign key'
+    case 'mapAsync':
+      return operator.calling.ordered ? 'mapAsync, in the order of the key' : 'mapAsync, in no order'
     case 'streamGlobalJoin':
       return `${JOIN[operator.type]} with the global table ${operator.table}`
     case 'foreignKeyLeft':
