@@ -1,9 +1,10 @@
 // npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
-// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
+// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
 // two guarantees, on a real Kafka too, and runs nothing else.
 import { json, string, topology } from '../src/index.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
 import catalog from '../topologies/catalog.ts'
+import { benchCalls } from './calls.ts'
 import { distinctEvents, versionedEvents } from './events.ts'
 import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
@@ -98,3 +99,4 @@ if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees
     )
   }
 }
+if (wanted('calls')) await benchCalls((text) => console.log(text))

@@ -129,11 +129,13 @@ export class CallRows {
     return true
   }
 
-  /** The head whose call was under way goes; the next of its queue is ready. */
+  /** The head, whether it was called for or not, goes; the next of its queue is ready. */
   leave({ own, sequence }: Head): void {
     const { first, next } = this.#ends(own)
     const meta = this.#meta()
     this.#put(rowKey(CALLED, sequence, NOTHING), null)
+    const ready = rowKey(READY, sequence, NOTHING)
+    if (this.#store.getBytes(ready) !== null) this.#put(ready, null)
     this.#put(place(own, first), null)
     this.#put(ends(own), first + 1 === next ? null : pack([first + 1, next], []))
     this.#putMeta({ ...meta, count: meta.count - 1 })

@@ -52,10 +52,10 @@ export const mapAsync: Operator = (site) => {
   const underWay = new Map<number, Call>() // by sequence, in the order of their starts
   const answers: Answer[] = []
   let opened = false
-  let about: Call | null = null // what the present piece is about
+  let about: Called | null = null // what the present piece is about
 
   const keyOf = ({ parked }: Called): unknown => (parked.key === null ? null : stream.key.decode(parked.key))
-  const valueOf = ({ parked }: Called): unknown => {
+  const inputOf = ({ parked }: Called): unknown => {
     const bytes = parked.value as Buffer | null
     return bytes === null ? null : stream.value.decode(bytes)
   }
@@ -70,8 +70,14 @@ export const mapAsync: Operator = (site) => {
     if (answers.length === 1) services.rouse()
   }
 
-  /** The last thing that a piece does: what is called must not be undone. */
-  const begin = (head: Called): void => {
+  /** Reads what is to be called for, which may have to be waited for; the call is begun as the last thing of its piece. */
+  const toBegin = (head: Called): (() => void) => {
+    about = head
+    const [value, key] = [inputOf(head), keyOf(head)]
+    return () => begin(head, value, key)
+  }
+
+  const begin = (head: Called, value: unknown, key: unknown): void => {
     const cut = new AbortController()
     const call: Call = {
       head,
@@ -87,7 +93,7 @@ export const mapAsync: Operator = (site) => {
     inFlight.n = underWay.size
     const info: CallInfo = { idempotencyKey: head.idempotencyKey, signal: cut.signal }
     try {
-      const answer: unknown = fn(valueOf(head), keyOf(head), info)
+      const answer: unknown = fn(value, key, info)
       if (!isThenable(answer)) answered(call, answer, null)
       else
         Promise.resolve(answer).then(
@@ -118,7 +124,7 @@ export const mapAsync: Operator = (site) => {
   const giveUp = (head: Called, error: MillraceError): void => {
     const { parked } = head
     if (mended !== null) {
-      const result = mended(valueOf(head), keyOf(head), error.cause ?? error)
+      const result = mended(inputOf(head), keyOf(head), error.cause ?? error)
       if (isThenable(result)) {
         Promise.resolve(result).catch(() => {})
         throw new MillraceError('STREAM_CALLBACK', `${node.name}: onError gave a promise; it must give the result itself`)
@@ -169,8 +175,9 @@ export const mapAsync: Operator = (site) => {
       if (sinceMs !== head.sinceMs) rows.calledSince(head, sinceMs)
       return { ...head, sinceMs }
     })
+    const begins = heads.sort((a, b) => a.sinceMs - b.sinceMs).map(toBegin)
     opened = true
-    heads.sort((a, b) => a.sinceMs - b.sinceMs).forEach(begin)
+    for (const each of begins) each()
     return heads.length > 0
   }
 
@@ -183,21 +190,21 @@ export const mapAsync: Operator = (site) => {
       if (!opened && open()) return true
       const [answer] = answers
       if (answer !== undefined) {
-        about = answer.call
+        about = answer.call.head
         settle(answer)
         return true
       }
       const now = services.nowMs()
       const [oldest] = underWay.values()
       if (oldest !== undefined && oldest.head.sinceMs + timeoutMs <= now) {
-        about = oldest
+        about = oldest.head
         timeOut(oldest)
         return true
       }
       if (rows.again(now)) return true
       const ready = underWay.size < concurrency ? rows.firstReady() : null
       if (ready !== null) {
-        begin(rows.call(ready, now))
+        toBegin(rows.call(ready, now))()
         return true
       }
       waiting.n = rows.count - underWay.size
@@ -206,13 +213,14 @@ export const mapAsync: Operator = (site) => {
     },
     failed(error: unknown): void {
       if (about === null) throw error
-      const { head, cut } = about
-      const wasAnswered = answers[0]?.call === about
-      services.giveUp({ ...head.parked.origin, headers: head.parked.headers }, error, null)
-      rows.leave(head)
-      ended(about)
+      const call = underWay.get(about.sequence)
+      const wasAnswered = call !== undefined && answers[0]?.call === call
+      services.giveUp({ ...about.parked.origin, headers: about.parked.headers }, error, null)
+      rows.leave(about)
       count.failed.n++
-      if (!wasAnswered) cut.abort(error)
+      if (call === undefined) return
+      ended(call)
+      if (!wasAnswered) call.cut.abort(error)
     },
   }
   services.wake(wake)

@@ -20,6 +20,7 @@ function refusal(build: (t: Loose) => void): { code: string; message: string; di
 }
 
 const text = { key: string(), value: string() }
+const calls = (t: Loose, options: object): unknown => t.stream('a').mapAsync(() => 1, options)
 const waiting = (t: Loose, buffer: object): unknown => t.stream('a').join(t.table('b'), () => 1, { buffer })
 
 describe('refused when built', () => {
@@ -55,6 +56,22 @@ describe('refused when built', () => {
       'STREAM_TOPOLOGY',
       /^join: a join of a stream by foreign key needs a buffer/,
     ],
+    [
+      'nothing to call',
+      (t) => t.stream('a').mapAsync('fn'),
+      'STREAM_TOPOLOGY',
+      /^mapAsync: what it calls must be a function, not a string$/,
+    ],
+    [
+      'no such order of calls',
+      (t) => calls(t, { order: 'any' }),
+      'STREAM_TOPOLOGY',
+      /^mapAsync: order must be 'key' or 'none', not "any"$/,
+    ],
+    ['no call at once', (t) => calls(t, { concurrency: 0 }), 'STREAM_TOPOLOGY', /^mapAsync: concurrency .* from 1 to 10000, not 0$/],
+    ['retries without attempts', (t) => calls(t, { retry: {} }), 'STREAM_TOPOLOGY', /^mapAsync: name how often a record is tried/],
+    ['a call without time', (t) => calls(t, { timeout: '0s' }), 'STREAM_TOPOLOGY', /^mapAsync: a timeout of 0 leaves no time/],
+    ['no such end', (t) => calls(t, { onError: 'retry' }), 'STREAM_TOPOLOGY', /^mapAsync: onError must be .* not "retry"$/],
     ['a buffer without its timeout', (t) => waiting(t, { maxRecords: 1 }), 'STREAM_TOPOLOGY', /^join: name the buffer's timeout/],
     ['no time to wait', (t) => waiting(t, { timeout: 0 }), 'STREAM_TOPOLOGY', /^join: a timeout of 0 waits for nothing/],
     ['room for none', (t) => waiting(t, { timeout: '1m', maxRecords: 0 }), 'STREAM_TOPOLOGY', /^join: the buffer's maxRecords .* not 0$/],

@@ -26,6 +26,27 @@ topology('ordering', (t) => {
   // @ts-expect-error no such field
   orders.dedupe({ id: (order) => order.number, retention: '1h' })
 
+  const priced = orders.mapAsync(
+    async (order, key, { idempotencyKey, signal }) => ({ id: order.id, key, idempotencyKey, cut: signal.aborted }),
+    {
+      store: 'prices',
+      concurrency: 100,
+      unordered: (order) => order.items.length === 0,
+      retry: { attempts: 3, backoff: '1s' },
+      onError: (order, key, error) => ({ id: order.id, key, idempotencyKey: String(error), cut: true }),
+    },
+  )
+  priced.mapValues((price) => price.id.length + price.key.length)
+  orders.mapAsync((order) => order.id, { order: 'none', value: string() }).mapValues((id) => id.length)
+  // @ts-expect-error what a function gives in place of an answer is like an answer
+  orders.mapAsync(async (order) => order.items.length, { onError: (order) => order.id })
+  // @ts-expect-error no such order
+  orders.mapAsync(async (order) => order, { order: 'value' })
+  // @ts-expect-error retries say how many
+  orders.mapAsync(async (order) => order, { retry: { backoff: '1s' } })
+  // @ts-expect-error a number is no text
+  orders.mapAsync(async (order) => order.items.length, { value: string() })
+
   const products = t.table('products', { key: string(), value: json<Product>() })
   const buffer = { timeout: '1m', maxRecords: 1_000, onFull: 'expireOldest' } as const
 
