@@ -417,12 +417,15 @@ export class Task {
       if (changelogTopic === null) continue
       for (const write of writes) append(changelogTopic, this.partition, Math.max(0, write.timestamp), write.key, write.value, NO_HEADERS)
     }
-    this.#dirty = false
-    this.commitRequested = false
     const offsets: CommittedOffset[] = []
     const timers = this.timers.text()
-    const everywhere = this.timers.changed
+    // What timers alone have made is committed with a position too, moved or not: it carries the generation, by which a broker refuses
+    // whoever has lost the task meanwhile (R4).
+    const unmoved = this.#dirty && this.queues.every((queue) => queue.position === queue.committed)
+    const everywhere = this.timers.changed || unmoved
     this.timers.changed = false
+    this.#dirty = false
+    this.commitRequested = false
     for (const queue of this.queues) {
       if (queue.position === queue.committed && !everywhere) continue
       queue.committed = queue.position

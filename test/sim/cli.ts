@@ -1,11 +1,13 @@
 // npm run sim -- --seeds N [--from S] [--case NAME] [--jobs J]    many runs, on all cores; every violation with the way to see it again
 // npm run sim -- --seed S --trace [--case NAME]                   one run, its story on the way
+// Both: --kinds pause,kill    these faults and no others.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { seededDraw } from './chance.ts'
+import { KINDS } from './nemesis.ts'
 import { simulate } from './run.ts'
 import { add, type Bad, NO_RUNS, runSeeds, type Totals } from './seeds.ts'
 
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
     case: { type: 'string' },
+    kinds: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
     'stop-after': { type: 'string', default: '10' },
   },
@@ -23,13 +26,19 @@ const { values } = parseArgs({
 
 /** Seeds that a job takes at once. */
 const SHARE = 250
-const of = values.case === undefined ? {} : { case: values.case }
+const kinds = values.kinds?.split(',').map((name) => {
+  const kind = KINDS.find((known) => known === name)
+  if (kind === undefined) throw new Error(`there is no fault ${name}; there are ${KINDS.join(' ')}`)
+  return kind
+})
+const of = { ...(values.case === undefined ? {} : { case: values.case }), ...(kinds === undefined ? {} : { kinds }) }
+const same = `${values.case === undefined ? '' : ` --case ${values.case}`}${kinds === undefined ? '' : ` --kinds ${kinds.join()}`}`
 const badMax = Number(values['stop-after'])
 let bad = 0
 
 function report({ seed, case: name, events, violations }: Bad): void {
   bad++
-  const again = `npm run sim -- --seed ${seed} --trace${values.case === undefined ? '' : ` --case ${values.case}`}`
+  const again = `npm run sim -- --seed ${seed} --trace${same}`
   console.log(`seed ${seed} (${name}, ${events} events): ${again}`)
   for (const { check, what } of violations.slice(0, 5)) console.log(`  ${check}  ${what.slice(0, 400)}`)
 }

@@ -5,6 +5,8 @@
 // Invariants
 // 1. `from` stands exactly once in its file (a test sees to it), so that a bug is planted where it is meant to be.
 
+import type { FaultKind } from './nemesis.ts'
+
 export interface Edit {
   readonly file: string
   readonly from: string
@@ -19,6 +21,8 @@ export interface Mutant {
   readonly seedsMax: number
   /** The one topology that can show it. */
   readonly case?: string
+  /** The faults that show it soonest. */
+  readonly kinds?: readonly FaultKind[]
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -321,5 +325,13 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     seedsMax: 500,
     case: 'sums',
+  },
+  {
+    id: '22',
+    what: 'what timers alone have made is committed without a position, so nobody looks at the generation (found by this simulator)',
+    edits: [{ file: 'src/runtime/task.ts', from: 'this.timers.changed || unmoved', to: 'this.timers.changed' }],
+    seedsMax: 1_000,
+    case: 'foreign',
+    kinds: ['pause', 'ambush'],
   },
 ]

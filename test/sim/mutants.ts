@@ -45,6 +45,7 @@ for (const mutant of MUTANTS) {
       '--jobs',
       '1',
       ...(mutant.case === undefined ? [] : ['--case', mutant.case]),
+      ...(mutant.kinds === undefined ? [] : ['--kinds', mutant.kinds.join()]),
     ]
     const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: dir, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
     const seed = /^seed (\d+) /m.exec(stdout)?.[1]

@@ -1,7 +1,7 @@
 // Many runs, one after the other, and their sums: plain data, so that other processes can do a share of them.
 import { seededDraw } from './chance.ts'
 import type { Violation } from './history.ts'
-import { simulate } from './run.ts'
+import { type RunOptions, simulate } from './run.ts'
 
 export interface Totals {
   readonly seeds: number
@@ -37,7 +37,7 @@ export function add(a: Totals, b: Totals): Totals {
 export async function runSeeds(
   from: number,
   count: number,
-  options: { readonly case?: string },
+  options: Pick<RunOptions, 'case' | 'kinds'>,
   onBad: (bad: Bad) => boolean,
 ): Promise<Totals> {
   let totals = NO_RUNS

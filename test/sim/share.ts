@@ -1,10 +1,11 @@
 // A job of cli.ts: a process that runs the seeds that it is told, and answers with what came of them.
+import type { RunOptions } from './run.ts'
 import { type Bad, runSeeds } from './seeds.ts'
 
 interface Share {
   readonly from: number
   readonly count: number
-  readonly of: { readonly case?: string }
+  readonly of: Pick<RunOptions, 'case' | 'kinds'>
 }
 
 process.on('message', ({ from, count, of }: Share) => {
