@@ -12,8 +12,9 @@ import { goneBack, tableOf } from '../support/catalog-outputs.ts'
 import { progressOf } from '../support/embedded.ts'
 import { consumed, millrace, startProcessor, succeed } from '../support/processor.ts'
 import { CountedEvents, type Counts } from './counted-events.ts'
+import { runsOf } from '../support/tier.ts'
 
-const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? 20) / 2)
+const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? runsOf(20, 100)) / 2)
 const TIMEOUT_MS = 60_000 + KILLS * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'

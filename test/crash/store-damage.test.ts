@@ -21,9 +21,10 @@ import { systemWorld } from '../../src/base/system.ts'
 import { levelProvider } from '../../src/state/leveldb.ts'
 import { applyBatch, judge, nextBatch, STORE, TASK, type Verdict } from './store-model.ts'
 import { run } from './store-process.ts'
+import { runsOf } from '../support/tier.ts'
 
 const BATCHES = 300
-const FLIPS = Number(process.env.MILLRACE_STORE_FLIPS ?? 60)
+const FLIPS = Number(process.env.MILLRACE_STORE_FLIPS ?? runsOf(60, 300))
 const FLIP_SEED = Number(process.env.MILLRACE_STORE_FLIP_SEED ?? 1)
 const world = systemWorld(silent)
 

@@ -8,8 +8,9 @@ import { systemWorld } from '../../src/base/system.ts'
 import { levelProvider } from '../../src/state/leveldb.ts'
 import { judge, STORE, TASK, type Verdict } from './store-model.ts'
 import { child, run } from './store-process.ts'
+import { runsOf } from '../support/tier.ts'
 
-const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? 12)
+const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? runsOf(12, 100))
 const world = systemWorld()
 const cleanups: (() => void)[] = []
 afterEach(() => {

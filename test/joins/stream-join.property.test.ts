@@ -6,6 +6,7 @@ import { within } from '../../src/dsl/within.ts'
 import { string } from '../../src/serde/text.ts'
 import type { JoinType, Topology } from '../../src/topology/node.ts'
 import { expectedBy, type Input, type Output, play, steps } from './crashing.ts'
+import { runsOf } from '../support/tier.ts'
 
 const text = { key: string(), value: string() }
 const pair = (l: string | null | undefined, r: string | null | undefined): string => `${l ?? '-'}/${r ?? '-'}`
@@ -87,13 +88,17 @@ const windows = fc.record({
 })
 
 describe.each(['inner', 'left', 'outer'] as const)('%s join of streams', (type) => {
-  test('is the join of the definition, whatever the order and wherever it crashes', async () => {
-    const input = steps({ topics: ['left', 'right'], keys: ['a', 'b', 'ab', null], timeMax: 8, steps: 60 })
-    await fc.assert(
-      fc.asyncProperty(windows, fc.integer({ min: 1, max: 3 }), input, async (window, partitions, all) => {
-        expect(await play(joining(type, window), partitions, all)).toEqual(expectedBy(partitions, all, oracle(type, window)))
-      }),
-      { numRuns: 150 },
-    )
-  }, 60_000)
+  test(
+    'is the join of the definition, whatever the order and wherever it crashes',
+    async () => {
+      const input = steps({ topics: ['left', 'right'], keys: ['a', 'b', 'ab', null], timeMax: 8, steps: 60 })
+      await fc.assert(
+        fc.asyncProperty(windows, fc.integer({ min: 1, max: 3 }), input, async (window, partitions, all) => {
+          expect(await play(joining(type, window), partitions, all)).toEqual(expectedBy(partitions, all, oracle(type, window)))
+        }),
+        { numRuns: runsOf(150, 3_000) },
+      )
+    },
+    runsOf(60_000, 600_000),
+  )
 })

@@ -5,6 +5,7 @@ import { topology } from '../../src/dsl/topology.ts'
 import { string } from '../../src/serde/text.ts'
 import type { Topology } from '../../src/topology/node.ts'
 import { expectedBy, type Input, type Output, play, steps } from './crashing.ts'
+import { runsOf } from '../support/tier.ts'
 
 const text = { key: string(), value: string() }
 const pair = (l: string | null | undefined, r: string | null | undefined): string => `${l ?? '-'}/${r ?? '-'}`
@@ -92,48 +93,56 @@ describe.each(['inner', 'left'] as const)('%s join of a stream with a versioned 
     }
   }
 
-  test('meets the row that held at the record’s time, whatever the order and wherever it crashes', async () => {
-    await fc.assert(
-      fc.asyncProperty(durations, partitionCounts, input, async (drawn, partitions, all) => {
-        const grace = drawn.grace === null ? null : Math.min(drawn.grace, drawn.retention)
-        expect(await play(joining(drawn.retention, grace), partitions, all)).toEqual(
-          expectedBy(partitions, all, oracle(drawn.retention, grace)),
-        )
-      }),
-      { numRuns: 150 },
-    )
-  }, 60_000)
+  test(
+    'meets the row that held at the record’s time, whatever the order and wherever it crashes',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(durations, partitionCounts, input, async (drawn, partitions, all) => {
+          const grace = drawn.grace === null ? null : Math.min(drawn.grace, drawn.retention)
+          expect(await play(joining(drawn.retention, grace), partitions, all)).toEqual(
+            expectedBy(partitions, all, oracle(drawn.retention, grace)),
+          )
+        }),
+        { numRuns: runsOf(150, 2_000) },
+      )
+    },
+    runsOf(60_000, 600_000),
+  )
 })
 
-test('a table join hears the latest versions only, whatever the order and wherever it crashes', async () => {
-  const retention = 20
-  const joining = topology('joins', (t) => {
-    const left = t.table('left', { ...text, store: 'left-rows', versioned: retention })
-    const right = t.table('right', { ...text, versioned: retention }).mapValues((value) => `${value}!`, options)
-    left.outerJoin(right, pair, options).toStream().to('out', text)
-  })
-  const oracle = (inputs: readonly Input[]): Output[] => {
-    const out: Output[] = []
-    const tables = { left: history(retention), right: history(retention) }
-    for (const each of inputs) {
-      const side = each.topic as 'left' | 'right'
-      const other = side === 'left' ? 'right' : 'left'
-      if (each.key === null) continue
-      const old = tables[side].latest(each.key)?.value ?? null
-      if (tables[side].put(each) !== true) continue
-      const met = tables[other].latest(each.key)
-      const row = met?.value ?? null
-      if (row === null && each.value === null && old === null) continue
-      const [l, r] = side === 'left' ? [each.value, row] : [row, each.value]
-      const at = met === null || met.value === null ? each.timestamp : Math.max(each.timestamp, met.timestamp)
-      out.push([each.key, l === null && r === null ? null : pair(l, r === null ? null : `${r}!`), at])
+test(
+  'a table join hears the latest versions only, whatever the order and wherever it crashes',
+  async () => {
+    const retention = 20
+    const joining = topology('joins', (t) => {
+      const left = t.table('left', { ...text, store: 'left-rows', versioned: retention })
+      const right = t.table('right', { ...text, versioned: retention }).mapValues((value) => `${value}!`, options)
+      left.outerJoin(right, pair, options).toStream().to('out', text)
+    })
+    const oracle = (inputs: readonly Input[]): Output[] => {
+      const out: Output[] = []
+      const tables = { left: history(retention), right: history(retention) }
+      for (const each of inputs) {
+        const side = each.topic as 'left' | 'right'
+        const other = side === 'left' ? 'right' : 'left'
+        if (each.key === null) continue
+        const old = tables[side].latest(each.key)?.value ?? null
+        if (tables[side].put(each) !== true) continue
+        const met = tables[other].latest(each.key)
+        const row = met?.value ?? null
+        if (row === null && each.value === null && old === null) continue
+        const [l, r] = side === 'left' ? [each.value, row] : [row, each.value]
+        const at = met === null || met.value === null ? each.timestamp : Math.max(each.timestamp, met.timestamp)
+        out.push([each.key, l === null && r === null ? null : pair(l, r === null ? null : `${r}!`), at])
+      }
+      return out
     }
-    return out
-  }
-  await fc.assert(
-    fc.asyncProperty(partitionCounts, input, async (partitions, all) => {
-      expect(await play(joining, partitions, all)).toEqual(expectedBy(partitions, all, oracle))
-    }),
-    { numRuns: 150 },
-  )
-}, 60_000)
+    await fc.assert(
+      fc.asyncProperty(partitionCounts, input, async (partitions, all) => {
+        expect(await play(joining, partitions, all)).toEqual(expectedBy(partitions, all, oracle))
+      }),
+      { numRuns: runsOf(150, 2_000) },
+    )
+  },
+  runsOf(60_000, 600_000),
+)

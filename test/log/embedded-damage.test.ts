@@ -7,10 +7,11 @@ import { describe, expect, it } from 'vitest'
 import type { LocalLog } from '../../src/log/local/log.ts'
 import { append, commit, freshWriter, position, readUntil } from '../contract/log/steps.ts'
 import { child, withDirectory, withLog, world } from './directories.ts'
+import { runsOf } from '../support/tier.ts'
 
 const OLD = 12
 const NEW = 8
-const FLIPS = 90
+const FLIPS = runsOf(90, 600)
 
 interface Found {
   readonly code?: string
@@ -64,7 +65,7 @@ async function inspect(dirs: readonly string[]): Promise<Found[]> {
   return found
 }
 
-describe('damage of an embedded log', { timeout: 180_000 }, () => {
+describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () => {
   it(`is found or harmless: ${FLIPS} flipped bytes, files cut short, emptied or lost`, async () => {
     await withDirectory(async (dir) => {
       const copy = `${dir}-copy`
@@ -143,6 +144,58 @@ describe('damage of an embedded log', { timeout: 180_000 }, () => {
           expect(one.offsets).toEqual([OLD + NEW - 2, OLD + NEW - 3])
         }
       })
+    })
+  })
+
+  it('torn at every byte of its last three commits: a commit is there whole or not at all, and one that is missed is found', async () => {
+    await withDirectory(async (dir) => {
+      const copy = `${dir}-copy`
+      const sizes: number[] = []
+      const marks: Buffer[] = []
+      const records = runsOf(1, 12)
+      await withLog(dir, async (log) => {
+        await log.createTopics([{ name: 'out', partitions: 1, kind: 'plain' }])
+        const writer = await freshWriter(log)
+        for (let n = 0; n < 5; n++) {
+          for (let i = 0; i < records; i++) append(writer, 'out', [{ timestamp: n, key: `${n}:${i}`, value: `${n}` }])
+          await commit(writer, { groupId: 'g', offsets: [position('in', 0, n)] })
+          sizes.push(readFileSync(join(dir, journal(dir))).length)
+          marks.push(readFileSync(join(dir, 'mark')))
+        }
+        await writer.close()
+        cpSync(dir, copy, { recursive: true })
+        rmSync(join(copy, 'owner.json'))
+      })
+      // at each byte: the last commit that the mark knows is the one before the tear (it was under way), or the one that is torn
+      const cases: { readonly cut: number; readonly whole: number; readonly acknowledged: boolean }[] = []
+      for (let cut = sizes[1] as number; cut < (sizes[4] as number); cut++) {
+        const whole = sizes.findLastIndex((size) => size <= cut)
+        cases.push({ cut, whole, acknowledged: false })
+        if (runsOf(cut % 4, 0) === 0) cases.push({ cut, whole, acknowledged: true })
+      }
+      expect(cases.length).toBeGreaterThan(300)
+      for (let from = 0; from < cases.length; from += 200) {
+        const part = cases.slice(from, from + 200)
+        const dirs = part.map(({ cut, whole, acknowledged }, i) => {
+          const target = `${dir}-${i}`
+          cpSync(copy, target, { recursive: true })
+          truncateSync(join(target, journal(target)), cut)
+          writeFileSync(join(target, 'mark'), marks[acknowledged ? whole + 1 : whole] as Buffer)
+          return target
+        })
+        const found = await inspect(dirs)
+        found.forEach((one, i) => {
+          const { cut, whole, acknowledged } = part[i] as (typeof part)[number]
+          if (acknowledged) expect(one.code, `cut at ${cut}, acknowledged`).toBe('STREAM_LOG_DAMAGED')
+          else {
+            expect(one.code, `cut at ${cut}, under way: ${one.message}`).toBeUndefined()
+            expect(one.records?.['out-0'], `cut at ${cut}`).toHaveLength((whole + 1) * records)
+            expect(one.offsets?.[0], `cut at ${cut}`).toBe(whole)
+          }
+        })
+        for (const target of dirs) rmSync(target, { recursive: true })
+      }
+      console.info(`torn at ${(sizes[4] as number) - (sizes[1] as number)} bytes, ${cases.length} cases`)
     })
   })
 

@@ -2,11 +2,12 @@
 import { expect, it } from 'vitest'
 import { readUntil, waitFor } from '../contract/log/steps.ts'
 import { child, withDirectory, withLog, world } from './directories.ts'
+import { runsOf } from '../support/tier.ts'
 
-const KILLS = 12
+const KILLS = runsOf(12, 60)
 const RECORDS = 200
 
-it(`keeps what was acknowledged over ${KILLS} kills, whole and once`, { timeout: 120_000 }, async () => {
+it(`keeps what was acknowledged over ${KILLS} kills, whole and once`, { timeout: runsOf(120_000, 600_000) }, async () => {
   await withDirectory(async (dir) => {
     const acknowledged = [-1, -1]
     let unacknowledged = 0

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ForeignKeyWorld, type Mutant, type Step } from './foreign-key-world.ts'
 import { KafkaStreamsWorld } from './kafka-streams-world.ts'
+import { runsOf } from '../support/tier.ts'
 
 /** A few keys make for entangled histories, more of them (prefixes of each other, and empty) for mixed-up ones. */
 function stepsOver(keys: readonly string[], foreignKeys: readonly string[]): fc.Arbitrary<readonly Step[]> {
@@ -38,7 +39,7 @@ describe.each(['inner', 'left'] as const)('%s', (type) => {
         expect(world.downstream()).toEqual(world.expected())
         expect(world.oldsWereRight).toBe(true)
       }),
-      { numRuns: 1000 },
+      { numRuns: runsOf(1_000, 20_000) },
     )
   })
 

@@ -12,6 +12,7 @@ import {
   type Version,
 } from '../../src/operators/last-write-wins-row.ts'
 import { alone, json, type NodeSpec, store, Task, text } from './harness.ts'
+import { runsOf } from '../support/tier.ts'
 
 /** How an event's version travels: JSON has no bigint. */
 const versionOf = (value: any): unknown => ('big' in value ? BigInt(value.big) : value.version)
@@ -109,7 +110,7 @@ describe('any order', () => {
         const total = ['stale', 'duplicate', 'winners'].reduce((sum, name) => sum + other.task.count('wins', name), 0)
         expect(total).toBe(shuffled.length)
       }),
-      { numRuns: 2000 },
+      { numRuns: runsOf(2_000, 20_000) },
     )
   })
 

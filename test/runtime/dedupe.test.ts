@@ -6,6 +6,7 @@ import { json, string, topology } from '../../src/index.ts'
 import { delayed, duplicated, TopologyTestDriver } from '../../src/testing/index.ts'
 import { RAW } from '../../src/topology/raw.ts'
 import { alone, type Fields, store } from '../operators/harness.ts'
+import { runsOf } from '../support/tier.ts'
 
 interface Event {
   readonly id: string | number | null
@@ -84,7 +85,7 @@ describe('dedupe', () => {
           dropped += arrivals.length - wanted.length
         },
       ),
-      { numRuns: 120 },
+      { numRuns: runsOf(120, 3_000) },
     )
     expect(dropped).toBeGreaterThan(100)
   })

@@ -12,6 +12,7 @@ import type { OpenedStore, StoreProvider } from '../../src/state/store.ts'
 import { padChangelogs } from '../support/pad-changelogs.ts'
 import { proxied } from '../support/proxied.ts'
 import { type InputRecord, load, readAll, runWorker } from '../support/run-worker.ts'
+import { runsOf } from '../support/tier.ts'
 
 const world = systemWorld()
 
@@ -114,46 +115,50 @@ async function seen(log: Log, topic: string): Promise<Map<string, unknown[]>> {
 const events = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(9)), { minLength: 1, maxLength: 60 })
 
 describe('the worker under faults', () => {
-  it('property: lost answers and vanished workers cost nothing and double nothing', async () => {
-    const faults = fc.array(fc.constantFrom<Fault>('none', 'flush', 'before', 'after'), { maxLength: 6 })
-    await fc.assert(
-      fc.asyncProperty(
-        events,
-        faults,
-        fc.integer({ min: 1, max: 3 }),
-        fc.array(fc.boolean(), { maxLength: 3 }),
-        async (input, tape, partitions, vanish) => {
-          const log = memoryLog(world)
-          const provider = memoryProvider()
-          const setup = { topology: sums, applicationId: 'app', provider, world, partitions, commitIntervalMs: 2 }
-          const all = inputOf(input)
-          const share = Math.ceil(all.length / (vanish.length + 1))
-          const queue = [...tape]
-          for (const [i, forgets] of [...vanish, null].entries()) {
-            await load(log, all.slice(i * share, (i + 1) * share), partitions)
-            const client = log.another()
-            const { worker, untilCaughtUp } = await runWorker({ ...setup, log: faulty(client, queue) })
-            if (forgets === null) {
-              await untilCaughtUp()
-              await worker.close()
-            } else {
-              await world.timers.sleep(3)
-              client.crash() // its writers, readers and membership are dead; the worker only sees errors from here on
-              provider.crash()
-              await worker.close().catch(() => {})
-              if (forgets) provider.forget()
+  it(
+    'property: lost answers and vanished workers cost nothing and double nothing',
+    async () => {
+      const faults = fc.array(fc.constantFrom<Fault>('none', 'flush', 'before', 'after'), { maxLength: 6 })
+      await fc.assert(
+        fc.asyncProperty(
+          events,
+          faults,
+          fc.integer({ min: 1, max: 3 }),
+          fc.array(fc.boolean(), { maxLength: 3 }),
+          async (input, tape, partitions, vanish) => {
+            const log = memoryLog(world)
+            const provider = memoryProvider()
+            const setup = { topology: sums, applicationId: 'app', provider, world, partitions, commitIntervalMs: 2 }
+            const all = inputOf(input)
+            const share = Math.ceil(all.length / (vanish.length + 1))
+            const queue = [...tape]
+            for (const [i, forgets] of [...vanish, null].entries()) {
+              await load(log, all.slice(i * share, (i + 1) * share), partitions)
+              const client = log.another()
+              const { worker, untilCaughtUp } = await runWorker({ ...setup, log: faulty(client, queue) })
+              if (forgets === null) {
+                await untilCaughtUp()
+                await worker.close()
+              } else {
+                await world.timers.sleep(3)
+                client.crash() // its writers, readers and membership are dead; the worker only sees errors from here on
+                provider.crash()
+                await worker.close().catch(() => {})
+                if (forgets) provider.forget()
+              }
             }
-          }
-          const { out, groups } = expectedOf(input)
-          expect(await seen(log, 'out')).toEqual(out)
-          const counted = await seen(log, 'groups')
-          for (const [group, list] of groups) expect(counted.get(group)).toEqual(list)
-          await log.close()
-        },
-      ),
-      { numRuns: 40 },
-    )
-  }, 60_000)
+            const { out, groups } = expectedOf(input)
+            expect(await seen(log, 'out')).toEqual(out)
+            const counted = await seen(log, 'groups')
+            for (const [group, list] of groups) expect(counted.get(group)).toEqual(list)
+            await log.close()
+          },
+        ),
+        { numRuns: runsOf(40, 400) },
+      )
+    },
+    runsOf(60_000, 600_000),
+  )
 
   it('sets a damaged store aside, rebuilds it from its changelog and goes on', async () => {
     const log = memoryLog(world)

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { partitionOf } from '../../src/base/murmur2.ts'
 import { json, keyValue, session, string, topology, versioned, window } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { runsOf } from '../support/tier.ts'
 
 // Times are seconds, so that what is over lies in another segment than what is not.
 const RETENTION = 40_000
@@ -210,32 +211,36 @@ const history = fc
   .constantFrom(...FAMILIES, FAMILIES.flat())
   .chain((commands) => fc.array(stepOf(commands), { maxLength: 60, size: 'max' }))
 
-it('puts out what the model does, whatever crashes', async () => {
-  await fc.assert(
-    fc.asyncProperty(history, fc.integer({ min: 1, max: 3 }), async (steps, partitions) => {
-      await using driver = new TopologyTestDriver(flow, { partitions })
-      const models = Array.from({ length: partitions }, () => new Model())
-      let now = 0
-      for (const each of steps) {
-        if (each.kind === 'record') {
-          const { key, command, timestamp } = each
-          await driver.input('in').pipe({ key, value: command, timestamp })
-          models[partitionOf(Buffer.from(key), partitions)]?.record(key, command, timestamp)
-        } else if (each.kind === 'advance') {
-          await driver.advance(each.ms)
-          now += each.ms
-          for (const model of models) model.wall(now)
-        } else if (each.kind === 'commit') await driver.commit()
-        else await driver.crash()
-      }
-      await driver.commit()
-      const out = driver.output<null, string>('out').readAll()
-      for (const [partition, model] of models.entries()) {
-        const mine = out.filter((record) => record.partition === partition)
-        expect(mine.map(({ value, timestamp }) => `${value}@${timestamp}`)).toEqual(model.out)
-      }
-      expect(driver.output('model-dead-letter').readAll()).toEqual([])
-    }),
-    { numRuns: 500 },
-  )
-}, 60_000)
+it(
+  'puts out what the model does, whatever crashes',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(history, fc.integer({ min: 1, max: 3 }), async (steps, partitions) => {
+        await using driver = new TopologyTestDriver(flow, { partitions })
+        const models = Array.from({ length: partitions }, () => new Model())
+        let now = 0
+        for (const each of steps) {
+          if (each.kind === 'record') {
+            const { key, command, timestamp } = each
+            await driver.input('in').pipe({ key, value: command, timestamp })
+            models[partitionOf(Buffer.from(key), partitions)]?.record(key, command, timestamp)
+          } else if (each.kind === 'advance') {
+            await driver.advance(each.ms)
+            now += each.ms
+            for (const model of models) model.wall(now)
+          } else if (each.kind === 'commit') await driver.commit()
+          else await driver.crash()
+        }
+        await driver.commit()
+        const out = driver.output<null, string>('out').readAll()
+        for (const [partition, model] of models.entries()) {
+          const mine = out.filter((record) => record.partition === partition)
+          expect(mine.map(({ value, timestamp }) => `${value}@${timestamp}`)).toEqual(model.out)
+        }
+        expect(driver.output('model-dead-letter').readAll()).toEqual([])
+      }),
+      { numRuns: runsOf(500, 5_000) },
+    )
+  },
+  runsOf(60_000, 600_000),
+)

@@ -11,6 +11,7 @@ import type { StoreProvider } from '../../src/state/store.ts'
 import { padChangelogs } from '../support/pad-changelogs.ts'
 import { proxied } from '../support/proxied.ts'
 import { type InputRecord, load, type RunningWorker, readAll, runWorker } from '../support/run-worker.ts'
+import { runsOf } from '../support/tier.ts'
 
 const world = systemWorld()
 const PARTITIONS = 3
@@ -168,16 +169,20 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 )
 
 describe('workers that share the tasks', () => {
-  it('property: come, go, die and doubt under load, and every record counts once', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(action, { minLength: 3, maxLength: 14 }), async (actions) => {
-        const { log, sent } = await play(actions)
-        expect(await seen(log, 'keys')).toEqual(expected(sent.map(({ key }) => String(key))))
-        expect(await seen(log, 'values')).toEqual(expected(sent.map(({ value }) => JSON.parse(String(value)))))
-        expect((await readAll(log, 'app-dead-letter')).flat()).toEqual([])
-        await log.close()
-      }),
-      { numRuns: 60 },
-    )
-  }, 120_000)
+  it(
+    'property: come, go, die and doubt under load, and every record counts once',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(action, { minLength: 3, maxLength: 14 }), async (actions) => {
+          const { log, sent } = await play(actions)
+          expect(await seen(log, 'keys')).toEqual(expected(sent.map(({ key }) => String(key))))
+          expect(await seen(log, 'values')).toEqual(expected(sent.map(({ value }) => JSON.parse(String(value)))))
+          expect((await readAll(log, 'app-dead-letter')).flat()).toEqual([])
+          await log.close()
+        }),
+        { numRuns: runsOf(60, 600) },
+      )
+    },
+    runsOf(120_000, 600_000),
+  )
 })

@@ -6,6 +6,7 @@ import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
 import { CATALOG_TOPICS, type CatalogEvent, deliver, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences } from '../support/catalog-oracle.ts'
 import { type CatalogOutput, goneBack, repeated, tableOf } from '../support/catalog-outputs.ts'
+import { runsOf } from '../support/tier.ts'
 
 const SIZE = { categories: 4, brands: 2, channels: 2, products: 3, edits: 25 }
 
@@ -90,7 +91,7 @@ describe('the generator and the oracle', () => {
 
 describe('the catalog', () => {
   test('any order, duplicates, crashes and partitions: the oracle’s table, nothing twice, no version back', {
-    timeout: 120_000,
+    timeout: runsOf(120_000, 900_000),
   }, async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, interruptions, partitions, async ({ history, events }, interrupted, count) => {
@@ -98,11 +99,11 @@ describe('the catalog', () => {
         expect(differences(tableOf(outputs), catalogOf(history))).toEqual([])
         expect([...goneBack(outputs), ...repeated(outputs)]).toEqual([])
       }),
-      { numRuns: Number(process.env.MILLRACE_ORDER_RUNS ?? 500) },
+      { numRuns: Number(process.env.MILLRACE_ORDER_RUNS ?? runsOf(500, 4_000)) },
     )
   })
 
-  test('crashes leave no trace: the same outputs in the same order as without', { timeout: 120_000 }, async () => {
+  test('crashes leave no trace: the same outputs in the same order as without', { timeout: runsOf(120_000, 900_000) }, async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, interruptions, partitions, async ({ events }, interrupted, count) => {
         expect(await outputsOf(events, count, interrupted)).toEqual(await outputsOf(events, count))

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { int64, json, string, topology } from 'millrace'
 import { TopologyTestDriver } from 'millrace/testing'
 import { expect, test } from 'vitest'
+import { runsOf } from '../support/tier.ts'
 
 interface Payment {
   cents: number
@@ -97,6 +98,6 @@ test('bad records leave no trace but their dead letters, which say where they ca
       )
       expect(letters).toEqual(all.filter(bad).map((step) => letterOf(step, offsetOf(step))))
     }),
-    { numRuns: 150 },
+    { numRuns: runsOf(150, 3_000) },
   )
 })
