@@ -3,13 +3,17 @@
 //
 // 1. A command that is not typed here is in the table of test/docs/elsewhere.ts with what runs it; one that is in neither is an error.
 // 2. A `ts` block is word for word in a file of the repository (it must be in the one that its first line names), or a program of its
-//    own, which is run, or a piece of a topology's function, which is built.
+//    own, which is run, or a piece of a topology's function, which is built, and played where records are shown (test/docs/play.ts).
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as millrace from 'millrace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { TopologyBuilder } from '../src/dsl/builder.ts'
+import { GroupedStream } from '../src/dsl/grouped-stream.ts'
+import { Stream } from '../src/dsl/stream.ts'
+import { Table } from '../src/dsl/table.ts'
 import { node, root } from './cli/binary.ts'
 import { type Block, blocksOf, commandsOf, looksLike, quotedWords } from './docs/blocks.ts'
 import { ELSEWHERE, isKafka, KAFKA_COVER } from './docs/elsewhere.ts'
@@ -24,6 +28,7 @@ const DOCUMENTS = [
   'src/README.md',
   'docs/operations.md',
   'docs/schema-registry.md',
+  'docs/dsl.md',
 ]
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))
@@ -66,8 +71,10 @@ describe.each(documents)('$path', ({ path, text, blocks }) => {
     for (const block of blocks) {
       if (block.kind === 'sh') await shell.type(block, (command) => command in ELSEWHERE || isKafka(command))
       else if (fileNamed(block.text) !== null) expect(inRepository(block.text), `line ${block.line}: the file has changed`).toBe(true)
-      else if (!inRepository(block.text)) runProgram(shell.folder, block)
+      else if (isProgram(block.text) && !inRepository(block.text)) runProgram(shell.folder, block)
     }
+    const pieces = blocks.filter(({ kind, text }) => kind === 'ts' && !isProgram(text) && fileNamed(text) === null && !inRepository(text))
+    playPieces(shell.folder, pieces)
   })
 
   test('what it does not type here is run elsewhere', () => {
@@ -116,6 +123,33 @@ test('every entry of the table is of a command that a document has', () => {
     ...quotedWords(text).map(({ word }) => word),
   ])
   expect(Object.keys(ELSEWHERE).filter((command) => !said.includes(command))).toEqual([])
+})
+
+describe('docs/dsl.md', () => {
+  const { text } = documents.find(({ path }) => path === 'docs/dsl.md') as (typeof documents)[number]
+  const tables = text.slice(0, text.indexOf('\n## '))
+  test.each(Object.entries({ TopologyBuilder, Stream, GroupedStream, Table }))(
+    'has every operator of %s in its tables',
+    (name, builder) => {
+      const rows = tables.split('\n').filter((line) => line.startsWith('| ['))
+      const named = new Set(rows.flatMap((row) => [...(row.split('|')[1] as string).matchAll(/`(?:t\.)?(\w+)`/g)].map((match) => match[1])))
+      // Ends of the chain: in the row of what they end.
+      for (const end of rows.flatMap((row) => [...row.matchAll(/`(count|reduce|aggregate)`/g)].map((match) => match[1]))) named.add(end)
+      const missing = Object.getOwnPropertyNames(builder.prototype).filter((method) => method !== 'constructor' && !named.has(method))
+      expect(missing, `operators of ${name} without a row`).toEqual([])
+    },
+  )
+})
+
+test.each(documents)('the links of $path lead somewhere', ({ path, text }) => {
+  const wrong = [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target]) => {
+    if (/^https?:/.test(target as string)) return []
+    const [name, anchor] = (target as string).split('#') as [string, string?]
+    const file = name === '' ? path : placeOf(path, name)
+    const fits = file !== null && (anchor === undefined || anchorsOf(read(file)).includes(anchor))
+    return fits ? [] : [target]
+  })
+  expect(wrong).toEqual([])
 })
 
 describe('src/README.md', () => {
@@ -189,6 +223,16 @@ describe('the reading of documents', () => {
   })
 })
 
+/** As forges make them of headings. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    (title as string)
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
 /** The words in backticks with the cell of the table that they stand in. */
 function words(text: string): { word: string; line: number; cell: number }[] {
   return text
@@ -210,6 +254,21 @@ function placeOf(document: string, word: string): string | null {
   const name = word.replace(/\/$/, '')
   const found = [folder, ''].map((base) => (base === '' ? name : `${base}/${name}`)).find((path) => existsSync(join(root, path)))
   return found === undefined || (word.endsWith('/') && !statSync(join(root, found)).isDirectory()) ? null : found
+}
+
+/** Builds the pieces of topologies, and plays those that show what comes out. */
+function playPieces(folder: string, blocks: readonly Block[]): void {
+  if (blocks.length === 0) return
+  const pieces = blocks.map((block) => {
+    const file = join(folder, `piece-${block.line}.ts`)
+    writeFileSync(file, asTopology(block.text))
+    return { block, file, shown: block.shown }
+  })
+  const args = [join(root, 'test/docs/play.ts'), JSON.stringify(pieces.map(({ file, shown }) => ({ file, shown })))]
+  const { status, stdout, stderr } = spawnSync(node, args, { cwd: folder, encoding: 'utf8', timeout: 60_000 })
+  expect(status, stderr).toBe(0)
+  const printed = JSON.parse(stdout) as Record<string, string>
+  for (const { block, file, shown } of pieces) if (shown !== null) expect(printed[file], `line ${block.line}`).toBe(shown.trimEnd())
 }
 
 function runProgram(folder: string, block: Block): void {
