@@ -28,6 +28,7 @@ export function checkTypes(files: readonly string[]): Checked {
         typeRoots: [join(REPOSITORY, 'node_modules/@types')],
       },
       files,
+      include: [], // what tsconfig.json includes would be checked too
     }
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
     const tsc = join(REPOSITORY, 'node_modules/typescript/bin/tsc')
