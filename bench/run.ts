@@ -1,10 +1,11 @@
 // npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
-// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
+// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=compile|calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
 // two guarantees, on a real Kafka too, and runs nothing else.
 import { json, string, topology } from '../src/index.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
 import catalog from '../topologies/catalog.ts'
 import { benchCalls } from './calls.ts'
+import { benchCompile } from './compile.ts'
 import { distinctEvents, versionedEvents } from './events.ts'
 import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
@@ -33,6 +34,8 @@ const rate = (records: number, seconds: number): string =>
     .padStart(10)} records/s`
 const line = (name: string, { records, seconds, cpuSeconds, epochs }: Run): string =>
   `${name.padEnd(44)} ${rate(records, seconds)}  ${((cpuSeconds / records) * 1e6).toFixed(2).padStart(6)} us CPU a record  ${epochs} epochs`
+
+if (wanted('compile')) benchCompile()
 
 if (wanted('lww')) {
   for (const log of ['memory', 'embedded'] as const) {

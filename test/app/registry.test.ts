@@ -82,6 +82,18 @@ function everything(): Topology {
         { value: named },
       )
       .forEach(() => {})
+    orders
+      .filter((o) => o !== null)
+      .mapAsync(async (o) => ({ name: o.customer, cents: o.cents }), { store: 'calls', value: named })
+      .to('called', { key: text, value: named })
+    orders
+      .join(customers, (o, c) => ({ name: c.name, cents: o.cents }), {
+        on: (o) => o.customer,
+        buffer: { timeout: '1m' },
+        store: 'lot',
+        value: named,
+      })
+      .to('waited', { key: text, value: named })
     const seen = t.store(keyValue({ name: 'seen', key: text, value: order }))
     orders
       .process<string, Order>(
@@ -114,6 +126,21 @@ describe('in the test driver', () => {
     await driver.crash()
     await orders.pipe({ key: 'o2', value: null })
     expect(Object.fromEntries(driver.output('named').readTable())).toEqual({ o1: { name: 'Ada', cents: 6 } })
+    const values = (topic: string): unknown[] =>
+      driver
+        .output(topic)
+        .readAll()
+        .map(({ key, value }) => [key, value.name, value.cents])
+    expect(values('called').sort()).toEqual([
+      ['o1', 'ada', 5],
+      ['o1', 'ada', 6],
+      ['o2', 'ada', 7],
+    ])
+    expect(values('waited').sort()).toEqual([
+      ['o1', 'Ada', 5],
+      ['o1', 'Ada', 6],
+      ['o2', 'Ada', 7],
+    ])
     expect(driver.store('sums').get('ada')).toEqual({ customer: 'ada', cents: 18 })
     expect(
       driver
