@@ -7,9 +7,10 @@
 // 2. Stop is the reverse; the worker commits what it has processed first.
 // 3. `failed` rejects when the worker had to give up; it never resolves.
 import { join } from 'node:path'
+import { workerData } from 'node:worker_threads'
 import { type Crew, type CrewStatus, statusOf } from './app/crew.ts'
 import { Member } from './app/member.ts'
-import { openStateDir } from './app/state-dir.ts'
+import { openStateDir, type StateDir } from './app/state-dir.ts'
 import {
   type ReadFrom,
   type SessionReader,
@@ -24,6 +25,7 @@ import {
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
+import type { EpochFigure } from './barrier/barrier.ts'
 import { explain, MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
 import type { World } from './base/ports.ts'
@@ -80,6 +82,30 @@ export async function lockStateDir(stateDir: string): Promise<() => void> {
   return () => removeOwner(stateDir)
 }
 
+/** What several workers need beside a topology. */
+function refuseAlone({ workers, brokers, module }: Config): void {
+  if (workers === 1) return
+  if (brokers.length === 0)
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `workers: ${workers} needs brokers: the embedded log belongs to one event loop; name brokers, or leave workers at 1`,
+    )
+  if (module === null)
+    throw new MillraceError(
+      'STREAM_USAGE',
+      `workers: ${workers} needs module, the URL of the file whose default export is the topology (import.meta.url, where it is this one): each worker imports it`,
+    )
+}
+
+/** A worker's thread imports the user's module, and with it what the module does by itself. */
+function refuseThread(): void {
+  if ((workerData as { readonly millraceWorker?: number } | null)?.millraceWorker === undefined) return
+  throw new MillraceError(
+    'STREAM_USAGE',
+    'a module that a worker imports starts a processor: put the topology into a file of its own and name that in module, or start only where isMainThread of node:worker_threads is true',
+  )
+}
+
 export interface ProcessorStatus {
   readonly ready: boolean
   readonly tasks: readonly string[]
@@ -116,6 +142,7 @@ export class StreamProcessor {
   constructor(topology: Topology, options: ProcessorOptions = {}) {
     this.config = resolveConfig(topology.name, options)
     this.plan = planOf(topology, this.config.applicationId)
+    refuseAlone(this.config)
     for (const name of this.config.server?.stores ?? []) this.#refuseUnknown(name)
     this.#world = options.world ?? systemWorld()
     const { promise, reject } = Promise.withResolvers<never>()
@@ -128,6 +155,7 @@ export class StreamProcessor {
    *  a long restore is; `close()` ends it. Throws what keeps it from starting: a missing topic, a broker that does not answer, a
    *  state directory in use. */
   async start(): Promise<void> {
+    refuseThread()
     if (this.#opening !== null || this.#closed !== null) throw new MillraceError('STREAM_USAGE', 'a StreamProcessor starts once')
     try {
       this.#opening = this.#open()
@@ -165,18 +193,7 @@ export class StreamProcessor {
       )
     await prepareSerdes(writingsOf(this.plan)) // here keys are encoded for queries; each worker does it for its own
     await this.#unlessClosed(null)
-    this.#crew = new Member({
-      config,
-      plan: this.plan,
-      state,
-      topics: this.#topics,
-      log,
-      world,
-      number: 0,
-      stopping: () => this.#stopping,
-      onFatal: (error) => void this.#give(error),
-      onEpoch: (figure) => this.#server?.epoch(figure),
-    })
+    this.#crew = await this.#gather(log, this.#topics, state)
     await this.#crew.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
     const control = await openControlServer(
@@ -193,12 +210,27 @@ export class StreamProcessor {
     this.#control = control
   }
 
+  async #gather(log: Log, topics: PreparedTopics, state: StateDir): Promise<Crew> {
+    const { config, plan } = this
+    const onFatal = (error: unknown): void => this.#give(error)
+    const world = this.#world
+    if (config.workers > 1) {
+      const { Threads } = await import('./app/threads/threads.ts')
+      return new Threads({ config, plan, state, module: config.module as string, world, onFatal })
+    }
+    const onEpoch = (figure: EpochFigure): void => this.#server?.epoch(figure)
+    return new Member({ config, plan, state, topics, log, world, number: 0, stopping: () => this.#stopping, onFatal, onEpoch })
+  }
+
   async #serve(): Promise<void> {
     const { server } = this.config
     if (server !== null) {
-      const { openHttpServer, openMetrics } = await import('./server/server.ts')
+      const { openHttpServer, openMergedMetrics, openMetrics } = await import('./server/server.ts')
       const served = this.#held()
-      const metrics = openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
+      const metrics =
+        this.config.workers > 1
+          ? openMergedMetrics(async () => (await this.#crew?.readings?.()) ?? [])
+          : openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
       const opened = await openHttpServer(server, served, metrics)
       await this.#unlessClosed(opened)
       this.#server = opened
@@ -211,6 +243,7 @@ export class StreamProcessor {
     return {
       plan: this.plan,
       world: this.#world,
+      remote: this.config.workers > 1,
       ready: () => !this.#stopping && this.#status().ready,
       sized: () => this.#topics?.sized ?? null,
       tasks: () => this.#crew?.tasks() ?? new Map(),

@@ -3,8 +3,9 @@
 //
 // 1. An option that is not known is refused by its name, at every level.
 // 2. Passwords and tokens are `Secret`s from here on; a Config may be logged.
-// 3. What this version cannot do (several workers, standbys) is refused, not ignored.
+// 3. What this version cannot do (standbys) is refused, not ignored.
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type Duration, durationMs } from './base/duration.ts'
 import { MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
@@ -56,7 +57,10 @@ export interface ProcessorOptions {
   readonly stateDir?: string
   readonly guarantee?: 'exactly_once' | 'at_least_once'
   readonly commitInterval?: Duration
+  /** Event loops, each in a thread of its own when there are several; they need `brokers` and `module`. Default: 1. */
   readonly workers?: number
+  /** URL or path of the file whose default export is the topology: threads import it again. `import.meta.url` where it is this file. */
+  readonly module?: string | URL
   readonly standbys?: number
   readonly tls?: boolean | TlsOptions
   readonly sasl?: SaslOptions
@@ -76,6 +80,8 @@ export interface Config {
   readonly guarantee: 'exactly_once' | 'at_least_once'
   readonly commitIntervalMs: number
   readonly workers: number
+  /** A file URL; null: not told. */
+  readonly module: string | null
   readonly standbys: number
   readonly tls: TlsOptions | null
   readonly sasl: (Omit<SaslOptions, 'password' | 'token'> & { readonly password: Secret | null; readonly token: Secret | null }) | null
@@ -96,6 +102,7 @@ export const OPTION_NAMES = [
   'guarantee',
   'commitInterval',
   'workers',
+  'module',
   'standbys',
   'tls',
   'sasl',
@@ -121,7 +128,8 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     stateDir: text(options.stateDir, 'stateDir') ?? join('.millrace', applicationId),
     guarantee: oneOf(options.guarantee ?? 'exactly_once', GUARANTEES, 'guarantee'),
     commitIntervalMs: commitInterval(options.commitInterval),
-    workers: onlyOne(options.workers),
+    workers: whole(options.workers ?? 1, 'workers', 1, LIMITS.workersMax),
+    module: moduleUrl(options.module),
     standbys: none(options.standbys),
     tls: tls(options.tls),
     sasl: sasl(options.sasl, options.tls),
@@ -188,9 +196,12 @@ function commitInterval(value: Duration | undefined): number {
   return ms
 }
 
-function onlyOne(value: unknown): number {
-  if (whole(value ?? 1, 'workers', 1, 256) === 1) return 1
-  throw refuse('workers: this version runs one worker in a process; start more processes with the same application id instead')
+function moduleUrl(value: unknown): string | null {
+  if (value === undefined) return null
+  const url = value instanceof URL ? value.href : (text(value, 'module') as string)
+  if (url.startsWith('file:')) return url
+  if (/^[a-z]{2,}:/.test(url)) throw refuse(`module ${JSON.stringify(url)} is no file: give import.meta.url, or a path`)
+  return pathToFileURL(url).href
 }
 
 function none(value: unknown): number {

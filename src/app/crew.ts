@@ -1,6 +1,7 @@
 // What runs the tasks of a processor, as the processor sees it: one worker in its own thread (member.ts), or several in threads of
 // their own (threads/).
 import type { RestoreProgress } from '../runtime/recover.ts'
+import type { WorkerReading } from '../server/metrics.ts'
 import type { Figures, HeldTask } from '../server/served.ts'
 import type { StateStore } from '../state/store.ts'
 
@@ -37,6 +38,8 @@ export interface Crew {
   applying(): boolean
   /** Of a global table that has been read to its end; undefined: there is none of this name, or it is still being read. */
   globalStore(name: string): StateStore | undefined
+  /** The metrics of workers that live elsewhere; null: one that has not answered in time. */
+  readings?(): Promise<readonly (WorkerReading | null)[]>
 }
 
 export interface CrewStatus extends Figures {

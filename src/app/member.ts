@@ -17,7 +17,7 @@ import { globalNamed } from '../runtime/global-tables.ts'
 import type { RestoreProgress, TaskDeps } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
 import { Worker } from '../runtime/worker.ts'
-import { levelProvider } from '../state/leveldb.ts'
+import { type Claims, levelProvider } from '../state/leveldb.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
@@ -37,6 +37,8 @@ export interface MemberOptions {
   readonly stopping: () => boolean
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
+  /** With several workers: who of them has which store open. */
+  readonly claims?: Claims
 }
 
 export class Member implements Crew {
@@ -120,12 +122,12 @@ export class Member implements Crew {
   }
 
   #deps(): TaskDeps {
-    const { config, log, plan, state, stopping, topics, world } = this.#o
+    const { config, log, plan, state, stopping, topics, world, claims } = this.#o
     const changelogs = new Map(plan.internalTopics.filter((topic) => topic.kind === 'changelog').map((topic) => [topic.store, topic.name]))
     return {
       log,
       groupId: config.applicationId,
-      provider: levelProvider({ dir: state.stores, world }),
+      provider: levelProvider({ dir: state.stores, world, ...(claims === undefined ? {} : { claims }) }),
       sized: topics.sized,
       globals: () => this.globals.tables,
       policies: config.onError,

@@ -66,6 +66,11 @@ export const LIMITS = {
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
   logCacheBytesMax: 32 * 1024 * 1024,
+  // workers in threads of their own
+  workersMax: 64,
+  workerWordMs: 50, // how often a worker tells how it is
+  workerCloseMs: 8_500, // then it is ended as it is: some of stopTimeoutMs is for the rest
+  cursorIdleMs: 30_000, // a scan of another thread that nobody goes on with is closed
   // HTTP
   headersTimeoutMs: 5_000,
   httpRequestTimeoutMs: 10_000,

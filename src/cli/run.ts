@@ -41,7 +41,7 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
   const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))
   const world = systemWorld(logger)
   const { StreamProcessor } = await import('../app.ts')
-  const app = new StreamProcessor(topology, { ...options, world })
+  const app = new StreamProcessor(topology, { ...options, module: file, world })
   const stopped = untilSignal(world)
   const onTerminal = process.stderr.isTTY === true && flags.json !== true
   const hide = onTerminal ? showProgress(process.stderr, () => app.status(), world) : () => {}

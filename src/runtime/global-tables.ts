@@ -83,7 +83,7 @@ export class GlobalTable {
   /** All rows on disk, in the order of the keys' bytes. */
   async *all(): AsyncIterable<readonly [unknown, unknown]> {
     const { key, value } = this.spec
-    for await (const chunk of this.store.scan({ from: Buffer.of(ROW), to: null })) {
+    for await (const chunk of this.store.scan(globalRange({ from: null, to: null }))) {
       for (const [row, stored] of chunk) yield [key.decode(row.subarray(1)), value.decode(stored.value)]
     }
   }
@@ -152,6 +152,7 @@ export function globalKey(row: Buffer): Buffer {
   return row.subarray(1)
 }
 
+/** Of a key's bytes, in the table's store. */
 export function globalRowKey(key: Buffer): Buffer {
   return Buffer.concat([Buffer.of(ROW), key])
 }

@@ -2,7 +2,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
-import { whenThere } from '../base/not-yet.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
 import { heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
@@ -75,7 +74,7 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
     const place = placeOf(served, store, keyOf(request))
     return json(
       reply,
-      asOf === undefined ? await whenThere(() => keyAnswer(served, store, place)) : await asOfAnswer(served, store, place, timeOf(asOf, 0)),
+      asOf === undefined ? await keyAnswer(served, store, place) : await asOfAnswer(served, store, place, timeOf(asOf, 0)),
     )
   })
   app.get('/windows/:store', async (request, reply) => {

@@ -65,12 +65,14 @@ function placed(served: Served, store: QueryableStore, text: string, serde: AnyS
 }
 
 /** The answer's JSON. Refused where the key's task is not here. */
-export function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): string {
+export async function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): Promise<string> {
   const held = storeOf(served, store, partition)
-  const stored = held.getSync(bytes)
   const { windows } = store
-  const isOver = windows?.isOver(windows.parts(bytes).time, windows.own === null ? null : (held.getSync(windows.own) ?? null)) === true
-  const row = stored === undefined || isOver ? null : rowText(store, bytes, stored)
+  const keys = windows === null || windows.own === null ? [bytes] : [bytes, windows.own]
+  // A thread's answer is not waited for with the event loop held up; a store of this thread is not worth a promise.
+  const [stored, own = null] = served.remote === true ? await held.getMany(keys) : keys.map((key) => held.getSync(key))
+  const isOver = windows?.isOver(windows.parts(bytes).time, own) === true
+  const row = stored === undefined || isOver ? null : await whenThere(() => rowText(store, bytes, stored))
   if (row === null) throw new Refusal('NOT_FOUND')
   return row
 }

@@ -24,6 +24,8 @@ export interface HeldTask {
 export interface Served {
   readonly plan: Plan
   readonly world: World
+  /** Its tasks run in other threads: their stores are asked, not read. */
+  readonly remote?: boolean
   /** All assigned tasks are restored and running. */
   ready(): boolean
   /** Null until the topics are known. */

@@ -47,6 +47,11 @@ export function lockedError(path: string, cause?: unknown): MillraceError {
   })
 }
 
+/** A worker that was given its task is about to let go of it. */
+export function stillOpenError(path: string): MillraceError {
+  return new MillraceError('STREAM_STATE_LOCKED', `store ${path} is still open in another worker of this process`, { disposition: 'retry' })
+}
+
 export function damagedError(name: string, what: string, cause?: unknown): MillraceError {
   return new MillraceError('STREAM_STORE_DAMAGED', `store ${name}: ${what}; it is set aside and restored from its changelog`, { cause })
 }

@@ -12,13 +12,20 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
-import { checkpointFault, DAMAGED_MARK, droppedWrites, lockedError, openFault } from './damage.ts'
+import { checkpointFault, DAMAGED_MARK, droppedWrites, lockedError, openFault, stillOpenError } from './damage.ts'
 import { makeStoreDirectory, moveAside, storePath } from './directory.ts'
 import { CHECKPOINT_KEY, readCheckpoint, USER_END } from './framing.ts'
 import { type Database, levelStore } from './level-store.ts'
 import { memoryProvider } from './memory.ts'
 import type { OpenedStore, StateStore, StoreProvider } from './store.ts'
 import { tablesFault } from './tables.ts'
+
+/** Who of several providers of one process may open a store's folder (and only with them: alone a provider knows by itself). */
+export interface Claims {
+  /** False: another one has it. */
+  take(path: string): Promise<boolean>
+  give(path: string): void
+}
 
 export interface LevelProviderOptions {
   /** `<stateDir>/<applicationId>`; made when missing. */
@@ -29,6 +36,7 @@ export interface LevelProviderOptions {
   /** Check every block of a store's tables when it is opened (about 3 s a GB); true when left out. Without it a flipped bit in a key
    *  or an index goes unnoticed, one in a value does not. */
   readonly checkTables?: boolean
+  readonly claims?: Claims
 }
 
 /** LevelDB's options, each with its reason (500,000 values of 150 bytes, two cores). */
@@ -56,15 +64,14 @@ export function kernelBootId(): string {
 }
 
 export function levelProvider(options: LevelProviderOptions): StoreProvider {
-  const { dir, world } = options
+  const { dir, world, claims } = options
   const bootId = options.bootId ?? kernelBootId()
   const checkTables = options.checkTables ?? true
   const transient = memoryProvider()
 
   const openDisk = async (task: string, store: string): Promise<OpenedStore> => {
     const path = await makeStoreDirectory(dir, task, store)
-    if (openPaths.has(path)) throw lockedError(path)
-    openPaths.add(path)
+    await take(path)
     try {
       const found = await tryOpen(path, bootId, checkTables)
       if ('db' in found) return { store: handOut(`${task}/${store}`, path, found), rebuilt: null }
@@ -75,13 +82,26 @@ export function levelProvider(options: LevelProviderOptions): StoreProvider {
       if (!('db' in fresh)) throw surroundingsError(path, fresh.reason)
       return { store: handOut(`${task}/${store}`, path, fresh), rebuilt: found.reason }
     } catch (error) {
-      openPaths.delete(path)
+      give(path)
       throw error
     }
   }
 
+  const take = async (path: string): Promise<void> => {
+    if (openPaths.has(path)) throw lockedError(path)
+    openPaths.add(path)
+    if (claims === undefined || (await claims.take(path))) return
+    openPaths.delete(path)
+    throw stillOpenError(path)
+  }
+
+  const give = (path: string): void => {
+    openPaths.delete(path)
+    claims?.give(path)
+  }
+
   const handOut = (name: string, path: string, sound: Sound): StateStore =>
-    levelStore({ name, path, bootId, world, ...sound, onClosed: () => void openPaths.delete(path) })
+    levelStore({ name, path, bootId, world, ...sound, onClosed: () => give(path) })
 
   return {
     async open(task, store, persistent) {
@@ -90,10 +110,15 @@ export function levelProvider(options: LevelProviderOptions): StoreProvider {
     },
     async setAside(task, store, reason) {
       const path = storePath(dir, task, store)
-      if (openPaths.has(path)) throw lockedError(path)
-      await transient.setAside(task, store, reason)
-      const aside = await moveAside(dir, task, store)
-      if (aside !== null) world.logger.warn({ store: `${task}/${store}`, reason, aside }, `store ${task}/${store} is set aside: ${reason}`)
+      await take(path)
+      try {
+        await transient.setAside(task, store, reason)
+        const aside = await moveAside(dir, task, store)
+        if (aside !== null)
+          world.logger.warn({ store: `${task}/${store}`, reason, aside }, `store ${task}/${store} is set aside: ${reason}`)
+      } finally {
+        give(path)
+      }
     },
   }
 }

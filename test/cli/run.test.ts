@@ -135,7 +135,10 @@ describe('run', () => {
     await refused(['run', file, '--state-dir', state, '--port', '0', '--host', '0.0.0.0'], /can be reached from outside/)
     await refused(['run', file, '--state-dir', state, '--port', '0'], /32 bytes or more/, { MILLRACE_TOKEN: 'short' })
     await refused(['run', file, '--state-dir', state, '--guarantee', 'twice'], /guarantee must be one of/)
-    await refused(['run', file, '--state-dir', state, '--workers', '2'], /one worker/)
+    await refused(
+      ['run', file, '--state-dir', state, '--workers', '2'],
+      /workers: 2 needs brokers: the embedded log belongs to one event loop; name brokers/,
+    )
     await refused(
       ['dev', file, '--state-dir', state, '--config', place.write('c.json', '{"brokers":["a:1"]}')],
       /dev works on the embedded log/,
