@@ -203,7 +203,7 @@ export class StreamProcessor {
         plan: this.plan,
         world,
         createPartitions: embedded ? LIMITS.embeddedPartitions : null,
-        row: (store, key) => this.store(store).get(key),
+        row: (store, key) => this.store(store).read(key),
       }),
     )
     await this.#unlessClosed(control)

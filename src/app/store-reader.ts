@@ -19,7 +19,7 @@ import {
   type WindowAsk,
   windowSelection,
 } from '../runtime/reads.ts'
-import type { Stored } from '../state/store.ts'
+import type { StateStore, Stored } from '../state/store.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import type { VersionedRecord } from '../topology/processor.ts'
 
@@ -32,6 +32,8 @@ export interface RangeOptions {
 export interface StoreReader<K = any, V = any> {
   /** The committed row; null when there is none. Throws STREAM_NOT_LOCAL for a key whose task is not running here. */
   get(key: K): V | null
+  /** The same. With several workers `get` holds up this thread until the worker's answers; this one does not. */
+  read(key: K): Promise<V | null>
   /** From and to are inclusive, null for an open end; in the order of the keys' bytes, across the tasks that run here. */
   range(from: K | null, to: K | null, options?: RangeOptions): AsyncIterable<readonly [key: K, value: V]>
   /** Rows whose key, as its serde writes it, begins with these bytes, or with this text. */
@@ -79,6 +81,7 @@ export function storeReader<K, V>(holder: ReadFrom, name: string): StoreReader<K
   const bound = (key: K | null): Buffer | null => (key === null ? null : encodeKey(store, key))
   return {
     get: (key) => rowAt(holder, store, key) as V | null,
+    read: (key) => readRow(holder, store, key) as Promise<V | null>,
     range: (from, to, options) =>
       rowsOf(holder, store, () => rangeSelection(store, { from: bound(from), to: bound(to), ...options }), keyOf(store)),
     prefix: (begin, options) => {
@@ -181,13 +184,33 @@ function partitionOfKey(holder: ReadFrom, store: QueryableStore, key: unknown): 
 }
 
 function rowAt(holder: ReadFrom, store: QueryableStore, key: unknown): unknown {
+  const { held, keys } = placeOf(holder, store, key)
+  const rows = keys.map((bytes) => held.getSync(bytes))
+  return asked(() => shownRow(store, keys, rows))
+}
+
+async function readRow(holder: ReadFrom, store: QueryableStore, key: unknown): Promise<unknown> {
+  const { held, keys } = await whenThere(() => placeOf(holder, store, key))
+  const rows = await held.getMany(keys)
+  return await whenThere(() => shownRow(store, keys, rows))
+}
+
+/** Of a window's row, its own and the one that tells whether it is over. */
+function placeOf(holder: ReadFrom, store: QueryableStore, key: unknown): { readonly held: StateStore; readonly keys: readonly Buffer[] } {
   const bytes = encodeKey(store, key)
-  const held = storeOf(holder, store, partitionOfKey(holder, store, key))
-  const stored = held.getSync(bytes)
+  const own = store.windows?.own ?? null
+  return { held: storeOf(holder, store, partitionOfKey(holder, store, key)), keys: own === null ? [bytes] : [bytes, own] }
+}
+
+function shownRow(
+  store: QueryableStore,
+  [bytes]: readonly Buffer[],
+  [stored, own = null]: readonly (Stored | undefined | null)[],
+): unknown {
   const { windows } = store
-  if (stored === undefined) return null
-  if (windows !== null && windows.own !== null && windows.isOver(windows.parts(bytes).time, held.getSync(windows.own) ?? null)) return null
-  return asked(() => store.rowOf(stored))
+  if (stored === undefined || stored === null) return null
+  if (windows !== null && windows.own !== null && windows.isOver(windows.parts(bytes as Buffer).time, own)) return null
+  return store.rowOf(stored)
 }
 
 /** A caller that cannot wait: what is lacking is asked for, so that it is there when the row is read again. */

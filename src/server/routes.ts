@@ -72,10 +72,7 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
     const store = named(request)
     const { asOf } = fieldsOf(request, ['asOf'])
     const place = placeOf(served, store, keyOf(request))
-    return json(
-      reply,
-      asOf === undefined ? await keyAnswer(served, store, place) : await asOfAnswer(served, store, place, timeOf(asOf, 0)),
-    )
+    return json(reply, asOf === undefined ? await keyAnswer(served, store, place) : await asOfAnswer(served, store, place, timeOf(asOf, 0)))
   })
   app.get('/windows/:store', async (request, reply) => {
     const store = named(request)

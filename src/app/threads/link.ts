@@ -25,6 +25,7 @@ export class Link implements Asking {
   #last = 0
   #cursor = 0
   #gone = false
+  #ending = false
   /** Scans of this turn. */
   #scans: { readonly scans: Scan[]; readonly opened: Promise<unknown> } | null = null
 
@@ -45,6 +46,11 @@ export class Link implements Asking {
 
   get ended(): boolean {
     return this.#gone
+  }
+
+  /** By `end`. */
+  get ending(): boolean {
+    return this.#ending
   }
 
   tell(told: Told): void {
@@ -125,6 +131,7 @@ export class Link implements Asking {
 
   /** Ends the thread as it is. */
   async end(): Promise<void> {
+    this.#ending = true
     await this.#thread.terminate()
   }
 

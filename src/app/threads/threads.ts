@@ -8,7 +8,7 @@
 //    is done again by the next start.
 import { resolve } from 'node:path'
 import { Worker as Thread } from 'node:worker_threads'
-import { MillraceError } from '../../base/errors.ts'
+import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
 import type { Config, ProcessorOptions } from '../../config.ts'
@@ -64,7 +64,7 @@ export class Threads implements Crew {
         const cancel = timers.after(LIMITS.workerCloseMs, () => late.resolve(notClosed(number)))
         const done = link.ask({ kind: 'close' }, null).then(
           () => null,
-          (error: unknown) => error,
+          (error: unknown) => (link.ended ? null : error), // its end is told
         )
         const failure = await Promise.race([done, late.promise])
         cancel()
@@ -100,7 +100,9 @@ export class Threads implements Crew {
   /** As the first worker has read it. */
   globalStore(name: string): StateStore | undefined {
     const link = this.#links[0]
-    return link === undefined || !this.#o.plan.globals.some(({ store }) => store.name === name) ? undefined : remoteStore(link, GLOBAL, name)
+    return link === undefined || !this.#o.plan.globals.some(({ store }) => store.name === name)
+      ? undefined
+      : remoteStore(link, GLOBAL, name)
   }
 
   /** Null: it has not answered in time. */
@@ -120,8 +122,8 @@ export class Threads implements Crew {
     const started = Promise.withResolvers<void>()
     let running = false
     const fail = (error: unknown): void => {
-      if (this.#closing) return
-      if (running) onFatal(error)
+      if (this.#closing) world.logger.warn({ worker: number, reason: explain(error) }, 'a worker failed while it was closing')
+      else if (running) onFatal(error)
       else started.reject(error)
     }
     const { door, far } = Link.door()
@@ -158,9 +160,13 @@ export class Threads implements Crew {
     })
     thread.on('error', fail)
     thread.on('exit', (status) => {
-      fail(
-        new MillraceError('STREAM_INTERNAL', `worker ${number} has ended by itself (status ${status}): does the topology end the process?`),
-      )
+      if (!link.ending)
+        fail(
+          new MillraceError(
+            'STREAM_INTERNAL',
+            `worker ${number} has ended by itself (status ${status}): does the topology end the process?`,
+          ),
+        )
       link.gone()
       started.reject(new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting'))
       this.#words[number] = UNKNOWN
