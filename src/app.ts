@@ -9,6 +9,7 @@
 import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
 import { type Crew, type CrewStatus, statusOf } from './app/crew.ts'
+import { dismissFormer } from './app/former-workers.ts'
 import { Member } from './app/member.ts'
 import { openStateDir, type StateDir } from './app/state-dir.ts'
 import {
@@ -193,6 +194,7 @@ export class StreamProcessor {
       )
     await prepareSerdes(writingsOf(this.plan)) // here keys are encoded for queries; each worker does it for its own
     await this.#unlessClosed(null)
+    await dismissFormer(log, config, state, world)
     this.#crew = await this.#gather(log, this.#topics, state)
     await this.#crew.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))

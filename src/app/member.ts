@@ -4,7 +4,6 @@
 // Invariants
 // 1. The global tables are read to their end before the worker joins the group; they are closed after it.
 // 2. Nothing of it is shared with another worker of this process but the folders of the stores, and those by `claims` only.
-import { join } from 'node:path'
 import type { EpochFigure } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -22,6 +21,7 @@ import type { StateStore } from '../state/store.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import type { Crew, Word } from './crew.ts'
+import { workerFolder, workerName } from './former-workers.ts'
 import { type StateDir, storedTasks } from './state-dir.ts'
 import type { PreparedTopics } from './topics.ts'
 
@@ -34,6 +34,9 @@ export interface MemberOptions {
   readonly world: World
   /** From 0, of this process. */
   readonly number: number
+  /** Of this process; 1 when left out. All have the same disk: each says that a part of it is its own, so that the tasks of a
+   *  sub-topology are spread over them. */
+  readonly count?: number
   readonly stopping: () => boolean
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
@@ -55,7 +58,7 @@ export class Member implements Crew {
       specs: plan.globals,
       log,
       // Each worker reads all rows for itself.
-      provider: levelProvider({ dir: number === 0 ? state.stores : join(state.stores, `worker-${number}`), world }),
+      provider: levelProvider({ dir: workerFolder(state.stores, number), world }),
       world,
       partitionsOf: topics.partitionsOf,
       stopping,
@@ -68,14 +71,14 @@ export class Member implements Crew {
     await prepareSerdes(writingsOf(plan))
     await this.globals.start()
     if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
-    const id = `${config.applicationId}-${state.processId}-${number}`
+    const id = workerName(config.applicationId, state.processId, number)
     this.#worker = new Worker({
       deps: this.#deps(),
       transactionalId: id,
       instanceId: log.kind === 'embedded' ? null : id,
       guarantee: config.guarantee,
       limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
-      stored: storedTasks(state.stores),
+      stored: storedTasks(state.stores).filter((_, i) => i % (this.#o.count ?? 1) === number),
       onFatal: this.#o.onFatal,
       ...(onEpoch === undefined ? {} : { onEpoch }),
     })

@@ -48,9 +48,14 @@ function processIdOf(path: string, world: World): string {
   return id
 }
 
-/** Ids of the tasks that have stores here. */
+/** Ids of the tasks that have stores here, in order. */
 export function storedTasks(stores: string): string[] {
   return readdirSync(stores, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && /^\d+_\d+$/.test(entry.name))
     .map((entry) => entry.name)
+    .sort((a, b) => {
+      const [aSub = 0, aPartition = 0] = a.split('_').map(Number)
+      const [bSub = 0, bPartition = 0] = b.split('_').map(Number)
+      return aSub - bSub || aPartition - bPartition
+    })
 }

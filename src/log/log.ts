@@ -164,6 +164,8 @@ export interface Log {
   /** The group's committed positions, null where there is none, in the order asked. Waits for a transaction that is being ended
    *  (R3), at most LIMITS.stableOffsetsTimeoutMs, then STREAM_UNSTABLE. */
   committed(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (CommittedOffset | null)[]>
+  /** Takes static members out of the group, if they are in it: they will not come back. Left out where there are none. */
+  dismiss?(groupId: string, instanceIds: readonly string[]): Promise<void>
   reader(options?: ReaderOptions): Reader
   writer(options: WriterOptions): Writer
   group(options: GroupOptions): Group

@@ -99,6 +99,7 @@ async function boot(): Promise<void> {
     log,
     world,
     number,
+    count: data.count,
     claims,
     stopping: () => stopping,
     onFatal: (error) => say({ kind: 'failed', error: errorWords(error) }),

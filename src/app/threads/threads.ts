@@ -129,6 +129,7 @@ export class Threads implements Crew {
     const { door, far } = Link.door()
     const data: ThreadData = {
       millraceWorker: number,
+      count: config.workers,
       module,
       options: threadOptions(config),
       processId: state.processId,

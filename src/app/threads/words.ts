@@ -13,6 +13,8 @@ import type { Word } from '../crew.ts'
 /** How a thread begins. */
 export interface ThreadData {
   readonly millraceWorker: number
+  /** Workers of the process. */
+  readonly count: number
   /** URL of the module that exports the topology. */
   readonly module: string
   readonly options: ProcessorOptions

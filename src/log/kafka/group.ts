@@ -30,6 +30,7 @@ import { failure, judge, responseOf } from './errors.ts'
 const PROTOCOL_TYPE = 'consumer'
 const PROTOCOL = 'millrace'
 const RETRY_MS = 100
+const UNKNOWN_MEMBER_ID = 25
 const LEAVE_TIMEOUT_MS = 2_000
 
 export class KafkaGroup implements Group {
@@ -243,6 +244,20 @@ export class KafkaGroup implements Group {
       }
       this.#wakeSleep = wake
     })
+  }
+}
+
+/** As an administrator does: a static member is named by its instance id alone. One that is not in the group is an answer like any other. */
+export async function dismiss(client: KafkaClient, groupId: string, instanceIds: readonly string[]): Promise<void> {
+  const node = await client.coordinator('group', groupId)
+  for (const groupInstanceId of instanceIds) {
+    const member = { memberId: '', groupInstanceId, reason: 'dismissed' }
+    try {
+      await leaveGroupV5.api.async(await client.common(node), groupId, [member])
+    } catch (error) {
+      const members = responseOf<{ members?: readonly { errorCode: number }[] }>(error)?.members ?? []
+      if (members[0]?.errorCode !== UNKNOWN_MEMBER_ID) throw error
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import type { Log } from '../log.ts'
 import { createTopics, deleteTopics, listOffsets, topicNames, topics } from './admin.ts'
 import { KafkaClient } from './client.ts'
 import type { Compression } from './encode.ts'
-import { KafkaGroup } from './group.ts'
+import { dismiss, KafkaGroup } from './group.ts'
 import { committed } from './offsets.ts'
 import { KafkaReader } from './reader.ts'
 import { KafkaWriter } from './writer.ts'
@@ -59,6 +59,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     deleteTopics: (names) => deleteTopics(client, names),
     offsets: (partitions, which) => listOffsets(client, partitions, which),
     committed: (groupId, partitions) => committed(client, groupId, partitions),
+    dismiss: (groupId, instanceIds) => dismiss(client, groupId, instanceIds),
     reader: (reading) => new KafkaReader(client, reading ?? {}),
     writer: (writing) => new KafkaWriter(client, writing),
     group: (joining) => new KafkaGroup(client, joining),
