@@ -59,7 +59,7 @@ export function buildProgram(): Command {
 
   processing(command('run', 'Run a topology until SIGTERM or SIGINT: on Kafka with --brokers, else on the embedded log.'))
     .addOption(brokers())
-    .addOption(new Option('--workers <n>', 'event loops in this process'))
+    .addOption(new Option('--workers <n>', 'event loops in this process, each in a thread; several need --brokers (default: 1)'))
     .addOption(new Option('--guarantee <which>', 'exactly_once (default) or at_least_once'))
     .addHelpText(
       'after',
