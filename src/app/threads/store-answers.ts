@@ -43,10 +43,9 @@ export class StoreAnswers {
   }
 
   #store(task: string, name: string): StateStore {
-    const { globals } = this.#member
     const store =
       task === GLOBAL
-        ? globals.tables.find(({ spec }) => spec.store.name === name)?.store
+        ? this.#member.globalStore(name)
         : this.#member
             .tasks()
             .get(task)

@@ -40,7 +40,7 @@ void (async () => {
 })()
 
 const answers = new StoreAnswers(
-  { tasks: () => tasks, globals: { tables: [] }, applying: () => state.applying } as unknown as Member,
+  { tasks: () => tasks, globalStore: () => undefined, applying: () => state.applying } as unknown as Member,
   world,
 )
 
