@@ -206,6 +206,7 @@ export class StreamProcessor {
         world,
         createPartitions: embedded ? LIMITS.embeddedPartitions : null,
         row: (store, key) => this.store(store).read(key),
+        holder: this.#held(),
       }),
     )
     await this.#unlessClosed(control)

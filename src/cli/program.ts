@@ -116,11 +116,23 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addHelpText('after', example('millrace consume catalog --state-dir state', 'millrace consume catalog --state-dir state --follow'))
     .action(async (topic: string, flags) => (await import('./consume.ts')).consume(topic, flags))
 
-  reaching(command('query', 'Print the committed value of a key in a store, as JSON.'))
+  reaching(command('query', 'Print the committed value of a key in a store, as JSON; or rows, windows or versions, one a line.'))
     .argument('<store>', 'the store')
-    .argument('<key>', 'the key: as text, or as JSON for a serde that takes no text')
-    .addHelpText('after', example('millrace query products p1 --state-dir state'))
-    .action(async (store: string, key: string, flags) => (await import('./query.ts')).query(store, key, flags))
+    .argument('[key]', 'the key: as text, or as JSON for a serde that takes no text; none: all rows, or those of a range')
+    .addOption(new Option('--from <key or ms>', 'first key; of windows and versions the first time, epoch ms'))
+    .addOption(new Option('--to <key or ms>', 'last key, or last time; both are inclusive'))
+    .addOption(new Option('--prefix <text>', 'what the bytes of the keys begin with'))
+    .addOption(new Option('--windows', 'windows or sessions, of the key or of all keys, that --from and --to select'))
+    .addOption(new Option('--key-from <key>', 'with --windows: the first key'))
+    .addOption(new Option('--key-to <key>', 'with --windows: the last key'))
+    .addOption(new Option('--versions', 'versions of the key that held between --from and --to, the latest first'))
+    .addOption(new Option('--as-of <ms>', 'the version of the key that held then'))
+    .addOption(new Option('--limit <n>', 'rows at most').argParser(whole(1, 1e9)))
+    .addHelpText(
+      'after',
+      example('millrace query products p1 --state-dir state', 'millrace query products --prefix p --limit 10 --state-dir state'),
+    )
+    .action(async (store: string, key: string | undefined, flags) => (await import('./query.ts')).query(store, key, flags))
 
   command('reset', 'Begin anew: offsets to the beginning, internal topics and stores deleted. Outputs and dead letters stay.')
     .argument('<file>', 'the topology file')

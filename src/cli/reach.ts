@@ -2,7 +2,8 @@
 // log in it when none runs; Kafka with --brokers.
 //
 // 1. A directory that does not exist, or that holds no log, is refused and left as it is, but by `produce --topology`.
-// 2. --brokers goes to Kafka whatever else is said; brokers from the environment or a config file do when no --state-dir is given.
+// 2. --brokers goes to Kafka whatever else is said; brokers from the environment or a config file do when no --state-dir is given. Which
+//    topology it is of, and under which application id, is what --state-dir remembers, where nothing else is said.
 // 3. A process that is just starting holds the lock before it listens: it is waited for, shortly.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +19,7 @@ import { plan as planOf } from '../topology/plan.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { loadTopology } from './load.ts'
 import { type Flags, gatherOptions } from './options.ts'
-import { isDirectory, keepPrivate, recall, remember } from './state-dir.ts'
+import { isDirectory, keepPrivate, recall, type Remembered, remember } from './state-dir.ts'
 
 export interface ReachFlags extends Flags {
   readonly topology?: string
@@ -38,8 +39,8 @@ export async function reach(flags: ReachFlags, mayCreate: boolean): Promise<Reac
   const options = await gatherOptions(flags, process.env)
   const world = systemWorld()
   const onKafka = options.brokers !== undefined && (flags.brokers !== undefined || flags.stateDir === undefined)
-  if (onKafka) return await open(options, flags.topology ?? null, flags, world)
-  const stateDir = options.stateDir
+  const { stateDir } = options
+  if (onKafka) return await open(options, stateDir === undefined ? null : remembered(stateDir, flags), flags, world)
   if (stateDir === undefined)
     throw new MillraceError('STREAM_USAGE', 'where are the records? give --state-dir <folder>, or --brokers <host:port>')
   const there = isDirectory(stateDir)
@@ -69,7 +70,7 @@ async function ownerOrLog(options: Layered, stateDir: string, flags: ReachFlags,
     const client = await connectControl(stateDir)
     if (client !== null) return { control: client, close: async () => client.close() }
     try {
-      return await open(options, flags.topology ?? rememberedFile(stateDir), flags, world)
+      return await open(options, remembered(stateDir, flags), flags, world)
     } catch (error) {
       const locked = error instanceof MillraceError && error.code === 'STREAM_STATE_LOCKED'
       if (!locked || world.clock.monotonic() >= giveUp) throw error
@@ -78,23 +79,24 @@ async function ownerOrLog(options: Layered, stateDir: string, flags: ReachFlags,
   }
 }
 
-/** Null: nothing is remembered; produce and query will ask for it, consume shows text. */
-function rememberedFile(stateDir: string): string | null {
-  const file = recall(stateDir)?.file ?? null
-  if (file === null || existsSync(file)) return file
+/** Null: nothing is remembered, or another file is named; produce and query will ask for one, consume shows text. */
+function remembered(stateDir: string, flags: ReachFlags): Remembered | null {
+  const found = flags.topology === undefined ? recall(stateDir) : null
+  if (found === null || existsSync(found.file)) return found
   throw new MillraceError(
     'STREAM_TOPOLOGY_FILE',
-    `${stateDir} is of the topology ${file}, which is not there any more; name its file with --topology`,
+    `${stateDir} is of the topology ${found.file}, which is not there any more; name its file with --topology`,
   )
 }
 
 type Layered = Omit<ProcessorOptions, 'brokers'> & { readonly brokers?: readonly string[] | undefined }
 
-async function open(layered: Layered, file: string | null, flags: ReachFlags, world: World): Promise<Reached> {
+async function open(layered: Layered, known: Remembered | null, flags: ReachFlags, world: World): Promise<Reached> {
   const { brokers, ...rest } = layered
   const options: ProcessorOptions = brokers === undefined ? rest : { ...rest, brokers }
+  const file = flags.topology ?? known?.file ?? null
   const topology = file === null ? null : await loadTopology(file)
-  const config = resolveConfig(topology?.name ?? 'millrace', options)
+  const config = resolveConfig(known?.applicationId ?? topology?.name ?? 'millrace', options)
   const plan: Plan | null = topology === null ? null : planOf(topology, config.applicationId)
   const { openLog } = await import('../app.ts')
   const log = await openLog(config, world)

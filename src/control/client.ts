@@ -80,6 +80,9 @@ function clientOn(socket: Socket, stateDir: string): ControlClient {
       const answer = await last({ op: 'query', store, key })
       return 'ok' in answer ? (answer.row ?? null) : null
     },
+    async *rows(store, rowsAsk, limit) {
+      for await (const answer of ask({ op: 'rows', store, ask: rowsAsk, limit })) if ('lines' in answer) yield answer.lines
+    },
     close: () => socket.destroy(),
   }
 }

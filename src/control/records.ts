@@ -5,8 +5,7 @@
 // 2. `consume` shows what was committed when it was called, whatever comes meanwhile; one chunk is in memory.
 // 3. `query` is of committed rows: the given reader's; the store's changelog when nothing runs, or when the key's task runs elsewhere
 //    or is being restored.
-import { asBuffer } from '../base/bytes.ts'
-import { explain, MillraceError } from '../base/errors.ts'
+import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { whenThere } from '../base/not-yet.ts'
 import { partitionOf } from '../base/murmur2.ts'
@@ -14,11 +13,14 @@ import type { World } from '../base/ports.ts'
 import { closest } from '../base/suggest.ts'
 import type { Log, Writer } from '../log/log.ts'
 import { pairWritings, prepareSerdes, storeWritings } from '../topology/prepare.ts'
-import { type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
-import type { AnySerde } from '../serde/serde.ts'
+import { changelogHolder, changelogPartitions } from '../runtime/changelog-holder.ts'
+import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
+import { committedValue, type Holder } from '../runtime/reads.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { badLine, type Line } from './lines.ts'
 import { parseLine, type RecordLine } from './ndjson.ts'
+import { parseKey } from './parse-key.ts'
+import { isElsewhere, type RowsAsk, rowLines } from './rows.ts'
 import { encodeRecord, showRecord } from './serdes.ts'
 import { inputNames, inputSerdes, shownSerdes } from './topic-serdes.ts'
 import type { ControlHandler } from './wire.ts'
@@ -32,6 +34,8 @@ export interface RecordsOptions {
   readonly createPartitions: number | null
   /** The committed row of a running store; absent: read from the changelog. */
   readonly row?: (store: string, key: unknown) => unknown
+  /** The running process, for more than one row; absent likewise. */
+  readonly holder?: Holder
 }
 
 export function recordsControl(options: RecordsOptions): ControlHandler {
@@ -45,6 +49,7 @@ export function recordsControl(options: RecordsOptions): ControlHandler {
     },
     consume: (topic, follow, signal) => consume(options, topic, follow, signal),
     query: (store, key) => query(options, store, key),
+    rows: (store, ask, limit) => rows(options, store, ask, limit),
   }
 }
 
@@ -186,8 +191,7 @@ async function* consume(options: RecordsOptions, topic: string, follow: boolean,
   }
 }
 
-async function query(options: RecordsOptions, name: string, text: string): Promise<{ readonly value: unknown } | null> {
-  const plan = planOf(options)
+function storeNamed(plan: Plan, name: string): QueryableStore {
   const store = queryableStore(plan, name)
   if (store === null) {
     const names = queryableNames(plan)
@@ -197,6 +201,19 @@ async function query(options: RecordsOptions, name: string, text: string): Promi
       `there is no store ${name} in ${plan.topology}${near === '' ? `; there are: ${names.join(', ') || 'none'}` : near}`,
     )
   }
+  return store
+}
+
+async function* rows(options: RecordsOptions, name: string, ask: RowsAsk, limit: number): AsyncGenerator<readonly string[]> {
+  const plan = planOf(options)
+  const store = storeNamed(plan, name)
+  await prepareSerdes(storeWritings(plan, store.spec))
+  yield* rowLines({ log: options.log, plan, world: options.world, holder: options.holder ?? null }, store, ask, limit)
+}
+
+async function query(options: RecordsOptions, name: string, text: string): Promise<{ readonly value: unknown } | null> {
+  const plan = planOf(options)
+  const store = storeNamed(plan, name)
   await prepareSerdes(storeWritings(plan, store.spec))
   const key = parseKey(text, store.spec.key)
   const row = await committedRow(options, plan, store, key)
@@ -211,57 +228,19 @@ async function committedRow(options: RecordsOptions, plan: Plan, store: Queryabl
     const { row } = options
     return await whenThere(() => row(store.name, key))
   } catch (error) {
-    if (!(error instanceof MillraceError && error.code === 'STREAM_NOT_LOCAL')) throw error
+    if (!isElsewhere(error)) throw error
     return await changelogRow(options, plan, store, key)
   }
 }
 
-/** A key as typed: text for a serde that writes text; else JSON where it is JSON that the serde takes, else text. */
-export function parseKey(text: string, serde: AnySerde): unknown {
-  const take = (json: unknown): unknown => {
-    const key = serde.fromJson === undefined ? json : serde.fromJson(json)
-    serde.encode(key)
-    return key
-  }
-  if (serde.name !== 'string') {
-    try {
-      return take(JSON.parse(text))
-    } catch {
-      // then as text
-    }
-  }
-  try {
-    return take(text)
-  } catch (error) {
-    throw new MillraceError('STREAM_USAGE', `the key is refused: ${explain(error)}`, { cause: error })
-  }
-}
-
 /** The last write of the key in the store's changelog: reads the whole partition. */
-async function changelogRow(options: RecordsOptions, plan: Plan, store: QueryableStore, key: unknown): Promise<unknown> {
-  const { log } = options
-  const topic = plan.internalTopics.find((internal) => internal.kind === 'changelog' && internal.store === store.name)?.name
-  const info = topic === undefined ? undefined : (await log.topics([topic])).get(topic)
-  if (topic === undefined || info === undefined) return null
-  const bytes = asBuffer(store.spec.key.encode(key))
-  const at = { topic, partition: taskPartition(store, key, info.partitions) }
-  const [from] = await log.offsets([at], 'earliest')
-  const [end] = await log.offsets([at], 'latest')
-  const reader = log.reader()
-  let row: unknown = null
-  try {
-    let position = from as number
-    reader.assign([{ ...at, offset: position }])
-    while (position < (end as number)) {
-      for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
-        for (const { key: name, value, timestamp } of chunk.records) {
-          if (name?.equals(bytes) === true) row = value === null ? null : await whenThere(() => store.rowOf({ value, timestamp }))
-        }
-        position = chunk.position
-      }
-    }
-  } finally {
-    await reader.close()
-  }
-  return row
+async function changelogRow({ log, world }: RecordsOptions, plan: Plan, store: QueryableStore, key: unknown): Promise<unknown> {
+  const tasks = await changelogPartitions(log, plan, store)
+  if (tasks === 0) return null
+  const bytes = encodeKey(store, key)
+  const partition = store.subTopology < 0 ? 0 : taskPartition(store, key, tasks)
+  const own = store.windows?.own ?? null
+  const keeps = (row: Buffer): boolean => row.equals(bytes) || own?.equals(row) === true
+  const holder = await changelogHolder(log, plan, store, world, { partition, keeps })
+  return await whenThere(() => committedValue(holder, store, partition, bytes))
 }

@@ -92,6 +92,12 @@ async function answer(socket: Socket, handler: ControlHandler, text: string, gon
     } else if (request.op === 'query') {
       const row = await handler.query(request.store, request.key)
       await send(socket, row === null ? { ok: true } : { ok: true, row })
+    } else if (request.op === 'rows') {
+      for await (const lines of handler.rows(request.store, request.ask, request.limit)) {
+        if (gone.aborted) return
+        await send(socket, { lines })
+      }
+      await send(socket, { ok: true })
     } else {
       for await (const lines of handler.consume(request.topic, request.follow, gone)) {
         if (gone.aborted) return

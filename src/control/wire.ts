@@ -6,6 +6,7 @@
 import { type ErrorCode, explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Line } from './lines.ts'
+import type { RowsAsk } from './rows.ts'
 
 export const SOCKET_NAME = 'control.sock'
 /** A request holds lines of this many bytes, or one line that is longer. As JSON text a byte takes six at most. */
@@ -16,6 +17,7 @@ export type Request =
   | { readonly op: 'produce'; readonly lines: readonly (readonly [number: number, text: string])[] }
   | { readonly op: 'consume'; readonly topic: string; readonly follow: boolean }
   | { readonly op: 'query'; readonly store: string; readonly key: string }
+  | { readonly op: 'rows'; readonly store: string; readonly ask: RowsAsk; readonly limit: number }
 
 export type Answer =
   | { readonly lines: readonly string[] }
@@ -30,6 +32,8 @@ export interface ControlHandler {
   consume(topic: string, follow: boolean, signal: AbortSignal): AsyncIterable<readonly string[]>
   /** The committed row of a key, as JSON; null: there is none. */
   query(store: string, key: string): Promise<{ readonly value: unknown } | null>
+  /** Rows of a store as lines of JSON, `limit` at most. */
+  rows(store: string, ask: RowsAsk, limit: number): AsyncIterable<readonly string[]>
 }
 
 export function frame(message: Request | Answer): string {
@@ -42,6 +46,8 @@ export function parseRequest(text: string): Request {
   if (op === 'produce' && Array.isArray(request.lines) && request.lines.every(isNumberedLine)) return request as unknown as Request
   if (op === 'consume' && typeof request.topic === 'string' && typeof request.follow === 'boolean') return request as unknown as Request
   if (op === 'query' && typeof request.store === 'string' && typeof request.key === 'string') return request as unknown as Request
+  if (op === 'rows' && typeof request.store === 'string' && isAsk(request.ask) && Number.isSafeInteger(request.limit))
+    return request as unknown as Request
   throw new MillraceError('STREAM_USAGE', `control socket: a request that this version does not know (${String(op)})`)
 }
 
@@ -62,6 +68,19 @@ function parse(text: string): Record<string, unknown> {
   }
   if (typeof message === 'object' && message !== null && !Array.isArray(message)) return message as Record<string, unknown>
   throw new MillraceError('STREAM_USAGE', 'control socket: not a message')
+}
+
+const TEXTS = ['key', 'keyFrom', 'keyTo', 'prefix']
+
+function isAsk(ask: unknown): boolean {
+  if (typeof ask !== 'object' || ask === null) return false
+  const { form, ...fields } = ask as Record<string, unknown>
+  if (form !== 'range' && form !== 'windows' && form !== 'versions' && form !== 'asOf') return false
+  if ((form === 'versions' || form === 'asOf') && typeof fields.key !== 'string') return false
+  if (form === 'asOf' && !Number.isSafeInteger(fields.at)) return false
+  return Object.entries(fields).every(([name, value]) =>
+    TEXTS.includes(name) || (form === 'range' && name !== 'at') ? typeof value === 'string' : Number.isSafeInteger(value),
+  )
 }
 
 function isNumberedLine(line: unknown): boolean {

@@ -189,6 +189,16 @@ export function storeOf(holder: Holder, store: QueryableStore, partition: number
   )
 }
 
+/** The committed row of a key, shown; null: there is none. */
+export function committedValue(holder: Holder, store: QueryableStore, partition: number, key: Buffer): unknown {
+  const held = storeOf(holder, store, partition)
+  const stored = held.getSync(key)
+  if (stored === undefined) return null
+  const { windows } = store
+  const isOver = windows?.isOver(windows.parts(key).time, windows.own === null ? null : (held.getSync(windows.own) ?? null)) === true
+  return isOver ? null : store.rowOf(stored)
+}
+
 /** A key's versions in a task; read in the turn that it resolves in, they are of one epoch. */
 export async function versionsIn(
   holder: Holder,

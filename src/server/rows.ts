@@ -7,7 +7,7 @@
 import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { whenThere } from '../base/not-yet.ts'
-import { parseKey } from '../control/records.ts'
+import { parseKey } from '../control/parse-key.ts'
 import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
 import { openRows, rangeSelection, type Selection, storeOf, versionsIn, type WindowAsk, windowSelection } from '../runtime/reads.ts'

@@ -5,6 +5,11 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { partitionOf } from '../../src/base/murmur2.ts'
+import { systemWorld } from '../../src/base/system.ts'
+import { type ControlClient, connectControl } from '../../src/control/client.ts'
+import { recordsControl } from '../../src/control/records.ts'
+import type { RowsAsk } from '../../src/control/rows.ts'
+import type { ControlHandler } from '../../src/control/wire.ts'
 import { keyValue, type MillraceError, session, StreamProcessor, string, topology, tumbling, versioned, window } from '../../src/index.ts'
 import { withEmbeddedLog } from '../support/embedded.ts'
 import { seeded } from '../support/seeded.ts'
@@ -350,4 +355,46 @@ test('what is asked of a store of another kind is refused, by the name of what t
     ['/windows/nope', 404],
   ] as const)
     expect((await ask(port, asked)).status, asked).toBe(status)
+})
+
+test('the lines of query: from the running process, and from the changelogs when none runs', async () => {
+  const asks: readonly (readonly [store: string, ask: RowsAsk, http: string])[] = [
+    ['rows', { form: 'range' }, '/stores/rows'],
+    ['rows', { form: 'range', from: 'ab', to: 'c' }, '/stores/rows?from=ab&to=c'],
+    ['everywhere', { form: 'range', prefix: 'a' }, '/stores/everywhere?prefix=a'],
+    ['kv', { form: 'range', to: 'b' }, '/stores/kv?to=b'],
+    ['windows', { form: 'windows', key: 'ab', from: 20_000, to: 70_000 }, '/windows/windows/ab?from=20000&to=70000'],
+    ['windows', { form: 'windows', keyFrom: 'a', keyTo: 'b' }, '/windows/windows?keyFrom=a&keyTo=b'],
+    ['ownWindows', { form: 'windows' }, '/windows/ownWindows'],
+    ['ownWindows', { form: 'range' }, '/stores/ownWindows'],
+    ['sessions', { form: 'windows', key: 'x@y' }, `/windows/sessions/${encodeURIComponent('x@y')}`],
+    ['ownSessions', { form: 'windows', from: 60_000 }, '/windows/ownSessions?from=60000'],
+    ['history', { form: 'versions', key: 'a' }, '/versions/history/a'],
+    ['ownVersions', { form: 'versions', key: 'b', from: 50_000, to: 80_000 }, '/versions/ownVersions/b?from=50000&to=80000'],
+  ]
+  const linesOf = async (control: ControlHandler): Promise<string[][]> => {
+    const all: string[][] = []
+    for (const [store, ask] of asks) all.push((await collected(control.rows(store, ask, 1_000))).flat())
+    for (const at of [10_000, 40_000, 70_000, 95_000])
+      all.push((await collected(control.rows('history', { form: 'asOf', key: 'a', at }, 1_000))).flat())
+    for (const name of ['rows', 'everywhere', 'ownWindows', 'ownVersions', 'windows'])
+      for (const key of ['a', 'a@90000-100000']) all.push([JSON.stringify(await control.query(name, key).catch(() => 'refused'))])
+    return all
+  }
+  const http = await Promise.all(asks.map(async ([, , of]) => (await askJson(port, of)).entries.map((row: unknown) => JSON.stringify(row))))
+  const client = (await connectControl(stateDir)) as ControlClient
+  const live = await linesOf(client)
+  expect((await collected(client.rows('kv', { form: 'range' }, 3))).flat()).toHaveLength(3)
+  await expect(collected(client.rows('rows', { form: 'windows' }, 9))).rejects.toThrow('store rows holds no windows')
+  await expect(collected(client.rows('rows', { form: 'sideways' } as never, 9))).rejects.toThrow(
+    /a request that this version does not know/,
+  )
+  client.close()
+  expect(live.slice(0, asks.length)).toEqual(http)
+  expect(live.slice(0, asks.length).every((lines) => lines.length > 0)).toBe(true)
+  await app.close()
+  await withEmbeddedLog(stateDir, async (log) => {
+    const offline = recordsControl({ log, plan: app.plan, world: systemWorld(), createPartitions: null })
+    expect(await linesOf(offline)).toEqual(live)
+  })
 })

@@ -66,6 +66,32 @@ describe('run', () => {
     expect((await query('a')).out).toBe('2\n')
   }, 60_000)
 
+  test('under another application id; rows of a range, running and not', async () => {
+    const { child, ended } = await run('--application-id', 'other')
+    expect(await produce(input('a', 'b', 'a', 'c'))).toMatchObject({ status: 0 })
+    await expect.poll(async () => (await query('c')).out, { timeout: 15_000 }).toBe('1\n')
+    const some = (...words: string[]) => millrace(['query', 'counts', ...words, '--state-dir', state])
+    const shown = async (): Promise<void> => {
+      expect((await query('a')).out).toBe('2\n')
+      expect((await some()).out).toBe('{"key":"a","value":2}\n{"key":"b","value":1}\n{"key":"c","value":1}\n')
+      expect((await some('--from', 'b', '--limit', '1')).out).toBe('{"key":"b","value":1}\n')
+      expect(await some('--prefix', 'x')).toMatchObject({ status: 0, out: '' })
+    }
+    await shown()
+    child.kill('SIGTERM')
+    await ended
+    await shown()
+    expect(await some('a', '--from', 'b')).toMatchObject({
+      status: 2,
+      err: expect.stringMatching(/^millrace: query: --from and --to are of a range/),
+    })
+    expect(await some('a', '--windows', '--from', 'b')).toMatchObject({
+      status: 2,
+      err: expect.stringMatching(/--from must be a time in epoch ms/),
+    })
+    expect(await some('a', '--as-of', '5')).toMatchObject({ status: 2, err: 'millrace: store counts holds no versions\n' })
+  }, 60_000)
+
   test('killed, its durable records are there, and it goes on where it was', async () => {
     const first = await run()
     expect((await produce(input('a', 'a', 'a'))).status).toBe(0)
@@ -233,7 +259,8 @@ describe('without a process', () => {
     const moving = place.write('moving.ts', COUNT)
     expect((await produce(input('a'), '--topology', moving)).status).toBe(0)
     rmSync(moving)
-    for (const ended of [await millrace(['consume', 'in', '--state-dir', state]), await produce(input('b')), await query('a')]) {
+    const onKafka = await millrace(['query', 'counts', 'a', '--state-dir', state, '--brokers', '127.0.0.1:1'])
+    for (const ended of [await millrace(['consume', 'in', '--state-dir', state]), await produce(input('b')), await query('a'), onKafka]) {
       expect(ended).toMatchObject({ status: 2, out: '' })
       expect(ended.err).toMatch(
         /^millrace: .*state is of the topology .*moving\.ts, which is not there any more; name its file with --topology\n$/,

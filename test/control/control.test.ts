@@ -204,7 +204,7 @@ describe('query', () => {
 })
 
 describe('the socket', () => {
-  const silent: ControlHandler = { produce: async () => {}, async *consume() {}, query: async () => null }
+  const silent: ControlHandler = { produce: async () => {}, async *consume() {}, query: async () => null, async *rows() {} }
 
   test('is private, and gone at the end', async () => {
     server = await openControlServer(place.folder, silent)
