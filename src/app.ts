@@ -117,8 +117,15 @@ export interface ProcessorStatus {
   readonly restoring: RestoreProgress | null
   /** Records restored from changelogs since the start. */
   readonly restored: number
+  /** Tasks of other processes whose stores this one keeps current. */
+  readonly standbys: readonly string[]
   /** Where the HTTP server listens; null: no port was asked for. */
   readonly port: number | null
+}
+
+export interface CloseOptions {
+  /** For good: others get the tasks at once. */
+  readonly leave?: boolean
 }
 
 /** Runs a topology: `await using app = new StreamProcessor(topology, options); await app.start()`. */
@@ -313,8 +320,20 @@ export class StreamProcessor {
   }
 
   status(): ProcessorStatus {
-    const { ready, tasks, records, deadLetters, epochs, rewinds, restoring, restored } = this.#status()
-    return { ready, tasks, records, deadLetters, epochs, rewinds, restoring, restored, port: this.#server?.port ?? null }
+    const { ready, tasks, records, deadLetters, epochs, rewinds, restoring, restored, standbys } = this.#status()
+    const standingBy = [...new Set(standbys.map(({ task }) => task))]
+    return {
+      ready,
+      tasks,
+      records,
+      deadLetters,
+      epochs,
+      rewinds,
+      restoring,
+      restored,
+      standbys: standingBy,
+      port: this.#server?.port ?? null,
+    }
   }
 
   #status(): CrewStatus {
@@ -327,13 +346,14 @@ export class StreamProcessor {
     return { crew: this.#crew, topics: this.#topics }
   }
 
-  /** Seals and commits what was processed, leaves the group, closes the stores. Safe to call twice. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close()
+  /** Seals and commits what was processed, ends the membership, closes the stores. Safe to call twice. `leave`: whether the tasks go to
+   *  other processes at once, or wait for this one for the session timeout; default: they go, unless there is an `instanceId`. */
+  close({ leave = this.config.instanceId === null }: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(leave)
     return this.#closed
   }
 
-  async #close(): Promise<void> {
+  async #close(leave: boolean): Promise<void> {
     this.#stopping = true
     this.#unwatch?.()
     try {
@@ -343,7 +363,7 @@ export class StreamProcessor {
       await this.#control
         ?.close()
         .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))
-      await this.#crew?.close()
+      await this.#crew?.close(leave)
     } finally {
       await this.#log?.close()
       // An embedded log that is just being opened closes itself; a broker that does not answer is not waited for.

@@ -3,7 +3,7 @@
 //
 // 1. An option that is not known is refused by its name, at every level.
 // 2. Passwords and tokens are `Secret`s from here on; a Config may be logged.
-// 3. What this version cannot do (standbys) is refused, not ignored.
+// 3. What this version cannot do is refused, not ignored.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Duration, durationMs } from './base/duration.ts'
@@ -61,7 +61,12 @@ export interface ProcessorOptions {
   readonly workers?: number
   /** URL or path of the file whose default export is the topology: threads import it again. `import.meta.url` where it is this file. */
   readonly module?: string | URL
+  /** How many other processes keep the stores of each task current, so that one of them goes on without a restore. On the embedded log,
+   *  where there are no others, it does nothing. */
   readonly standbys?: number
+  /** A name that this process keeps over restarts, its own in the group. With it the process keeps its tasks when it is closed, for the
+   *  session timeout: a restart moves nothing. Without it a closed process leaves, and others have its tasks at once. */
+  readonly instanceId?: string
   readonly tls?: boolean | TlsOptions
   readonly sasl?: SaslOptions
   readonly server?: ServerOptions
@@ -83,6 +88,8 @@ export interface Config {
   /** A file URL; null: not told. */
   readonly module: string | null
   readonly standbys: number
+  /** Null: the process leaves the group when it is closed. */
+  readonly instanceId: string | null
   readonly tls: TlsOptions | null
   readonly sasl: (Omit<SaslOptions, 'password' | 'token'> & { readonly password: Secret | null; readonly token: Secret | null }) | null
   readonly server: {
@@ -104,6 +111,7 @@ export const OPTION_NAMES = [
   'workers',
   'module',
   'standbys',
+  'instanceId',
   'tls',
   'sasl',
   'server',
@@ -130,7 +138,8 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     commitIntervalMs: commitInterval(options.commitInterval),
     workers: whole(options.workers ?? 1, 'workers', 1, LIMITS.workersMax),
     module: moduleUrl(options.module),
-    standbys: none(options.standbys),
+    standbys: whole(options.standbys ?? 0, 'standbys', 0, LIMITS.standbysMax),
+    instanceId: options.instanceId === undefined ? null : checkName(options.instanceId, 'instance'),
     tls: tls(options.tls),
     sasl: sasl(options.sasl, options.tls),
     server: server(options.server),
@@ -202,11 +211,6 @@ function moduleUrl(value: unknown): string | null {
   if (url.startsWith('file:')) return url
   if (/^[a-z]{2,}:/.test(url)) throw refuse(`module ${JSON.stringify(url)} is no file: give import.meta.url, or a path`)
   return pathToFileURL(url).href
-}
-
-function none(value: unknown): number {
-  if (whole(value ?? 0, 'standbys', 0, 16) === 0) return 0
-  throw refuse('standbys: this version keeps no standby stores; leave it at 0')
 }
 
 function tls(value: unknown): TlsOptions | null {

@@ -1,7 +1,7 @@
 // The public door of millrace. Explicit re-exports only; what is not here is not public.
 
 export type { RangeOptions, SessionReader, StoreReader, VersionedReader, WindowReader } from './app/store-reader.ts'
-export { type ProcessorStatus, StreamProcessor } from './app.ts'
+export { type CloseOptions, type ProcessorStatus, StreamProcessor } from './app.ts'
 export type { Duration } from './base/duration.ts'
 export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'
 export type { SessionWindows, SlidingWindows, TimeWindows, Windowed } from './base/window.ts'

@@ -1,6 +1,7 @@
 // What runs the tasks of a processor, as the processor sees it: one worker in its own thread (member.ts), or several in threads of
 // their own (threads/).
 import type { RestoreProgress } from '../runtime/recover.ts'
+import type { StandbyFigure } from '../runtime/standbys.ts'
 import type { WorkerReading } from '../server/metrics.ts'
 import type { Figures, HeldTask } from '../server/served.ts'
 import type { StateStore } from '../state/store.ts'
@@ -17,6 +18,7 @@ export interface Word {
   readonly restoring: RestoreProgress | null
   /** The last word of each restore, finished ones too. */
   readonly restores: readonly RestoreProgress[]
+  readonly standbys: readonly StandbyFigure[]
 }
 
 export interface TaskWord {
@@ -29,8 +31,8 @@ export interface TaskWord {
 export interface Crew {
   /** Resolves when all workers have joined the group; tasks are restored and run in the background. */
   start(): Promise<void>
-  /** Commits what was processed, leaves the group, closes the stores. */
-  close(): Promise<void>
+  /** Commits what was processed, ends the membership, closes the stores. `leave`: for good. */
+  close(leave: boolean): Promise<void>
   /** Of each worker. */
   words(): readonly Word[]
   tasks(): ReadonlyMap<string, HeldTask>
@@ -66,5 +68,6 @@ export function statusOf(words: readonly Word[]): CrewStatus {
     restoring: words.find((word) => word.restoring !== null)?.restoring ?? null,
     restored: restores.reduce((total, { restored }) => total + restored, 0),
     restores,
+    standbys: words.flatMap((word) => word.standbys),
   }
 }

@@ -15,8 +15,12 @@ import type { StateDir } from './state-dir.ts'
 const FILE = 'workers'
 
 /** Of a worker: its transactional id, and its instance id in the group. */
-export function workerName(applicationId: string, processId: string, number: number): string {
-  return `${applicationId}-${processId}-${number}`
+export function workerName(
+  { applicationId, instanceId }: Pick<Config, 'applicationId' | 'instanceId'>,
+  { processId }: StateDir,
+  number: number,
+): string {
+  return `${applicationId}-${instanceId ?? processId}-${number}`
 }
 
 /** What the global tables of a worker lie in; the first one's are beside the tasks. */
@@ -24,12 +28,13 @@ export function workerFolder(stores: string, number: number): string {
   return number === 0 ? stores : join(stores, `worker-${number}`)
 }
 
-export async function dismissFormer(log: Log, { applicationId, workers, guarantee }: Config, state: StateDir, world: World): Promise<void> {
+export async function dismissFormer(log: Log, config: Config, state: StateDir, world: World): Promise<void> {
+  const { applicationId, workers, guarantee } = config
   const before = readCount(state.stores)
   if (before === workers) return
   const former = Array.from({ length: Math.max(0, before - workers) }, (_, i) => workers + i)
   try {
-    const names = former.map((number) => workerName(applicationId, state.processId, number))
+    const names = former.map((number) => workerName(config, state, number))
     if (names.length > 0) await log.dismiss?.(applicationId, names)
     for (const transactionalId of guarantee === 'exactly_once' ? names : []) {
       const writer = log.writer({ transactionalId, guarantee })

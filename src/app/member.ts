@@ -22,7 +22,7 @@ import type { Plan } from '../topology/plan-types.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import type { Crew, Word } from './crew.ts'
 import { workerFolder, workerName } from './former-workers.ts'
-import { type StateDir, storedTasks } from './state-dir.ts'
+import { type StateDir, storedBytes, storedTasks } from './state-dir.ts'
 import type { PreparedTopics } from './topics.ts'
 
 export interface MemberOptions {
@@ -71,22 +71,27 @@ export class Member implements Crew {
     await prepareSerdes(writingsOf(plan))
     await this.globals.start()
     if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
-    const id = workerName(config.applicationId, state.processId, number)
+    // Always a static member on Kafka: one that was killed and comes back has its place at once, instead of waiting for its own session to end.
+    const id = workerName(config, state, number)
+    const embedded = log.kind === 'embedded'
     this.#worker = new Worker({
       deps: this.#deps(),
       transactionalId: id,
-      instanceId: log.kind === 'embedded' ? null : id,
+      instanceId: embedded ? null : id,
+      host: state.processId,
+      standbys: embedded ? 0 : config.standbys,
       guarantee: config.guarantee,
       limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
       stored: storedTasks(state.stores).filter((_, i) => i % (this.#o.count ?? 1) === number),
+      storedBytes: storedBytes(state.stores),
       onFatal: this.#o.onFatal,
       ...(onEpoch === undefined ? {} : { onEpoch }),
     })
     await this.#worker.start()
   }
 
-  async close(): Promise<void> {
-    await this.#worker?.close()
+  async close(leave: boolean): Promise<void> {
+    await this.#worker?.close(leave)
     await this.globals.close()
   }
 
@@ -120,6 +125,7 @@ export class Member implements Crew {
         rebalances: worker?.counts.rebalances ?? 0,
         restoring: worker?.restoring === true ? this.#restoring : null,
         restores: [...this.#restores.values()],
+        standbys: worker?.standbys.figures() ?? [],
       },
     ]
   }

@@ -1,5 +1,5 @@
 // The state directory: who owns it, and the process id that it keeps, so that a restart settles its own predecessor's transaction (R4).
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
@@ -58,4 +58,18 @@ export function storedTasks(stores: string): string[] {
       const [bSub = 0, bPartition = 0] = b.split('_').map(Number)
       return aSub - bSub || aPartition - bPartition
     })
+}
+
+/** Bytes of their files, by task; what can't be looked at is left out. */
+export function storedBytes(stores: string): Readonly<Record<string, number>> {
+  const bytes: Record<string, number> = {}
+  for (const task of storedTasks(stores)) {
+    try {
+      const files = readdirSync(join(stores, task), { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile())
+      // what was set aside as damaged lies beside the store
+      const sound = files.filter(({ parentPath }) => !/\.damaged(-\d+)?(\/|$)/.test(parentPath))
+      bytes[task] = sound.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0)
+    } catch {}
+  }
+  return bytes
 }

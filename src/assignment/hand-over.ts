@@ -9,6 +9,7 @@
 //    same generation: neither stands, both have to let go.
 // 3. A claim that does not stand is refused by name: what its member did since is not to be committed.
 import { assignTasks } from './assignor.ts'
+import { assignStandbys } from './standbys.ts'
 
 export interface Claim {
   /** Task ids it runs, restores or has not let go of yet. */
@@ -19,6 +20,14 @@ export interface Claim {
   readonly stored: readonly string[]
   /** Bytes of state by task, where known. */
   readonly bytes: Readonly<Record<string, number>>
+  /** How far its state goes, by task: the sum of its stores' changelog positions, where known. */
+  readonly at: Readonly<Record<string, number>>
+  /** Tasks whose stores it keeps current for another member. */
+  readonly standingBy: readonly string[]
+  /** Members of one host share its disk; '': it has one of its own. */
+  readonly host: string
+  /** How many standbys of each task it is configured for. The largest number that any member says counts. */
+  readonly standbys: number
 }
 
 export interface Claimant extends Claim {
@@ -31,17 +40,24 @@ export interface Share {
   readonly refused: readonly string[]
   /** To come, when their owners have let go. */
   readonly awaited: readonly string[]
+  /** Tasks of others whose stores it is to keep current. One that it still runs: from when it has given it up. */
+  readonly standbys: readonly string[]
 }
 
-const NOTHING: Share = { tasks: [], refused: [], awaited: [] }
+const NOTHING: Share = { tasks: [], refused: [], awaited: [], standbys: [] }
 
-/** The leader's answer to all claims: every member is in it. */
-export function shareOut(members: readonly Claimant[], tasks: readonly string[]): ReadonlyMap<string, Share> {
+/** The leader's answer to all claims: every member is in it. `stateful`: the tasks that a standby is of use for. */
+export function shareOut(
+  members: readonly Claimant[],
+  tasks: readonly string[],
+  stateful: readonly string[] = [],
+): ReadonlyMap<string, Share> {
   const standing = standingClaims(members)
   const target = assignTasks(
     members.map((member) => ({ ...member, owned: member.owned.filter((id) => standing.get(id) === member.memberId) })),
     tasks,
   )
+  const standbys = assignStandbys(members, stateful, target, Math.max(0, ...members.map((member) => member.standbys)))
   return new Map(
     members.map(({ memberId, owned }) => {
       const mine = target.get(memberId) ?? []
@@ -52,6 +68,7 @@ export function shareOut(members: readonly Claimant[], tasks: readonly string[])
           tasks: mine.filter(given),
           refused: owned.filter((id) => standing.get(id) !== memberId),
           awaited: mine.filter((id) => !given(id)),
+          standbys: standbys.get(memberId) ?? [],
         },
       ]
     }),
@@ -75,14 +92,11 @@ export function encodeClaim(claim: Claim): Buffer {
   return Buffer.from(JSON.stringify(claim))
 }
 
+const CLAIMS_NOTHING: Claim = { owned: [], generation: -1, stored: [], bytes: {}, at: {}, standingBy: [], host: '', standbys: 0 }
+
+/** What a claim does not say, it does not claim: an older version knew fewer words. */
 export function decodeClaim(bytes: Buffer): Claim {
-  const {
-    owned = [],
-    generation = -1,
-    stored = [],
-    bytes: sizes = {},
-  } = (bytes.length === 0 ? {} : JSON.parse(bytes.toString())) as Partial<Claim>
-  return { owned, generation, stored, bytes: sizes }
+  return bytes.length === 0 ? CLAIMS_NOTHING : { ...CLAIMS_NOTHING, ...(JSON.parse(bytes.toString()) as Partial<Claim>) }
 }
 
 export function encodeShare(share: Share): Buffer {

@@ -29,6 +29,8 @@ export const LIMITS = {
   embeddedPartitions: 4,
   // state
   openTasksAtOnce: 4,
+  standbysMax: 16, // of one task
+  sizeLookMs: 10_000, // how often the sizes of the states are looked up, for the assignor
   cacheEntriesMax: 100_000,
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task, beside the entries' own cost
   restoreBatchBytes: 4 * 1024 * 1024,
@@ -61,7 +63,7 @@ export const LIMITS = {
   stableOffsetsTimeoutMs: 60_000,
   sessionTimeoutMs: 45_000,
   rebalanceTimeoutMs: 60_000,
-  heartbeatMs: 3_000,
+  heartbeatMs: 500, // also how long it takes a member to hear that another has left: a clean handover is to be over within 2 s
   handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory

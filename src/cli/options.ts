@@ -20,6 +20,8 @@ export interface Flags {
   readonly guarantee?: string
   readonly commitInterval?: string
   readonly workers?: string
+  readonly standbys?: string
+  readonly instanceId?: string
   readonly port?: string
   readonly host?: string
   readonly tokenFile?: string
@@ -37,6 +39,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_COMMIT_INTERVAL: ['commitInterval'],
   MILLRACE_WORKERS: ['workers'],
   MILLRACE_STANDBYS: ['standbys'],
+  MILLRACE_INSTANCE_ID: ['instanceId'],
   MILLRACE_OFFSET_RESET: ['offsetReset'],
   MILLRACE_ON_ERROR: ['onError'],
   MILLRACE_TLS: ['tls'],
@@ -113,7 +116,16 @@ function fromEnvironment(environment: Environment): Layer {
 
 function fromFlags(flags: Flags): Layer {
   const layer: Layer = {}
-  for (const name of ['applicationId', 'brokers', 'stateDir', 'guarantee', 'commitInterval', 'workers'] as const) {
+  for (const name of [
+    'applicationId',
+    'brokers',
+    'stateDir',
+    'guarantee',
+    'commitInterval',
+    'workers',
+    'standbys',
+    'instanceId',
+  ] as const) {
     if (flags[name] !== undefined) put(layer, name, undefined, flags[name], `--${name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`)
   }
   if (flags.port !== undefined) put(layer, 'server', 'port', flags.port, '--port')

@@ -60,6 +60,8 @@ export function buildProgram(): Command {
   processing(command('run', 'Run a topology until SIGTERM or SIGINT: on Kafka with --brokers, else on the embedded log.'))
     .addOption(brokers())
     .addOption(new Option('--workers <n>', 'event loops in this process, each in a thread; several need --brokers (default: 1)'))
+    .addOption(new Option('--standbys <n>', 'other processes that keep the stores of each task current (default: 0)'))
+    .addOption(new Option('--instance-id <name>', 'a name of its own that this process keeps: a restart within 45 s moves no task'))
     .addOption(new Option('--guarantee <which>', 'exactly_once (default) or at_least_once'))
     .addHelpText(
       'after',

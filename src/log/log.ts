@@ -144,7 +144,9 @@ export interface Group {
   identity(): GroupIdentity
   /** Asks for a new assignment (the user data has changed). */
   rejoin(): void
-  close(): Promise<void>
+  /** `leave`: also a static member gives its place up, instead of keeping it for the session timeout. One without an instance id always
+   *  leaves. */
+  close(leave?: boolean): Promise<void>
 }
 
 export type WhichOffset = 'earliest' | 'latest' | 'settled'

@@ -60,6 +60,8 @@ export interface TaskDeps {
   readonly onProgress: (progress: RestoreProgress) => void
   /** True ends a restore: what is restored so far stays. */
   readonly stopping: () => boolean
+  /** Whoever goes on with the stores of a task that is given up; true: it has taken them, open as they are. */
+  readonly heir?: (task: Task) => boolean
 }
 
 export function taskId(subTopology: number, partition: number): string {
@@ -165,14 +167,36 @@ function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key
 }
 
 async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<StateStore> {
+  const opened = await openSound(deps, id, partition, spec, cut)
+  const { store } = opened
+  if (opened.changelog === null) return store
+  try {
+    await restore(deps, id, store, opened.changelog, [opened.earliest, opened.end], cut)
+    return store
+  } catch (error) {
+    await closeFailed(deps.provider, id, spec.name, store)
+    throw error
+  }
+}
+
+export interface SoundStore {
+  readonly store: StateStore
+  /** Null: it keeps none. */
+  readonly changelog: TopicPartition | null
+  readonly earliest: number
+  readonly end: number
+}
+
+/** Opens a store as it lies on disk, and empty where its changelog could not bring that up to date. `cut` ends the waiting. */
+export async function openSound(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<SoundStore> {
   const { provider, world } = deps
   let { store, rebuilt } = await provider.open(id, spec.name, spec.persistent)
-  if (!spec.changelog) return store
+  if (!spec.changelog) return { store, changelog: null, earliest: 0, end: 0 }
   try {
     note(world, id, spec, rebuilt)
     const changelog = { topic: deps.changelogTopic(spec.name), partition }
     const [earliest] = await deps.log.offsets([changelog], 'earliest')
-    const [end] = await deps.log.offsets([changelog], 'settled')
+    const [end] = await unlessCut(cut, deps.log.offsets([changelog], 'settled'))
     const checkpoint = store.checkpoint()
     const held = { checkpoint, earliest: earliest as number, end: end as number }
     await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputsOf(deps, id))
@@ -183,14 +207,32 @@ async function openStore(deps: TaskDeps, id: string, partition: number, spec: St
       store = (await provider.open(id, spec.name, spec.persistent)).store
       note(world, id, spec, rebuilt)
     }
-    await restore(deps, id, store, changelog, [earliest as number, end as number], cut)
-    return store
+    return { store, changelog, earliest: earliest as number, end: end as number }
   } catch (error) {
-    // Left open it could not be opened again by the next try; left damaged where it is, it might be taken for sound.
-    await store.close().catch(() => {})
-    if (store.damaged !== null) await provider.setAside(id, spec.name, store.damaged).catch(() => {})
+    await closeFailed(provider, id, spec.name, store)
     throw error
   }
+}
+
+/** Left open it could not be opened again by the next try; left damaged where it is, it might be taken for sound. */
+export async function closeFailed(provider: StoreProvider, id: string, name: string, store: StateStore): Promise<void> {
+  await store.close().catch(() => {})
+  if (store.damaged !== null) await provider.setAside(id, name, store.damaged).catch(() => {})
+}
+
+/** What is waited for may take as long as a transaction that hangs. */
+function unlessCut<T>(cut: AbortSignal | undefined, waiting: Promise<T>): Promise<T> {
+  if (cut === undefined) return waiting
+  return new Promise((resolve, reject) => {
+    const end = (): void => reject(closedWhileRestoring())
+    if (cut.aborted) end()
+    cut.addEventListener('abort', end, { once: true })
+    waiting.then(resolve, reject).finally(() => cut.removeEventListener('abort', end))
+  })
+}
+
+function closedWhileRestoring(): MillraceError {
+  return new MillraceError('STREAM_CLOSED', 'closed while restoring')
 }
 
 function note(world: World, task: string, spec: StoreSpec, rebuilt: string | null): void {
@@ -231,7 +273,7 @@ async function restore(
 /** In portions, the event loop's turn between two of them: other tasks go on beside the restore. */
 async function* portionsUntil(world: World, reader: Reader, from: number, end: number, ended: () => boolean): AsyncIterable<RestoreChunk> {
   const refuseEnded = (): void => {
-    if (ended()) throw new MillraceError('STREAM_CLOSED', 'closed while restoring')
+    if (ended()) throw closedWhileRestoring()
   }
   for (let position = from; position < end; ) {
     refuseEnded()
@@ -300,6 +342,7 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId' | 'res
 /** After a failed epoch: loses what is not committed; the tasks are to be opened again. A damaged store is set aside. */
 export async function discardTask(deps: TaskDeps, task: Task): Promise<void> {
   task.drop()
+  if (deps.heir?.(task) === true) return
   await closeTask(task)
   for (const { name, overlay } of task.stores) {
     if (overlay.store.damaged !== null) await deps.provider.setAside(task.id, name, overlay.store.damaged)

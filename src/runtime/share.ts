@@ -4,10 +4,13 @@ import type { GroupAssignment, GroupMember } from '../log/log.ts'
 import { inputsOf, type TaskDeps, taskId } from './recover.ts'
 
 export function assignShares(deps: TaskDeps, members: readonly GroupMember[]): ReadonlyMap<string, GroupAssignment> {
-  const tasks = deps.sized.tasks.flatMap((count, sub) => Array.from({ length: count }, (_, partition) => taskId(sub, partition)))
+  const { plan, tasks: counts } = deps.sized
+  const ids = counts.map((count, sub) => Array.from({ length: count }, (_, partition) => taskId(sub, partition)))
+  const hasState = (sub: number): boolean => plan.subTopologies[sub]?.stores.some(({ changelog }) => changelog) === true
   const shares = shareOut(
     members.map(({ memberId, userData }) => ({ memberId, ...decodeClaim(userData) })),
-    tasks,
+    ids.flat(),
+    ids.filter((_, sub) => hasState(sub)).flat(),
   )
   return new Map(
     [...shares].map(([memberId, share]) => [

@@ -19,9 +19,11 @@ import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { fireTimers, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { Holdings } from './holdings.ts'
 import { Moves } from './moves.ts'
 import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.ts'
 import { assignShares } from './share.ts'
+import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
 
 export interface WorkerOptions {
@@ -32,6 +34,12 @@ export interface WorkerOptions {
   readonly limits: EpochLimits
   /** Tasks whose state is on this disk: preferred by the assignor. */
   readonly stored: readonly string[]
+  /** Their bytes. */
+  readonly storedBytes?: Readonly<Record<string, number>>
+  /** Whose disk it is on: two members of one host share it. Left out: its own. */
+  readonly host?: string
+  /** How many other hosts are to keep the stores of each task current. */
+  readonly standbys?: number
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
 }
@@ -49,6 +57,7 @@ export class Worker {
   readonly tasks = new Map<string, Task>()
   readonly counts: WorkerCounts = { rewinds: 0, rebalances: 0 }
   readonly barrier: Barrier
+  readonly standbys: Standbys
   readonly #o: WorkerOptions
   readonly #writer: Writer
   readonly #reader: Reader
@@ -56,7 +65,7 @@ export class Worker {
   readonly #notes: Note[] = []
   #byPartition = new Map<string, Task>()
   readonly #moves: Moves
-  readonly #stored: Set<string> // tasks whose state is on this disk
+  readonly #holdings: Holdings
   #held = true // between the answer to a revocation and an assignment: nothing is sealed
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
@@ -72,10 +81,17 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const stopping = (): boolean => this.#stopping || options.deps.stopping()
-    const deps = { ...options.deps, stopping, rouse: () => this.#reader.wake() }
+    this.standbys = new Standbys({ ...options.deps, stopping }, (id) => this.#isFree(id))
+    const { provider } = this.standbys
+    const heir = (task: Task): boolean => this.standbys.inherit(task)
+    const deps: TaskDeps = { ...options.deps, stopping, provider, heir, rouse: () => this.#reader.wake() }
     this.#o = { ...options, deps }
-    this.#stored = new Set(options.stored)
-    this.#moves = new Moves(deps, () => this.#reader.wake())
+    const { stored, storedBytes = {} } = options
+    this.#holdings = new Holdings({ world: deps.world, tasks: this.tasks, standbys: this.standbys, stored, storedBytes })
+    this.#moves = new Moves(deps, () => {
+      this.standbys.look()
+      this.#reader.wake()
+    })
     const { log, groupId, world } = deps
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
@@ -116,11 +132,13 @@ export class Worker {
     await this.#writer.init()
     this.#running = this.#loop()
     await this.#group.start()
+    this.#holdings.sizes.begin()
   }
 
-  /** Commits what was processed and leaves. */
-  async close(): Promise<void> {
+  /** Commits what was processed and ends. A static member keeps its place, and its tasks, for the session timeout, unless it leaves. */
+  async close(leave = false): Promise<void> {
     this.#stopping = true
+    this.#holdings.sizes.close()
     this.#reader.wake()
     const failures: unknown[] = []
     const end = async (what: () => Promise<void> | null): Promise<void> => {
@@ -132,7 +150,8 @@ export class Worker {
     }
     await end(() => this.#running)
     await end(() => this.#moves.close())
-    await end(() => this.#group.close())
+    await end(() => this.#group.close(leave))
+    await end(() => this.standbys.close())
     for (const task of this.tasks.values()) await end(() => closeTask(task))
     this.tasks.clear()
     await end(() => this.#reader.close())
@@ -298,7 +317,15 @@ export class Worker {
   /** What this member says when it joins. */
   #claim(): Buffer {
     const owned = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#moves.outgoing, ...this.#lost]
-    return encodeClaim({ owned: [...new Set(owned)], generation: this.#identity?.generation ?? -1, stored: [...this.#stored], bytes: {} })
+    const generation = this.#identity?.generation ?? -1
+    const { host = '', standbys = 0 } = this.#o
+    return encodeClaim({ owned: [...new Set(owned)], generation, host, standbys, ...this.#holdings.claim() })
+  }
+
+  /** Nothing of this task is open here. */
+  #isFree(id: string): boolean {
+    const { incoming, outgoing } = this.#moves
+    return !this.tasks.has(id) && !incoming.includes(id) && !outgoing.includes(id) && !this.#lost.includes(id)
   }
 
   /** True when all that was processed up to the first call is committed. */
@@ -353,7 +380,7 @@ export class Worker {
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
-    const { tasks, refused, awaited } = decodeShare(assignment.userData)
+    const { tasks, refused, awaited, standbys } = decodeShare(assignment.userData)
     const before = this.#identity
     const wanted = new Set(tasks)
     const mine = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#lost]
@@ -365,15 +392,16 @@ export class Worker {
     if (mine.some((id) => !wanted.has(id)) || refused.length > 0) this.#letGo = true
     this.#moves.callOff(this.#moves.incoming.filter((id) => !wanted.has(id)))
     this.#leaving = [...this.tasks.keys()].filter((id) => !wanted.has(id))
-    for (const id of tasks) this.#stored.add(id)
+    this.#holdings.add([...tasks, ...standbys])
     const missing = tasks.filter((id) => !this.tasks.has(id))
     if (this.#stale)
       this.#lost = missing // their predecessor's epoch, maybe our own, is not settled yet
     else this.#moves.open(missing)
+    this.standbys.want(standbys)
     this.#held = false
     this.#readTasks()
     const { logger } = this.#o.deps.world
-    logger.info({ generation: identity.generation, given: tasks, leaving: this.#leaving, awaited }, 'assigned')
+    logger.info({ generation: identity.generation, given: tasks, leaving: this.#leaving, awaited, standbys }, 'assigned')
     if (!this.#stale && missing.length + this.#leaving.length + awaited.length === 0) this.#tell()
   }
 

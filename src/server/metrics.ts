@@ -184,6 +184,12 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   gauge('millrace_restore_remaining_records', 'Changelog offsets that a restore has before it', ['task', 'store'], (put) => {
     for (const { task, store, remaining } of served.figures().restores) put({ task, store }, served.ready() ? 0 : remaining)
   })
+  gauge('millrace_standby_tasks', 'Tasks of other processes whose stores this one keeps current', [], (put) =>
+    put({}, new Set(served.figures().standbys.map(({ task }) => task)).size),
+  )
+  gauge('millrace_standby_lag_records', 'Changelog offsets that a standby does not have yet', ['task', 'store'], (put) => {
+    for (const { task, store, lag } of served.figures().standbys) put({ task, store }, lag)
+  })
   total('millrace_restored_records_total', 'Records restored from changelogs', () => served.figures().restored)
   total('millrace_epochs_total', 'Epochs committed', () => served.figures().epochs)
   total('millrace_rewinds_total', 'Epochs that failed: their records were read again', () => served.figures().rewinds)

@@ -106,6 +106,7 @@ export function openApi(): object {
             ready: { type: 'boolean' },
             tasks: { type: 'integer' },
             restoring: { type: ['object', 'null'] },
+            standbys: { type: ['object', 'null'] },
           },
         },
         Stores: {

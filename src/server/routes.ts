@@ -103,7 +103,12 @@ function health(served: Served): object {
     open.length === 0
       ? null
       : { stores: open.length, restored: sum('restored'), remaining: sum('remaining'), recordsPerSecond: sum('recordsPerSecond') }
-  return { live: true, ready, tasks: served.tasks().size, restoring }
+  const { standbys } = served.figures()
+  const standing =
+    standbys.length === 0
+      ? null
+      : { tasks: new Set(standbys.map(({ task }) => task)).size, lag: standbys.reduce((total, { lag }) => total + lag, 0) }
+  return { live: true, ready, tasks: served.tasks().size, restoring, standbys: standing }
 }
 
 function storeShape(served: Served, store: QueryableStore): object {

@@ -1,6 +1,7 @@
 // What the server is given of a running processor: read-only, and nothing that it could hold up.
 import type { World } from '../base/ports.ts'
 import type { RestoreProgress } from '../runtime/recover.ts'
+import type { StandbyFigure } from '../runtime/standbys.ts'
 import type { Task } from '../runtime/task.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
@@ -13,6 +14,8 @@ export interface Figures {
   readonly restored: number
   /** The last word of each restore, finished ones too. */
   readonly restores: readonly RestoreProgress[]
+  /** Stores that are kept current for tasks of other processes. */
+  readonly standbys: readonly StandbyFigure[]
 }
 
 /** A task whose rows can be read: its stores are open and restored. */

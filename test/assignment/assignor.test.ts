@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type AssignmentMember, assignTasks } from '../../src/assignment/assignor.ts'
+import { type AssignmentMember, assignTasks, SKEW_BYTES } from '../../src/assignment/assignor.ts'
 
 const tasks = (count: number) => Array.from({ length: count }, (_, i) => `${i % 3}_${Math.floor(i / 3)}`)
 const none = (memberId: string): AssignmentMember => ({ memberId, owned: [], stored: [] })
@@ -88,5 +88,71 @@ describe('the assignor', () => {
     const fresh = assignTasks([{ ...none('a'), bytes }, none('b')], owned)
     expect(fresh.get('a')).toEqual(['0_0', '0_1'])
     expect(fresh.get('b')).toEqual(['0_2', '0_3'])
+  })
+
+  it('of several that have the state, the one that is furthest gets a task', () => {
+    const at = (n: number) => ({ '0_0': n })
+    const stored = ['0_0']
+    const plan = assignTasks(
+      [
+        { ...none('a'), stored, at: at(10) },
+        { ...none('b'), stored, at: at(70) },
+        { ...none('c'), stored },
+      ],
+      stored,
+    )
+    expect(plan.get('b')).toEqual(['0_0'])
+  })
+
+  it('uneven sizes: the large states are not all with one member, and nothing moves for a small difference', () => {
+    const large = 3 * SKEW_BYTES
+    const bytes = { '0_0': large, '0_1': large, '0_2': 1, '0_3': 2 }
+    const a = { ...none('a'), owned: ['0_0', '0_1'], bytes }
+    const b = { ...none('b'), owned: ['0_2', '0_3'], bytes }
+    const plan = assignTasks([a, b], Object.keys(bytes))
+    expect(plan.get('a')).toEqual(['0_1', '0_2'])
+    expect(plan.get('b')).toEqual(['0_0', '0_3'])
+    const near = { '0_0': SKEW_BYTES / 2, '0_1': SKEW_BYTES / 2, '0_2': 1, '0_3': 2 }
+    const kept = assignTasks(
+      [
+        { ...a, bytes: near },
+        { ...b, bytes: near },
+      ],
+      Object.keys(near),
+    )
+    expect(kept.get('a')).toEqual(['0_0', '0_1'])
+  })
+
+  it('property: with sizes that matter tasks and bytes are shared, whatever the order, and asked again nothing moves', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 6 }),
+        fc.array(fc.record({ gigabytes: fc.integer({ min: 0, max: 40 }), owner: fc.nat(6) }), { maxLength: 20 }),
+        (memberCount, of) => {
+          const all = tasks(of.length)
+          const size = (task: string) => (of[all.indexOf(task)]?.gigabytes ?? 0) * 2 ** 30
+          const bytes = Object.fromEntries(all.map((task) => [task, size(task)]))
+          const members = Array.from({ length: memberCount }, (_, m) => {
+            return { memberId: `m${m}`, owned: all.filter((_, t) => of[t]?.owner === m), stored: [], bytes }
+          })
+          const plan = assignTasks(members, all)
+          const counts = [...plan.values()].map((list) => list.length)
+          expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+          expect([...plan.values()].flat().sort()).toEqual([...all].sort())
+          const held = [...plan.values()].map((list) => list.reduce((sum, task) => sum + size(task), 0))
+          const [full, empty] = [held.indexOf(Math.max(...held)), held.lastIndexOf(Math.min(...held))]
+          const apart = (held[full] as number) - (held[empty] as number)
+          // no exchange of the fullest with the emptiest would halve the distance
+          if (apart > SKEW_BYTES) {
+            for (const out of plan.get(`m${full}`) ?? [])
+              for (const back of plan.get(`m${empty}`) ?? [])
+                expect(Math.abs(apart - 2 * (size(out) - size(back)))).toBeGreaterThan(apart / 2)
+          }
+          expect(assignTasks([...members].reverse(), [...all].reverse())).toEqual(plan)
+          const next = members.map((m) => ({ ...m, owned: plan.get(m.memberId) ?? [] }))
+          expect(assignTasks(next, all)).toEqual(plan)
+        },
+      ),
+    )
   })
 })

@@ -9,16 +9,20 @@ const claimant = (memberId: string, owned: readonly string[], generation = -1): 
   generation,
   stored: [],
   bytes: {},
+  at: {},
+  standingBy: [],
+  host: '',
+  standbys: 0,
 })
 
 describe('the hand-over', () => {
   it('gives a task that moves only after its owner has let go', () => {
     const first = shareOut([claimant('a', ['0_0', '0_1'], 3), claimant('b', [])], ['0_0', '0_1'])
-    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [] })
-    expect(first.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'] })
+    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [] })
+    expect(first.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: [] })
     const second = shareOut([claimant('a', ['0_0'], 4), claimant('b', [], 4)], ['0_0', '0_1'])
-    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [] })
-    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], awaited: [] })
+    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [] })
+    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], awaited: [], standbys: [] })
   })
 
   it('refuses the claim of a member that the group went on without', () => {
@@ -35,12 +39,32 @@ describe('the hand-over', () => {
   })
 
   it('reads what it writes, and nothing from nothing', () => {
-    const claim: Claim = { owned: ['0_1'], generation: 4, stored: ['0_2'], bytes: { '0_1': 7 } }
+    const claim: Claim = {
+      owned: ['0_1'],
+      generation: 4,
+      stored: ['0_2'],
+      bytes: { '0_1': 7 },
+      at: { '0_1': 9 },
+      standingBy: ['0_2'],
+      host: 'h',
+      standbys: 1,
+    }
     expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
-    expect(decodeClaim(Buffer.alloc(0))).toEqual({ owned: [], generation: -1, stored: [], bytes: {} })
-    const share = { tasks: ['0_1'], refused: [], awaited: ['1_1'] }
+    const nothing = { owned: [], generation: -1, stored: [], bytes: {}, at: {}, standingBy: [], host: '', standbys: 0 }
+    expect(decodeClaim(Buffer.alloc(0))).toEqual(nothing)
+    expect(decodeClaim(Buffer.from('{"owned":["0_1"],"generation":2}'))).toEqual({ ...nothing, owned: ['0_1'], generation: 2 })
+    const share = { tasks: ['0_1'], refused: [], awaited: ['1_1'], standbys: ['0_2'] }
     expect(decodeShare(encodeShare(share))).toEqual(share)
-    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], awaited: [] })
+    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], awaited: [], standbys: [] })
+  })
+
+  it('deals as many standbys as any member asks for, and leaves a task that moves with the one that had it', () => {
+    const a = { ...claimant('a', ['0_0', '0_1'], 3), at: { '0_0': 7, '0_1': 9 } }
+    const b = { ...claimant('b', []), standbys: 1 }
+    const shares = shareOut([a, b], ['0_0', '0_1'], ['0_0', '0_1'])
+    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: ['0_1'] })
+    expect(shares.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: ['0_0'] })
+    expect(shareOut([a, b], ['0_0', '0_1'], []).get('a')?.standbys).toEqual([])
   })
 
   // A group as the protocol sees it: rounds in which every present member states its claims. A member may miss a round: its place stays

@@ -147,7 +147,7 @@ test('stores, topology, health, openapi', async () => {
     body: expect.stringMatching(/<svg/),
   })
   expect((await get('/topology?format=text')).status).toBe(400)
-  expect(await askJson(serving.port, '/health')).toEqual({ live: true, ready: true, tasks: 6, restoring: null })
+  expect(await askJson(serving.port, '/health')).toEqual({ live: true, ready: true, tasks: 6, restoring: null, standbys: null })
   expect((await get('/health/ready')).status).toBe(200)
   const described = Object.keys((openApi() as { paths: object }).paths)
   expect(await askJson(serving.port, '/openapi.json')).toMatchObject({ openapi: '3.1.0' })

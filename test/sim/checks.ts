@@ -5,7 +5,7 @@
 // O  each key's outputs come in the order of its inputs.
 // S  the tables in the end are the oracle's, and a store holds what its changelog says.
 // B  at every moment outputs, changelogs and positions belong together; a store on disk holds exactly the committed changelog up to its
-//    checkpoint, whenever it is opened.
+//    checkpoint, whenever it is opened; what a standby holds was committed when it was looked at.
 // M  a versioned register never goes back.
 // Q  a query sees what was committed at one moment.
 // At least once: L, of dead letters too; S where nothing that was given up has come back.
@@ -19,6 +19,7 @@ export function checkAll(history: History): Violation[] {
   return [
     ...fatal,
     ...checkStored(history),
+    ...(history.early ?? []).map((what): Violation => ({ check: 'B', what })),
     ...checkSnapshots(history),
     ...checkEnd(history),
     ...checkDeadLetters(history),

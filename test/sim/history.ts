@@ -48,6 +48,8 @@ export interface History {
   readonly answers: readonly Rows[]
   /** What stores held when they were opened, and in the end. */
   readonly stored: readonly StoredRows[]
+  /** Standbys that held what was not committed yet. */
+  readonly early?: readonly string[]
   /** Errors that no instance should give up with. */
   readonly fatal: readonly string[]
 }

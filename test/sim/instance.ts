@@ -22,6 +22,9 @@ export interface InstanceOptions {
   readonly case: SimCase
   readonly guarantee: Guarantee
   readonly staticMember: boolean
+  /** A static member leaves when it is stopped. */
+  readonly leaves: boolean
+  readonly standbys: number
   readonly commitIntervalMs: number
   readonly epochRecordsMax: number
   readonly epochBytesMax: number
@@ -64,7 +67,7 @@ export class Instance {
   }
 
   async #run(owner: Owner): Promise<void> {
-    const { case: of, cluster, disk, name, guarantee, staticMember, commitIntervalMs, epochRecordsMax, epochBytesMax } = this.#o
+    const { case: of, cluster, disk, name, guarantee, staticMember, standbys, commitIntervalMs, epochRecordsMax, epochBytesMax } = this.#o
     const world = this.#o.world.worldOf(owner)
     const log = cluster.client(name, world)
     this.#client = log
@@ -91,6 +94,7 @@ export class Instance {
       guarantee,
       limits: { intervalMs: commitIntervalMs, recordsMax: epochRecordsMax, bytesMax: epochBytesMax },
       stored: disk.tasks,
+      standbys,
       onFatal: (error) => this.#gaveUp(owner, error),
     })
     this.worker = worker
@@ -106,9 +110,9 @@ export class Instance {
     void this.#close().finally(() => this.#end(owner))
   }
 
-  async #close(): Promise<void> {
+  async #close(leave = false): Promise<void> {
     try {
-      await this.worker?.close()
+      await this.worker?.close(leave)
     } catch (error) {
       this.#o.world.trace(this.name, `-- close says: ${explain(error)}`)
     } finally {
@@ -129,7 +133,7 @@ export class Instance {
     const { owner } = this
     if (owner?.alive !== true) return
     this.#o.world.trace(this.name, '-- is stopped')
-    void this.#close().finally(() => this.#end(owner))
+    void this.#close(this.#o.leaves).finally(() => this.#end(owner))
   }
 
   /** SIGKILL. */

@@ -106,12 +106,41 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: '6',
-    what: 'a store is fed from the uncommitted tail of its changelog (KAFKA-9891; there is no standby to promote)',
+    what: 'a store is fed from the uncommitted tail of its changelog (KAFKA-9891)',
     edits: [
       {
         file: 'src/runtime/recover.ts',
         from: '  const reader = deps.log.reader()\n',
         to: "  const reader = deps.log.reader({ isolation: 'uncommitted' })\n",
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '6b',
+    what: 'a standby reads the uncommitted tail of its changelog, and is promoted with it (KAFKA-9891)',
+    edits: [
+      {
+        file: 'src/runtime/standbys.ts',
+        from: 'this.#deps.log.reader()',
+        to: "this.#deps.log.reader({ isolation: 'uncommitted' })",
+      },
+    ],
+    seedsMax: 2_000,
+  },
+  {
+    id: '6c',
+    what: 'a standby that was promoted is written on beside the task',
+    edits: [
+      {
+        file: 'src/runtime/standbys.ts',
+        from: 'if (at?.standby.ready !== true) continue',
+        to: 'if (at === undefined) continue',
+      },
+      {
+        file: 'src/runtime/standbys.ts',
+        from: 'if (this.#changed) this.#assign(reader)',
+        to: 'if (this.#byPartition.size === 0) this.#assign(reader)',
       },
     ],
     seedsMax: 2_000,

@@ -92,6 +92,7 @@ class Run {
   readonly #snapshots: Snapshot[] = []
   readonly #answers: Rows[] = []
   readonly #stored: StoredRows[] = []
+  readonly #early: string[] = []
   readonly #storeOfTopic = new Map<string, string>()
   readonly #sourceTopics: readonly string[]
   #committed = 0
@@ -132,6 +133,8 @@ class Run {
     })
     const count = chance.between(1, 3)
     const staticMember = !chance.hit(0.4)
+    const leaves = chance.hit(0.5)
+    const standbys = count === 1 ? 0 : chance.pick([0, 1, 2])
     const commitIntervalMs = chance.pick([20, 5, 60, 200])
     const epochRecordsMax = chance.pick([200_000, 5, 20])
     const epochBytesMax = chance.pick([64_000_000, 500])
@@ -155,6 +158,8 @@ class Run {
           case: this.#case,
           guarantee: this.#guarantee,
           staticMember,
+          leaves,
+          standbys,
           commitIntervalMs,
           epochRecordsMax,
           epochBytesMax,
@@ -301,7 +306,10 @@ class Run {
     const every = this.#chance.pick([40, 150])
     const next = (): void => {
       const instance = this.#chance.pick(this.#instances)
-      if (instance.running && (instance.owner?.pausedUntil ?? 0) <= world.now) this.#askInstance(instance)
+      if (instance.running && (instance.owner?.pausedUntil ?? 0) <= world.now) {
+        this.#askInstance(instance)
+        this.#lookAtStandbys(instance)
+      }
       world.at(every, null, next)
     }
     world.at(every, null, next)
@@ -323,6 +331,21 @@ class Run {
         }
         this.#answers.push({ where: `${name} at ${this.#world.now.toFixed(2)}`, task: task.id, store, partition: task.partition, rows })
       }
+    }
+  }
+
+  /** What a standby holds was committed when it was looked at, not only in the end. */
+  #lookAtStandbys({ name, worker, disk }: Instance): void {
+    const topics = new Map([...this.#storeOfTopic].map(([topic, store]) => [store, topic]))
+    for (const { task, store, position } of worker?.standbys.figures() ?? []) {
+      const where = `${name} stands by at ${this.#world.now.toFixed(2)}`
+      const content = disk.contents().find((each) => each.task === task && each.store === store)
+      if (content !== undefined) this.#keepStored(where, content)
+      const of = this.#opened.cluster.partition({ topic: topics.get(store) as string, partition: Number(task.split('_')[1]) })
+      const early = [...(of?.producers ?? [])].some(
+        ([pid, { open }]) => open !== null && open.first < position && this.#opened.cluster.transactions.isOngoing(pid),
+      )
+      if (early) this.#early.push(`${where}: ${store} of ${task} is at ${position}, behind what is still open`)
     }
   }
 
@@ -369,6 +392,7 @@ class Run {
       positions,
       answers: this.#answers,
       stored: this.#stored,
+      early: this.#early,
       fatal: this.#fatal,
     }
   }

@@ -146,18 +146,18 @@ async function answer({ id, question }: Asked, send: (answered: Answered, handOv
 }
 
 async function replyTo(question: Question): Promise<Reply> {
-  if (question.kind === 'close') return await close()
+  if (question.kind === 'close') return await close(question.leave)
   if (question.kind === 'metrics') return (await metrics?.read()) ?? null
   if (answers === null) throw new MillraceError('STREAM_NOT_LOCAL', 'the worker is just starting')
   return await answers.reply(question)
 }
 
 /** A log that is just being opened is not waited for: nothing else is open then, and the thread is ended. */
-async function close(): Promise<null> {
+async function close(leave: boolean): Promise<null> {
   stopping = true
   cancelWord()
   try {
-    await member?.close()
+    await member?.close(leave)
   } finally {
     await log?.close()
   }

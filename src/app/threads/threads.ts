@@ -36,7 +36,7 @@ export interface ThreadsOptions {
 
 /** src/ runs as it is, dist/ is built. */
 const ENDING = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const UNKNOWN: Word = { ready: false, tasks: [], epochs: 0, rewinds: 0, rebalances: 0, restoring: null, restores: [] }
+const UNKNOWN: Word = { ready: false, tasks: [], epochs: 0, rewinds: 0, rebalances: 0, restoring: null, restores: [], standbys: [] }
 
 export class Threads implements Crew {
   readonly #o: ThreadsOptions
@@ -54,7 +54,7 @@ export class Threads implements Crew {
     await Promise.all(Array.from({ length: this.#o.config.workers }, (_, number) => this.#begin(number)))
   }
 
-  async close(): Promise<void> {
+  async close(leave: boolean): Promise<void> {
     this.#closing = true
     const { timers } = this.#o.world
     const closed = await Promise.all(
@@ -62,7 +62,7 @@ export class Threads implements Crew {
         if (link.ended) return null // that was told
         const late = Promise.withResolvers<unknown>()
         const cancel = timers.after(LIMITS.workerCloseMs, () => late.resolve(notClosed(number)))
-        const done = link.ask({ kind: 'close' }, null).then(
+        const done = link.ask({ kind: 'close', leave }, null).then(
           () => null,
           (error: unknown) => (link.ended ? null : error), // its end is told
         )
@@ -179,11 +179,12 @@ export class Threads implements Crew {
 
 /** As `resolveConfig` takes them, without what is the processor's business. Secrets are classes: they cross as text. */
 export function threadOptions(config: Config): ProcessorOptions {
-  const { commitIntervalMs, sasl, tls, server, workers, module, stateDir, ...rest } = config
+  const { commitIntervalMs, sasl, tls, server, workers, module, stateDir, instanceId, ...rest } = config
   return {
     ...rest,
     stateDir: resolve(stateDir),
     commitInterval: `${commitIntervalMs}ms`,
+    ...(instanceId === null ? {} : { instanceId }),
     ...(tls === null ? {} : { tls }),
     ...(sasl === null ? {} : { sasl: saslOptions(sasl) }),
   }

@@ -43,7 +43,7 @@ export type Question =
   | { readonly kind: 'end'; readonly cursor: number }
   | { readonly kind: 'size'; readonly task: string; readonly store: string }
   | { readonly kind: 'metrics' }
-  | { readonly kind: 'close' }
+  | { readonly kind: 'close'; readonly leave: boolean }
 
 export interface Scan {
   readonly cursor: number

@@ -5,7 +5,7 @@
 // 1. `onRevoke` is awaited before JoinGroup, under the old generation, so that a last epoch may still commit.
 // 2. What ends a generation sets `generation` to -1 before anyone else learns of it (R4).
 // 3. One loop a member: start, heartbeats and joins follow each other; only the barrier's heartbeats run beside it.
-// 4. A static member does not leave: that is what makes its restart invisible.
+// 4. A static member does not leave unless it is told to: that is what makes its restart invisible.
 import {
   type Connection,
   type ConnectionPool,
@@ -69,7 +69,7 @@ export class KafkaGroup implements Group {
     this.#wakeSleep?.()
   }
 
-  async close(): Promise<void> {
+  async close(leave = false): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#client.parts.delete(this)
@@ -77,7 +77,7 @@ export class KafkaGroup implements Group {
     this.#wakeSleep?.()
     await this.#client.release(this.#pool) // ends a JoinGroup that waits for the others
     await this.#loop
-    if (this.#options.instanceId === null && this.#memberId !== '') await this.#leave()
+    if ((leave || this.#options.instanceId === null) && this.#memberId !== '') await this.#leave()
   }
 
   /** Best effort: without it the others wait for the session to end. */
@@ -87,7 +87,8 @@ export class KafkaGroup implements Group {
     const late = new Promise<void>((resolve) => {
       cancel = timers.after(LEAVE_TIMEOUT_MS, resolve)
     })
-    const member = { memberId: this.#memberId, groupInstanceId: null, reason: 'closed' }
+    // With both ids: whoever has taken over the instance id meanwhile stays.
+    const member = { memberId: this.#memberId, groupInstanceId: this.#options.instanceId, reason: 'closed' }
     const leaving = this.#client
       .coordinator('group', this.#options.groupId)
       .then((node) => this.#client.common(node))

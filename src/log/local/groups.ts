@@ -115,8 +115,8 @@ class GroupSession implements LocalGroup {
     else beginRound(this.#group)
   }
 
-  async close(): Promise<void> {
-    this.#leave(true)
+  async close(leave = false): Promise<void> {
+    this.#leave(!leave)
   }
 
   crash(): void {

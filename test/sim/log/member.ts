@@ -46,7 +46,7 @@ export class SimMember implements Group {
     this.#wakeSleep?.()
   }
 
-  async close(): Promise<void> {
+  async close(leave = false): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     this.#client.parts.delete(this)
@@ -54,7 +54,7 @@ export class SimMember implements Group {
     this.#wakeSleep?.()
     this.#abandon()
     await this.#loop
-    if (this.#options.instanceId !== null || this.#memberId === '') return
+    if ((!leave && this.#options.instanceId !== null) || this.#memberId === '') return
     const memberId = this.#memberId
     const leaving = this.#call<object>('leave', 'leave', (group) => {
       group.leave(memberId)

@@ -69,6 +69,11 @@ export class TransactionCoordinator {
     return [...this.#txns.values()].some(({ state }) => state === 'ending')
   }
 
+  /** Nobody has decided yet how it ends. */
+  isOngoing(pid: number): boolean {
+    return [...this.#txns.values()].some((txn) => txn.pid === pid && txn.state === 'ongoing')
+  }
+
   init(id: string): Session | string {
     let txn = this.#txns.get(id)
     if (txn === undefined) {
