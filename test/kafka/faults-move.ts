@@ -78,10 +78,10 @@ export interface BounceOutcome extends Outcome {
   readonly moved: number
 }
 
-/** Each instance in turn is stopped (SIGTERM) under load and started again with its own directory, within the session timeout. Nobody
- *  else may notice: a static member's restart moves no task. */
+/** Each instance in turn is stopped (SIGTERM) under load and started again with its own name and directory, within the session timeout.
+ *  Nobody else may notice: the restart of a member with an instance id moves no task. */
 export async function runRolling(options: FleetOptions, rounds: number, tell: (text: string) => void): Promise<BounceOutcome> {
-  const fleet = await openFleet(options)
+  const fleet = await openFleet({ ...options, words: (name) => ['--instance-id', name] })
   try {
     const names = ['one', 'two', 'three']
     const living = new Map<string, Instance>(names.map((name) => [name, fleet.start(name)]))

@@ -34,6 +34,8 @@ export interface FleetOptions {
   readonly eventsPerSecond?: number
   readonly padBytes?: number
   readonly limits?: Readonly<Record<string, number>>
+  /** More words for `run`. */
+  readonly words?: (name: string) => readonly string[]
 }
 
 export interface Instance extends Processor {
@@ -117,6 +119,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         stateDir(name),
         '--commit-interval',
         options.commitInterval,
+        ...(options.words?.(name) ?? []),
       )
       const readyMs = processor.ready.then(() => now() - started)
       readyMs.catch(() => {})
