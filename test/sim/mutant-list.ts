@@ -348,8 +348,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/task.ts',
-        from: '    this.program.staged.length = 0\n    if (error instanceof Suspend)',
-        to: '    if (error instanceof Suspend)',
+        from: '    this.program.staged.length = 0\n    const suspend = suspendOf(error)',
+        to: '    const suspend = suspendOf(error)',
       },
     ],
     seedsMax: 500,
