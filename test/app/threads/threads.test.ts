@@ -29,7 +29,7 @@ beforeEach(() => {
   fatal = []
 })
 afterEach(async () => {
-  await crew?.close().catch(() => {})
+  await crew?.close(false).catch(() => {})
   crew = null
   place.remove()
 })
@@ -47,7 +47,7 @@ async function refusal(text: string): Promise<MillraceError> {
     .start()
     .catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(Error)
-  await crew?.close()
+  await crew?.close(false)
   expect(fatal).toEqual([])
   return error as MillraceError
 }
@@ -92,7 +92,7 @@ test('closed while its threads look for a broker: soon, and the start is over', 
   const started = threads.start().catch((error: unknown) => error)
   await new Promise((resolve) => setTimeout(resolve, 1_500))
   const began = performance.now()
-  await threads.close()
+  await threads.close(false)
   expect(performance.now() - began).toBeLessThan(6_000) // less than it would look for one
   expect(await started).toMatchObject({ code: 'STREAM_CLOSED' })
   expect(threads.words().every(({ ready }) => !ready)).toBe(true)
@@ -104,7 +104,7 @@ test('one that does not close is ended, and told of', { timeout: 20_000 }, async
   threads.start().catch(() => {})
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   const began = performance.now()
-  await expect(threads.close()).rejects.toThrow(/^worker 0 has not closed within 8.5 s and was ended/)
+  await expect(threads.close(false)).rejects.toThrow(/^worker 0 has not closed within 8.5 s and was ended/)
   expect(performance.now() - began).toBeLessThan(10_000)
 })
 
