@@ -4,6 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+/** Whose cases are more at a merge (test/support/tier.ts); the seeds are run by themselves, on all cores. */
+const MERGE = [
+  'test/sim/{tapes,faults}.test.ts',
+  'test/crash/*.test.ts',
+  'test/log/embedded-{damage,kill,reopen}.test.ts',
+  'test/operators/*.property.test.ts',
+  'test/joins/*.property.test.ts',
+  'test/topologies/{catalog,dead-letters}.test.ts',
+  'test/runtime/{borrowed-stores,buffering-join,dedupe,faults,process.property,rebalance}.test.ts',
+]
 const asked = (name: string): boolean => process.env[name] === '1'
 
 export default defineConfig({
@@ -14,13 +24,13 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: process.env.MILLRACE_TIER === 'merge' ? MERGE : ['test/**/*.test.ts'],
     exclude: [
       ...configDefaults.exclude,
       ...(asked('MILLRACE_KAFKA') ? [] : ['test/kafka/**']),
       ...(asked('MILLRACE_PACKAGE') ? [] : ['test/package/**']),
     ],
-    testTimeout: 20_000,
+    testTimeout: process.env.MILLRACE_TIER === 'merge' ? 600_000 : 20_000,
     maxWorkers: 2,
   },
 })

@@ -152,7 +152,7 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
       const copy = `${dir}-copy`
       const sizes: number[] = []
       const marks: Buffer[] = []
-      const records = runsOf(1, 12)
+      const records = runsOf(1, 6)
       await withLog(dir, async (log) => {
         await log.createTopics([{ name: 'out', partitions: 1, kind: 'plain' }])
         const writer = await freshWriter(log)
@@ -171,7 +171,7 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
       for (let cut = sizes[1] as number; cut < (sizes[4] as number); cut++) {
         const whole = sizes.findLastIndex((size) => size <= cut)
         cases.push({ cut, whole, acknowledged: false })
-        if (runsOf(cut % 4, 0) === 0) cases.push({ cut, whole, acknowledged: true })
+        if (runsOf(cut % 8, 0) === 0) cases.push({ cut, whole, acknowledged: true })
       }
       expect(cases.length).toBeGreaterThan(300)
       for (let from = 0; from < cases.length; from += 200) {

@@ -2,6 +2,7 @@
 // costs itself; none stops its task.
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
+import { recordBytes } from '../../src/base/record.ts'
 import { json, string, topology } from '../../src/index.ts'
 import { expectCounts, logOf, records, run } from '../support/counted-keys.ts'
 import { type InputRecord, load, readAll } from '../support/run-worker.ts'
@@ -93,5 +94,61 @@ describe('records that no log takes', () => {
     await running.worker.close()
     expect((await readAll(log, 'out')).flat().map((record) => (record.key as Buffer).toString())).toEqual(['b'])
     expect((await readAll(log, 'app-dead-letter')).flat()).toHaveLength(1)
+  })
+})
+
+/** A byte below, at and above what a log takes of one record: key, value and headers. */
+describe('at the bound of one record', () => {
+  const MAX = LIMITS.recordBytesMax
+  const sized = topology('sized', (t) => {
+    t.stream('in', { key: string(), value: string() })
+      .mapValues((value) => (value.startsWith('grow ') ? 'y'.repeat(Number(value.slice(5))) : value))
+      .to('out', { key: string(), value: string() })
+  })
+  const stored = topology('stored', (t) => {
+    t.stream('in', { key: string(), value: string() })
+      .mapValues((value) => (value.startsWith('grow ') ? 'y'.repeat(Number(value.slice(5))) : value))
+      .groupByKey()
+      .reduce((_, value) => value, { store: 'last', value: string() })
+      .toStream()
+      .mapValues((value) => String(value?.length))
+      .to('out', { key: string(), value: string() })
+  })
+  const HEADER = 100
+  const HEADER_BYTES = recordBytes(null, null, [['h', Buffer.alloc(HEADER)]])
+
+  const cases = [-1, 0, 1].flatMap((over) => [
+    { what: 'an output', over, of: sized, header: false, bytes: MAX + over - 1 },
+    { what: 'an output with a header', over, of: sized, header: true, bytes: MAX + over - 1 - HEADER_BYTES },
+    { what: 'a row in its changelog', over, of: stored, header: false, bytes: MAX + over - 1 },
+  ])
+  it.each(cases)('$what, $over over it', async ({ over, of, header, bytes }) => {
+    const log = logOf()
+    await log.createTopics([{ name: 'in', partitions: 1, kind: 'plain' }])
+    const writer = log.writer({ transactionalId: 'loader', guarantee: 'at_least_once' })
+    await writer.init()
+    const headers = header ? ([['h', Buffer.alloc(HEADER)]] as const) : []
+    writer.append('in', 0, 1, Buffer.from('a'), Buffer.from('before'), [])
+    writer.append('in', 0, 2, Buffer.from('b'), Buffer.from(`grow ${bytes}`), headers)
+    writer.append('in', 0, 3, Buffer.from('c'), Buffer.from('after'), [])
+    writer.seal()
+    await writer.flush()
+    await writer.commit(null, 'loader', [])
+    await writer.close()
+    const running = await run({ log, topology: of })
+    await running.untilCaughtUp(5_000)
+    await running.worker.close()
+    const out = (await readAll(log, 'out')).flat().map(({ key }) => String(key))
+    const letters = (await readAll(log, 'app-dead-letter')).flat().map(({ key }) => String(key))
+    expect([out, letters]).toEqual(over > 0 ? [['a', 'c'], ['b']] : [['a', 'b', 'c'], []])
+  })
+
+  it('an input of exactly so many bytes is taken', async () => {
+    const log = logOf()
+    await load(log, [{ topic: 'in', key: Buffer.from('a'), value: Buffer.alloc(MAX - 1, 0x7a), timestamp: 1 }], 1)
+    const running = await run({ log, topology: stored })
+    await running.untilCaughtUp(5_000)
+    await running.worker.close()
+    expect((await readAll(log, 'out')).flat().map(({ value }) => String(value))).toEqual([String(MAX - 1)])
   })
 })

@@ -1,4 +1,5 @@
 // npm run sim -- --seeds N [--from S] [--case NAME] [--jobs J]    many runs, on all cores; every violation with the way to see it again
+//   --seconds T                                                  no new share of seeds after that; it says how many there were
 // npm run sim -- --seed S --trace [--case NAME]                   one run, its story on the way
 // Both: --kinds pause,kill    these faults and no others.
 import { type ChildProcess, fork } from 'node:child_process'
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     case: { type: 'string' },
     kinds: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
+    seconds: { type: 'string' },
     'stop-after': { type: 'string', default: '10' },
   },
 })
@@ -34,6 +36,8 @@ const kinds = values.kinds?.split(',').map((name) => {
 const of = { ...(values.case === undefined ? {} : { case: values.case }), ...(kinds === undefined ? {} : { kinds }) }
 const same = `${values.case === undefined ? '' : ` --case ${values.case}`}${kinds === undefined ? '' : ` --kinds ${kinds.join()}`}`
 const badMax = Number(values['stop-after'])
+const started = performance.now()
+const endMs = started + 1_000 * Number(values.seconds ?? Number.POSITIVE_INFINITY)
 let bad = 0
 
 function report({ seed, case: name, events, violations }: Bad): void {
@@ -70,7 +74,7 @@ async function together(from: number, count: number, jobs: number): Promise<Tota
     child.on('exit', (code, signal) => {
       if (child.connected || code !== 0) throw new Error(`a job ended with ${code ?? signal}`)
     })
-    while (next < end && bad < badMax) {
+    while (next < end && bad < badMax && performance.now() < endMs) {
       const first = next
       next = Math.min(end, first + SHARE)
       child.send({ from: first, count: next - first, of })
@@ -87,7 +91,6 @@ async function together(from: number, count: number, jobs: number): Promise<Tota
 if (values.seed !== undefined) await one(Number(values.seed))
 else {
   const [from, count, jobs] = [Number(values.from), Number(values.seeds ?? 100), Number(values.jobs)]
-  const started = performance.now()
   const totals = jobs === 1 || count <= SHARE ? await alone(from, count) : await together(from, count, jobs)
   const seconds = (performance.now() - started) / 1000
   console.log(
