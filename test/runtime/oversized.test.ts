@@ -107,9 +107,9 @@ describe('at the bound of one record', () => {
   })
   const stored = topology('stored', (t) => {
     t.stream('in', { key: string(), value: string() })
-      .mapValues((value) => (value.startsWith('grow ') ? 'y'.repeat(Number(value.slice(5))) : value))
+      .mapValues((value) => (value.startsWith('grow ') ? 'y'.repeat(Number(value.slice(5))) : value), { value: string() })
       .groupByKey()
-      .reduce((_, value) => value, { store: 'last', value: string() })
+      .reduce((_, value) => value, { store: 'last' })
       .toStream()
       .mapValues((value) => String(value?.length))
       .to('out', { key: string(), value: string() })
