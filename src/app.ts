@@ -23,6 +23,7 @@ import {
   type WindowReader,
   windowReader,
 } from './app/store-reader.ts'
+import { refuseOtherForms, rememberForms } from './app/store-forms.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
@@ -188,10 +189,12 @@ export class StreamProcessor {
     await this.#unlessClosed(log)
     this.#log = log
     const embedded = config.brokers.length === 0
+    refuseOtherForms(this.plan, state.stores)
     await refuseOtherTopics(log, this.plan, state.stores)
     this.#topics = await prepareTopics(log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
     await this.#unlessClosed(null)
     await rememberTopics(log, this.plan, state.stores)
+    rememberForms(this.plan, state.stores)
     for (const topic of this.#topics.emptied)
       world.logger.warn({ topic }, 'the group has processed records, but this changelog was not there: its store begins empty')
     for (const pattern of this.#topics.unmatched)

@@ -75,6 +75,32 @@ function formOf(operator: PlanOperator): string {
   }
 }
 
+/** What the rows of each store are, in words: by store. Under another text the old rows could not be read, or would mean something else. */
+export function storeForms(plan: Plan): ReadonlyMap<string, string> {
+  const forms = new Map<string, string>()
+  for (const sub of plan.subTopologies)
+    for (const { operator, stores } of sub.nodes)
+      for (const { name, key, value, form } of stores) {
+        const kind = form === undefined ? rowsOf(operator) : `${form.kind}${form.kind === 'window' ? ` of ${form.sizeMs} ms` : ''}`
+        if (!forms.has(name)) forms.set(name, `${kind} ${key.name ?? 'custom'} to ${value.name ?? 'custom'}`)
+      }
+  return forms
+}
+
+/** Operators whose rows are a key's value each can follow each other. */
+function rowsOf(operator: PlanOperator): string {
+  switch (operator.kind) {
+    case 'aggregate':
+    case 'tableAggregate':
+    case 'toTable':
+      return 'keyValue'
+    case 'windowAggregate':
+      return 'sizeMs' in operator.windows ? `windows of ${operator.windows.sizeMs} ms` : operator.windows.kind
+    default:
+      return operator.kind
+  }
+}
+
 /** FNV-1a, 64 bits. Tells versions of one program apart; no defence against anybody. */
 function hash64(text: string): string {
   let hash = 0xcbf29ce484222325n
