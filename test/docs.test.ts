@@ -29,6 +29,7 @@ const DOCUMENTS = [
   'docs/operations.md',
   'docs/schema-registry.md',
   'docs/dsl.md',
+  'docs/reliability.md',
 ]
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))
