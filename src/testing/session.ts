@@ -25,6 +25,7 @@ import type { Task } from '../runtime/task.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { memoryProvider } from '../state/memory.ts'
+import type { StoreProvider } from '../state/store.ts'
 import type { Topology } from '../topology/node.ts'
 import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
@@ -39,6 +40,8 @@ export interface SessionOptions {
   readonly startTimeMs?: number
   readonly applicationId?: string
   readonly policies?: ErrorPolicies
+  /** Where the tasks' stores are, asked at the start and after each crash. Default: in memory, gone with each crash. */
+  readonly provider?: () => StoreProvider
 }
 
 export interface SessionRecord {
@@ -156,7 +159,7 @@ export class Session {
     return {
       log: this.#log,
       groupId: this.plan.applicationId,
-      provider: memoryProvider(),
+      provider: this.#options.provider?.() ?? memoryProvider(),
       sized: this.#sized,
       globals: () => this.#globals,
       resetOf: () => 'earliest', // nothing was committed before: 'none' would refuse all
