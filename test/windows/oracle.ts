@@ -109,6 +109,56 @@ export function slidingOracle(events: readonly Event[], difference: number): Map
   return windows
 }
 
+interface Slide {
+  readonly start: number
+  count: number
+  timestamp: number
+}
+
+/** Sliding windows where records come late: a window takes a record as long as it is open, and is made of the records that came before. The
+ *  final state of each window that ever was. */
+export function lateSlidingOracle(
+  events: readonly Event[],
+  difference: number,
+  grace: number,
+): Map<string, readonly [n: number, timestamp: number]> {
+  const known = new Map<string, { readonly accepted: number[]; readonly windows: Slide[] }>()
+  let streamTime = -1
+  for (const { key, value, timestamp } of events) {
+    if (key === null || value === null) continue
+    streamTime = Math.max(streamTime, timestamp)
+    const closeTime = streamTime - grace
+    const isOpen = (start: number): boolean => start + difference >= closeTime
+    const { accepted, windows } = known.get(key) ?? { accepted: [], windows: [] }
+    known.set(key, { accepted, windows })
+    if (timestamp + difference < closeTime) continue
+    const before = accepted.filter((each) => each < timestamp)
+    accepted.push(timestamp)
+    const holds = (start: number): boolean => timestamp >= start && timestamp <= start + difference
+    let isPlaced = false
+    for (const window of windows) {
+      if (!holds(window.start) || !isOpen(window.start)) continue
+      isPlaced = true
+      window.count++
+      window.timestamp = Math.max(window.timestamp, timestamp)
+    }
+    const make = (start: number): void => {
+      const inside = accepted.filter((each) => each >= start && each <= start + difference)
+      if (!isOpen(start) || inside.length === 0 || windows.some((window) => window.start === start)) return
+      windows.push({ start, count: inside.length, timestamp: Math.max(...inside) })
+      isPlaced ||= holds(start)
+    }
+    make(Math.max(0, timestamp - difference))
+    if (before.length > 0) make(Math.max(...before) + 1)
+    make(timestamp + 1)
+    if (!isPlaced) accepted.pop() // no window remembers it
+  }
+  const found = new Map<string, readonly [number, number]>()
+  for (const [key, { windows }] of known)
+    for (const { start, count, timestamp } of windows) found.set(`${key}@${start}-${start + difference}`, [count, timestamp])
+  return found
+}
+
 interface Waiting {
   readonly key: string
   readonly since: number

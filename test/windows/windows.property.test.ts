@@ -3,12 +3,23 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hopping, json, session, sliding, string, type Topology, topology, tumbling, type Windowed } from '../../src/index.ts'
-import { merged, type Outcome, sessionOracle, slidingOracle, suppressOracle, tallied, tally, timeOracle } from './oracle.ts'
+import {
+  lateSlidingOracle,
+  merged,
+  type Outcome,
+  sessionOracle,
+  slidingOracle,
+  suppressOracle,
+  tallied,
+  tally,
+  timeOracle,
+} from './oracle.ts'
+import { runsOf } from '../support/tier.ts'
 import { type Event, eventsOf, history, type Out, play, type Step } from './play.ts'
 
 const text = { key: string(), value: string() }
 const partitions = fc.integer({ min: 1, max: 3 })
-const RUNS = { numRuns: 100 }
+const RUNS = { numRuns: runsOf(100, 2_000) }
 
 /** Each partition's outputs are the oracle's. */
 async function check(
@@ -142,6 +153,17 @@ describe('sliding windows', () => {
       fc.asyncProperty(cases(), fc.constantFrom(0, 1, 6, 15), async ({ count, steps }, difference) => {
         const outs = await play(windowsOf(difference, 10_000, 'update'), count, steps)
         for (const [partition, out] of outs.entries()) expect(table(out)).toEqual(slidingOracle(eventsOf(steps, partition), difference))
+      }),
+      RUNS,
+    )
+  })
+
+  test('with late records too', async () => {
+    await fc.assert(
+      fc.asyncProperty(cases(), fc.constantFrom(0, 1, 6, 15), async ({ count, steps, grace }, difference) => {
+        const outs = await play(windowsOf(difference, grace, 'update'), count, steps)
+        for (const [partition, out] of outs.entries())
+          expect(table(out)).toEqual(lateSlidingOracle(eventsOf(steps, partition), difference, grace))
       }),
       RUNS,
     )
