@@ -55,7 +55,7 @@ describe.each([...STATEFUL.keys()])('%s', (name) => {
         for (const way of waysOf(at))
           expect({ way: way.name, ...(await run(topology, partitions, steps, way)) }).toEqual({ way: way.name, ...plain })
       }),
-      { numRuns: runsOf(4, 60) },
+      { numRuns: runsOf(3, 60) },
     )
     expect(outputs).toBeGreaterThan(0)
   })
