@@ -11,6 +11,7 @@ export type { CogroupedStream, SessionWindowedCogroup, WindowedCogroup } from '.
 export type { GlobalTable } from './dsl/global-table.ts'
 export type { GroupedStream } from './dsl/grouped-stream.ts'
 export type { GroupedTable } from './dsl/grouped-table.ts'
+export type { Dependency, Fitting, HoldUntilOptions } from './dsl/hold-until.ts'
 export type { AsyncCall, MapAsyncOptions, RetryOptions } from './dsl/map-async.ts'
 export type { ProcessOptions, ProcessValuesOptions } from './dsl/process.ts'
 export type {

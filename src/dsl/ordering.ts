@@ -103,7 +103,7 @@ const CHOICES = {
   onFull: ['pause', 'expireOldest', 'fail'],
 } as const
 
-function checkBuffer(label: string, buffer: BufferOptions): Buffering {
+export function checkBuffer(label: string, buffer: BufferOptions): Buffering {
   const known = checkOptions<BufferOptions>(`${label}: buffer`, buffer, ['timeout', 'clock', 'onTimeout', 'maxRecords', 'onFull'])
   const { timeout, clock, onTimeout = 'deadLetter', maxRecords = LIMITS.parkedRecordsMax, onFull = 'pause' } = known
   if (timeout === undefined) refuse(label, "name the buffer's timeout, such as {buffer: {timeout: '1m'}}")

@@ -24,6 +24,7 @@ import {
   type EmitsOnTimeout,
   type Unbuffered,
 } from './ordering.ts'
+import { addHoldUntil, type Dependency, type Fitting, type HoldUntilOptions } from './hold-until.ts'
 import { type AsyncCall, addMapAsync, type MapAsyncOptions } from './map-async.ts'
 import { addNamed, addPlain, addStateful, addStateless, addTable, placeOf, serdesOf } from './place.ts'
 import { addProcess, type ProcessOptions, type ProcessValuesOptions } from './process.ts'
@@ -215,6 +216,15 @@ export class Stream<K, V> {
   /** Drops an event whose id was let through within the retention. Ids are remembered by partition: events with one id need one key. */
   dedupe(options: DedupeOptions<K, V>): Stream<K, V> {
     return new Stream(addDedupe(this[PLACE], options))
+  }
+
+  /** Holds each record, and those of its key behind it, until all rows that it depends on are there at once, each in its version or a later
+   *  one. A record without a value depends on nothing. */
+  holdUntil<D extends Dependency>(
+    dependencies: (value: NonNullable<V>, key: K) => Iterable<D> & Iterable<Fitting<D>>,
+    options: HoldUntilOptions,
+  ): Stream<K, V> {
+    return new Stream(addHoldUntil(this[PLACE], dependencies, options))
   }
 
   /** Calls something slow for each record; the answer is the new value. Records of one key are called for one at a time, in their order,

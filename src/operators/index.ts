@@ -10,6 +10,8 @@ import { flatMap, flatMapValues } from './flat-map.ts'
 import { foreignKeyLeft } from './foreign-key-left.ts'
 import { foreignKeyRight } from './foreign-key-right.ts'
 import { lastWriteWins } from './last-write-wins.ts'
+import { holdTable } from './hold-table.ts'
+import { holdUntil } from './hold-until.ts'
 import { map } from './map.ts'
 import { mapAsync } from './map-async.ts'
 import { mapValues } from './map-values.ts'
@@ -58,6 +60,8 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   bufferingJoin,
   parkingSink,
   mapAsync,
+  holdUntil,
+  holdTable,
   aggregate,
   windowAggregate,
   cogroup,

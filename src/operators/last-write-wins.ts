@@ -60,8 +60,8 @@ export const lastWriteWins: Operator = (site) => {
     getter(key) {
       const row = store.getBytes(store.encodeKey(key))
       if (row === null) return null
-      const { deleted, value } = decodeRegister(row.value)
-      return deleted ? null : { value: store.decodeValue(value), timestamp: row.timestamp }
+      const { deleted, value, version } = decodeRegister(row.value)
+      return deleted ? null : { value: store.decodeValue(value), timestamp: row.timestamp, version }
     },
     reads: [[0]],
   }

@@ -36,6 +36,8 @@ export interface RecordContext {
 export interface Row<V> {
   readonly value: V
   readonly timestamp: number
+  /** Of a row of lastWriteWins. */
+  readonly version?: number | bigint | string
 }
 
 /** A key-value store as operators see it: typed, through overlay, cache and disk. A null value is never stored. */

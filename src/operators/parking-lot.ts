@@ -21,7 +21,11 @@ export interface Waiters {
   mayGo(parked: Parked): boolean
   /** Its result without what it waited for. */
   emit(parked: Parked): void
-  describe(ending: Ending): MillraceError
+  describe(ending: Ending, parked: Parked): MillraceError
+  /** It has left, however. */
+  left?(parked: Parked): void
+  /** How many of those that are parked may not have to wait: the bound does not count them, but that the input waits at. */
+  exempt?(): number
 }
 
 export interface ParkingLot {
@@ -47,6 +51,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
 
   const leave = (own: Buffer, parked: Parked, look: boolean): void => {
     const next = parking.leave(own, parked)
+    waiters.left?.(parked)
     if (next !== null && (!look || waiters.mayGo(next))) parking.ready(own, next)
   }
 
@@ -60,9 +65,16 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
     as(parked)
     if (onTimeout === 'emit') waiters.emit(parked)
     else if (onTimeout === 'deadLetter')
-      services.giveUp({ ...parked.origin, headers: parked.headers }, waiters.describe(ending), 'deadLetter')
+      services.giveUp({ ...parked.origin, headers: parked.headers }, waiters.describe(ending, parked), 'deadLetter')
     leave(own, parked, true)
     expired.n++
+  }
+
+  const refuse = (count: number): never => {
+    throw new MillraceError(
+      'STREAM_BUFFER_FULL',
+      `${node.name}: ${count} records wait, and no more may; raise maxRecords or choose another onFull`,
+    )
   }
 
   const headOf = (own: Buffer): Parked => {
@@ -104,7 +116,8 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
         return false
       }
       const oldest = headOf(own)
-      const over = count > recordsMax
+      const over = count - (waiters.exempt?.() ?? 0) > recordsMax
+      if (over && onFull === 'fail') refuse(count - 1)
       if (over || wallEnd(oldest) <= services.nowMs() || streamEnd(oldest) <= context.streamTime) {
         expire(own, oldest, over ? FULL : '')
         return true
@@ -128,12 +141,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
     park(own, arrival) {
       const { count } = parking
       if (count >= recordsMax && onFull === 'pause') services.pauseInput()
-      if (count >= recordsMax && onFull === 'fail') {
-        throw new MillraceError(
-          'STREAM_BUFFER_FULL',
-          `${node.name}: ${count} records wait, and no more may; raise maxRecords or choose another onFull`,
-        )
-      }
+      if (count >= recordsMax && onFull === 'fail' && waiters.exempt === undefined) refuse(count)
       const parked = parking.park(own, arrival, services.nowMs(), Math.max(0, context.streamTime))
       parkedNow.n = count + 1
       if (count === 0) oldestAtMs.n = parked.parkedAtMs

@@ -35,6 +35,8 @@ const OWN_ROWS: ReadonlySet<string> = new Set([
   'suppress',
   'dedupe',
   'bufferingJoin',
+  'holdUntil',
+  'holdTable',
   'mapAsync',
   'streamJoin',
   'streamTableJoin',

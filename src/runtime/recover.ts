@@ -161,8 +161,9 @@ export function inputTopicsOf(deps: TaskDeps, subTopology: number): string[] {
 
 /** The foreign-key subscriptions are read by prefix, and the heads of what is parked. */
 function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key: Buffer) => number } {
-  const byForeignKey = sub.nodes.some(({ operator }) => operator.kind === 'foreignKeyRight' && operator.state.name === spec.name)
-  const parked = sub.nodes.some(({ operator }) => operator.kind === 'bufferingJoin' && operator.store.name === spec.name)
+  const owner = sub.nodes.find(({ stores }) => stores.some(({ name }) => name === spec.name))?.operator.kind
+  const byForeignKey = owner === 'foreignKeyRight' || owner === 'holdTable'
+  const parked = owner === 'bufferingJoin' || owner === 'holdUntil'
   return byForeignKey ? { prefixLength: foreignKeyPrefixLength } : parked ? { prefixLength: parkingPrefixLength } : {}
 }
 

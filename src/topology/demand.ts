@@ -62,6 +62,9 @@ export function demandOf(nodes: readonly Node[]): Demand {
         node.parents.forEach(demandRead)
         demandOld(first)
         break
+      case 'holdUntil':
+        node.parents.slice(1).forEach(demandRead)
+        break
       case 'streamTableJoin':
       case 'bufferingJoin':
         demandRead(second)

@@ -50,6 +50,10 @@ function operatorFacts({ operator, key, value }: PlanNode): string[] {
       return [`writes ${operator.topic} ${key.name ?? 'custom'} ${value.name ?? 'custom'} by ${operator.kind}`]
     case 'foreignKeyLeft':
       return [`writes ${operator.subscriptionTopic} by ${operator.kind} ${operator.join.type}`]
+    case 'holdUntil':
+      return operator.questionTopics.map((topic) => `writes ${topic} by ${operator.kind}`)
+    case 'holdTable':
+      return [`writes ${operator.answerTopic} by ${operator.kind}`]
     case 'foreignKeyRight':
       return [`writes ${operator.responseTopic} by ${operator.kind} ${operator.join.type}`]
     default:

@@ -7,6 +7,7 @@ import type {
   BufferingJoinNode,
   ForeignKeyJoinNode,
   GlobalTableNode,
+  HoldUntilNode,
   Node,
   SourceNode,
   StoreSpec,
@@ -17,6 +18,7 @@ import type {
 } from './node.ts'
 import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSource, RepartitionSink } from './plan-types.ts'
 import { PRESENT, RAW } from './raw.ts'
+import { addHoldUntil } from './lower-hold.ts'
 import { sameSource } from './validate.ts'
 
 export function lower(topology: Topology, applicationId: string): DraftPlan {
@@ -52,7 +54,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   }
 
   function add(
-    node: Exclude<Node, SourceNode | TableGroupNode | GlobalTableNode | ForeignKeyJoinNode | { kind: 'repartition' }>,
+    node: Exclude<Node, SourceNode | TableGroupNode | GlobalTableNode | ForeignKeyJoinNode | HoldUntilNode | { kind: 'repartition' }>,
     parents: DraftNode[],
   ): DraftNode {
     return addDraft(plan, node.name, {
@@ -118,6 +120,12 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'bufferingJoin':
         made.set(node.id, add(node, [streamOfBufferingJoin(plan, nodes, node, first), ...parents.slice(1)]))
         break
+      case 'holdUntil': {
+        const changed = nodes[node.parents[0] as number]?.keyChanged === true
+        const stream = changed ? addRepartition(plan, node.store.name, node.store.generated, first, null, true) : first
+        made.set(node.id, addHoldUntil(plan, node, stream, parents.slice(1)))
+        break
+      }
       case 'aggregate':
       case 'toTable':
       case 'lastWriteWins':

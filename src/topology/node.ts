@@ -172,6 +172,24 @@ export interface BufferingJoinNode extends Base {
   readonly tableKey: AnySerde
 }
 
+/** What a record waits for: a row, in that version or a later one. `table`: its place in `HoldUntilNode.tables`. */
+export interface HoldDependency {
+  readonly table: number
+  readonly key: unknown
+  readonly version: number | bigint | string | null
+}
+
+/** parents: [stream, ...tables]. A record waits until all rows that it depends on are there; dependencies (value, key) => HoldDependency[]. */
+export interface HoldUntilNode extends Base {
+  readonly kind: 'holdUntil'
+  readonly store: StoreSpec
+  readonly dependencies: Fn
+  readonly tables: readonly { readonly name: string; readonly key: AnySerde }[]
+  readonly buffering: Buffering
+  /** Serdes of what comes in, and goes out. */
+  readonly stream: { readonly key: AnySerde; readonly value: AnySerde }
+}
+
 /** How calls are made. */
 export interface Calling {
   /** Calls that one task has under way at most. */
@@ -328,6 +346,7 @@ export type Node =
   | DedupeNode
   | BufferingJoinNode
   | MapAsyncNode
+  | HoldUntilNode
   | TableGroupNode
   | TableAggregateNode
   | TableJoinNode

@@ -8,6 +8,8 @@
 // - `foreignKeyJoin` becomes `foreignKeyLeft` (in the left table's sub-topology: input 0 the left changes, input 1 the responses)
 //   and `foreignKeyRight` (in the right's: input 0 the right changes, input 1 the subscriptions), joined by two topics
 //   `<applicationId>-<name>-subscription-repartition` and `<applicationId>-<name>-response-repartition`.
+// - `holdUntil` stays with the stream (input 0; the others are answers) and gets a `holdTable` beside each of its tables, joined by two topics
+//   `<applicationId>-<store>-<table>-questions-repartition` and `...-answers-repartition`.
 // - A sub-topology is a connected component of what is left. Its tasks are numbered by partition: its sources are co-partitioned.
 import type { AnySerde } from '../serde/serde.ts'
 import type {
@@ -17,6 +19,7 @@ import type {
   DedupeNode,
   Fn,
   ForeignKeyJoinNode,
+  HoldUntilNode,
   LastWriteWinsNode,
   MapAsyncNode,
   OffsetReset,
@@ -97,6 +100,24 @@ export interface ForeignKeyRight {
   readonly rightValue: AnySerde
 }
 
+/** Input 0: the stream. Input i + 1: what table i answers. */
+export interface HoldUntil {
+  readonly kind: 'holdUntil'
+  readonly hold: HoldUntilNode
+  /** Writes to them, by table; key: the table's key. */
+  readonly questionTopics: readonly string[]
+}
+
+export interface HoldTable {
+  readonly kind: 'holdTable'
+  /** Writes to it, to the partition that the question names. */
+  readonly answerTopic: string
+  /** Keeps the questions as a foreign-key join keeps its subscriptions. */
+  readonly state: StoreSpec
+  readonly tableKey: AnySerde
+  readonly tableName: string
+}
+
 export type PlanOperator =
   | PlanSource
   | RepartitionSink
@@ -118,6 +139,8 @@ export type PlanOperator =
   | BufferingJoinNode
   | ParkingSink
   | MapAsyncNode
+  | HoldUntil
+  | HoldTable
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode

@@ -20,6 +20,11 @@ function refusal(build: (t: Loose) => void): { code: string; message: string; di
 }
 
 const text = { key: string(), value: string() }
+const HOLD = { timeout: '1m' }
+const holds = (t: Loose, options: object): unknown => {
+  t.table('b', { store: 'b' })
+  return t.stream('a').holdUntil(() => [], options)
+}
 const calls = (t: Loose, options: object): unknown => t.stream('a').mapAsync(() => 1, options)
 const waiting = (t: Loose, buffer: object): unknown => t.stream('a').join(t.table('b'), () => 1, { buffer })
 
@@ -56,6 +61,26 @@ describe('refused when built', () => {
       'STREAM_TOPOLOGY',
       /^join: a join of a stream by foreign key needs a buffer/,
     ],
+    ['a hold without a buffer', (t) => holds(t, {}), 'STREAM_TOPOLOGY', /^holdUntil: it needs a buffer, such as/],
+    [
+      'a hold without tables',
+      (t) => t.stream('a').holdUntil(() => [], { buffer: HOLD }),
+      'STREAM_TOPOLOGY',
+      /^holdUntil: no table with a store/,
+    ],
+    [
+      'a table that is not there',
+      (t) => holds(t, { buffer: HOLD, tables: ['c'] }),
+      'STREAM_TOPOLOGY',
+      /^holdUntil: no table with the store "c"/,
+    ],
+    [
+      'a stream for a table',
+      (t) => holds(t, { buffer: HOLD, tables: [t.stream('c')] }),
+      'STREAM_TOPOLOGY',
+      /^holdUntil: tables must name tables .* a Stream$/,
+    ],
+    ['no tables', (t) => holds(t, { buffer: HOLD, tables: [] }), 'STREAM_TOPOLOGY', /^holdUntil: tables must be an array of tables/],
     [
       'nothing to call',
       (t) => t.stream('a').mapAsync('fn'),

@@ -130,6 +130,10 @@ function writesOf(plan: Plan, node: PlanNode): GraphTopic[] {
       return [topicNamed(plan, operator.topic, serdesOf(node))]
     case 'foreignKeyLeft':
       return [topicNamed(plan, operator.subscriptionTopic, RAW)]
+    case 'holdUntil':
+      return operator.questionTopics.map((topic) => topicNamed(plan, topic, RAW))
+    case 'holdTable':
+      return [topicNamed(plan, operator.answerTopic, RAW)]
     case 'foreignKeyRight':
       return [topicNamed(plan, operator.responseTopic, RAW)]
     default:
@@ -157,6 +161,8 @@ function operatorLabel(operator: PlanOperator): string {
       return JOIN[operator.type]
     case 'bufferingJoin':
       return operator.on === null ? 'join that waits' : 'join that waits, by foreign key'
+    case 'holdTable':
+      return `holdUntil, the side of ${operator.tableName}`
     case 'mapAsync':
       return operator.calling.ordered ? 'mapAsync, in the order of the key' : 'mapAsync, in no order'
     case 'streamGlobalJoin':

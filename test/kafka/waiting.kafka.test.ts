@@ -1,6 +1,7 @@
 // Operators that wait for something outside of their task, on a real Kafka.
 import { afterAll, beforeAll, describe } from 'vitest'
 import { callsContract } from '../contract/calls.contract.ts'
+import { holdContract } from '../contract/hold.contract.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { KAFKA, open, world } from './running.ts'
 
@@ -16,4 +17,5 @@ describe.skipIf(!KAFKA)('waiting on a real Kafka', () => {
     return { log, close: () => log.close() }
   }
   callsContract('kafka', world, onKafka, 90_000)
+  holdContract('kafka', world, onKafka, 90_000)
 })
