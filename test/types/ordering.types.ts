@@ -1,5 +1,5 @@
 // Compile only: what the ordering operators ask for and give.
-import { json, string, topology } from 'millrace'
+import { int32, json, string, topology } from 'millrace'
 
 interface Order {
   id: string
@@ -46,6 +46,32 @@ topology('ordering', (t) => {
   orders.mapAsync(async (order) => order, { retry: { backoff: '1s' } })
   // @ts-expect-error a number is no text
   orders.mapAsync(async (order) => order.items.length, { value: string() })
+
+  const versioned = t.stream('versioned', { key: string(), value: json<{ v: number }>() }).lastWriteWins({ version: (e) => e.v })
+  const counted = t.table('counted', { key: int32(), value: string() })
+  const hold = { timeout: '1m' } as const
+  orders.holdUntil((order) => order.items.map((key) => ({ table: versioned, key })), { buffer: hold }).mapValues((order) => order.id.length)
+  orders.holdUntil(
+    (order, key) => [
+      { table: versioned, key, version: order.items.length },
+      { table: counted, key: order.items.length },
+      { table: 'products', key: order.product },
+    ],
+    { buffer: hold, store: 'held', tables: [versioned, counted, 'products'] },
+  )
+  orders.holdUntil((order) => (order.id === '' ? [] : [{ table: versioned, key: order.id }]), { buffer: hold })
+  // @ts-expect-error a number is no key of that table
+  orders.holdUntil((order) => order.items.map(() => ({ table: versioned, key: order.items.length })), { buffer: hold })
+  orders.holdUntil(
+    // @ts-expect-error one of the two keys is no number
+    (order) => [
+      { table: versioned, key: 'x' },
+      { table: counted, key: order.id },
+    ],
+    { buffer: hold },
+  )
+  // @ts-expect-error how records wait must be said
+  orders.holdUntil(() => [], {})
 
   const products = t.table('products', { key: string(), value: json<Product>() })
   const buffer = { timeout: '1m', maxRecords: 1_000, onFull: 'expireOldest' } as const
