@@ -222,6 +222,26 @@ flow('join that waits, by foreign key', (t) =>
     .to('out', textOut),
 )
 
+flow('holdUntil', (t) => {
+  const rows = t.stream('other', text).lastWriteWins({ store: 'rows', version, deleted: (value) => value === 'p' })
+  t.stream('in', text)
+    .holdUntil((value, key) => [{ table: rows, key, version: version(value) }], {
+      buffer: { timeout: 20, onTimeout: 'emit', maxRecords: 3, onFull: 'expireOldest' },
+      store: 'held',
+    })
+    .to('out', textOut)
+})
+flow('mapAsync', (t) =>
+  t
+    .stream('in', text)
+    .mapAsync((value) => (value === 's' ? new Promise<string>(() => {}) : Promise.resolve(value)), {
+      store: 'calls',
+      timeout: 20,
+      onError: (value) => `${value}, too late`,
+      value: string(),
+    })
+    .to('out', textOut),
+)
 flow('a processor with stores and timers', (t) => {
   const rows = t.store(keyValue({ name: 'rows', ...text }))
   const windows = t.store(window({ name: 'windows', ...text, size: 10, retention: 20 }))
