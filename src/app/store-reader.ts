@@ -8,6 +8,7 @@ import { asBuffer } from '../base/bytes.ts'
 import { MillraceError } from '../base/errors.ts'
 import { NotYet, whenThere } from '../base/not-yet.ts'
 import type { Windowed } from '../base/window.ts'
+import type { VersionReads } from '../operators/index.ts'
 import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import {
   type Holder,
@@ -146,19 +147,19 @@ export function versionedReader<K, V>(holder: ReadFrom, name: string): Versioned
   const store = named(holder, name)
   const { versions } = store
   if (versions === null) throw otherKind(store, 'no versions')
-  const reads = (key: K): ReturnType<typeof versionsIn> => versionsIn(holder, store, versions, partitionOfKey(holder, store, key))
+  const reads = <T>(key: K, bytes: Buffer, read: (of: VersionReads) => T): Promise<T> =>
+    versionsIn(holder, store, versions, { partition: partitionOfKey(holder, store, key), bytes }, read)
   const decode = (value: Buffer): V => store.spec.value.decode(value)
   return {
     async get(key, asOf) {
       const bytes = encodeKey(store, key)
-      const rows = await reads(key)
-      const found = asOf === undefined ? rows.latest(bytes) : rows.at(bytes, asOf)
+      const found = await reads(key, bytes, (rows) => (asOf === undefined ? rows.latest(bytes) : rows.at(bytes, asOf)))
       const value = found?.value ?? null
       return found === undefined || value === null ? null : { value: await whenThere(() => decode(value)), timestamp: found.timestamp }
     },
     async versions(key, from, to) {
       const bytes = encodeKey(store, key)
-      const found = (await reads(key)).between(bytes, from, to)
+      const found = await reads(key, bytes, (rows) => rows.between(bytes, from, to))
       return await whenThere(() => found.map(({ value, timestamp }) => ({ value: value === null ? null : decode(value), timestamp })))
     },
   }

@@ -110,8 +110,11 @@ async function versionLines(
   if (versions === null) throw new MillraceError('STREAM_USAGE', `store ${store.name} holds no versions`)
   const keepsOlder = (row: Buffer): boolean => row.length < TIMED_BYTES || row.subarray(TIMED_BYTES).equals(bytes)
   const wanted = { partition, keeps: (key: Buffer) => key.equals(bytes), keepsOlder }
-  const reads = await orFromChangelog(from, store, wanted, (holder) => versionsIn(holder, store, versions, partition))
-  const found = ask.form === 'asOf' ? [reads.at(bytes, ask.at)] : reads.between(bytes, ask.from ?? 0, ask.to ?? Number.MAX_SAFE_INTEGER)
+  const found = await orFromChangelog(from, store, wanted, (holder) =>
+    versionsIn(holder, store, versions, { partition, bytes }, (reads) =>
+      ask.form === 'asOf' ? [reads.at(bytes, ask.at)] : reads.between(bytes, ask.from ?? 0, ask.to ?? Number.MAX_SAFE_INTEGER),
+    ),
+  )
   const shown: string[] = []
   for (const version of found) {
     if (version === undefined || (ask.form === 'asOf' && version.value === null)) continue

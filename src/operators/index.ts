@@ -80,7 +80,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
 
 export { type Change, decodeChange, encodeChange } from './change.ts'
 export { foreignKeyPrefixLength } from './foreign-key-messages.ts'
-export { latestOfRow, type VersionBytes, VersionReads } from './version-rows.ts'
+export { latestOfRow, type VersionBytes, VersionReads, VERSIONS_CLOCK } from './version-rows.ts'
 export {
   readOwn,
   readRow,

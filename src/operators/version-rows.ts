@@ -17,7 +17,7 @@ import type { StoreView } from './operator.ts'
 import { readVersions, type Version, versionAt, writeVersions } from './user-stores/versions.ts'
 import { expire, NOTHING } from './window-store.ts'
 
-const CLOCK = Buffer.of(META)
+export const VERSIONS_CLOCK: Buffer = Buffer.of(META)
 const CHUNK = 1
 const GONE = 2
 const ROW_BYTES_MAX = 16_384
@@ -79,7 +79,7 @@ export class VersionReads {
   }
 
   observed(): number {
-    const clock = this.#older.getBytes(CLOCK)
+    const clock = this.#older.getBytes(VERSIONS_CLOCK)
     return clock === null ? -1 : readTime(clock.value, 0)
   }
 
@@ -129,7 +129,7 @@ export class VersionRows extends VersionReads {
   #observe(timestamp: number): void {
     const clock = Buffer.allocUnsafe(8)
     writeTime(clock, timestamp, 0)
-    this.#older.putBytes(CLOCK, clock, timestamp)
+    this.#older.putBytes(VERSIONS_CLOCK, clock, timestamp)
   }
 
   #expire(bound: number, timestamp: number): void {

@@ -7,12 +7,14 @@ import { prefixEnd } from '../base/bytes.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
-import { type VersionBytes, VersionReads } from '../operators/index.ts'
+import { type VersionBytes, VersionReads, VERSIONS_CLOCK } from '../operators/index.ts'
 import type { ScanRange, StateStore, Stored } from '../state/store.ts'
 import type { SizedPlan } from '../topology/plan-types.ts'
 import { MergedRows, type TaskRows } from './merged-rows.ts'
 import type { QueryableStore } from './query.ts'
 import { type RestoreProgress, taskId } from './recover.ts'
+
+export type { VersionReads }
 
 /** A process whose stores are read. */
 export interface Holder {
@@ -199,20 +201,34 @@ export function committedValue(holder: Holder, store: QueryableStore, partition:
   return isOver ? null : store.rowOf(stored)
 }
 
-/** A key's versions in a task; read in the turn that it resolves in, they are of one epoch. */
-export async function versionsIn(
+/** What `read` finds of a key's versions. They lie in two stores: where another thread writes them, an epoch may come between, and it is read
+ *  again. */
+export async function versionsIn<T>(
   holder: Holder,
   store: QueryableStore,
   { history, retentionMs }: NonNullable<QueryableStore['versions']>,
-  partition: number,
-): Promise<VersionReads> {
-  await untilApplied(holder)
-  const [heads, older] = [store.name, history].map((name) => {
-    const held = storeOf(holder, store, partition, name)
-    return { getBytes: (key: Buffer) => held.getSync(key) ?? null }
-  }) as [VersionBytes, VersionBytes]
-  return new VersionReads(heads, older, retentionMs)
+  { partition, bytes }: { readonly partition: number; readonly bytes: Buffer },
+  read: (versions: VersionReads) => T,
+): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    await untilApplied(holder)
+    const seen: string[] = []
+    const [heads, older] = [store.name, history].map((name): VersionBytes => {
+      const held = storeOf(holder, store, partition, name)
+      return { getBytes: (key) => held.getSync(key) ?? null }
+    }) as [VersionBytes, VersionBytes]
+    const look = (): void => {
+      seen.push(`${heads.getBytes(bytes)?.value.toString('latin1')}`, `${older.getBytes(VERSIONS_CLOCK)?.value.toString('latin1')}`)
+    }
+    look()
+    const found = read(new VersionReads(heads, older, retentionMs))
+    look()
+    if (seen[0] === seen[2] && seen[1] === seen[3]) return found
+    if (tries === READ_TRIES) throw new MillraceError('STREAM_NOT_LOCAL', `store ${store.name}: the key is just being written; ask again`)
+  }
 }
+
+const READ_TRIES = 20
 
 export function heldStore(holder: Pick<Holder, 'tasks'>, task: string, name: string): StateStore | null {
   return (

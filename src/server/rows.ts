@@ -10,7 +10,16 @@ import { whenThere } from '../base/not-yet.ts'
 import { parseKey } from '../control/parse-key.ts'
 import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
-import { openRows, rangeSelection, type Selection, storeOf, versionsIn, type WindowAsk, windowSelection } from '../runtime/reads.ts'
+import {
+  openRows,
+  rangeSelection,
+  type Selection,
+  storeOf,
+  type VersionReads,
+  versionsIn,
+  type WindowAsk,
+  windowSelection,
+} from '../runtime/reads.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Stored } from '../state/store.ts'
 import { Refusal } from './refusal.ts'
@@ -100,7 +109,7 @@ export async function windowsAnswer(served: Served, store: QueryableStore, query
 }
 
 export async function asOfAnswer(served: Served, store: QueryableStore, place: KeyPlace, asOf: number): Promise<string> {
-  const found = (await versionsOf(served, store, place)).at(place.bytes, asOf)
+  const found = await versionsOf(served, store, place, (versions) => versions.at(place.bytes, asOf))
   if (found === undefined || found.value === null) throw new Refusal('NOT_FOUND')
   const { value: stored, timestamp } = found
   const value = await whenThere(() => store.spec.value.decode(stored))
@@ -114,7 +123,7 @@ export async function versionsAnswer(served: Served, store: QueryableStore, plac
   let bytes = 0
   let next: string | null = null
   let until = 0
-  for (const version of (await versionsOf(served, store, place)).between(place.bytes, query.from, query.to)) {
+  for (const version of await versionsOf(served, store, place, (of) => of.between(place.bytes, query.from, query.to))) {
     const { value: stored } = version
     const shown = stored === null ? null : await whenThere(() => jsonOf(value, value.decode(stored)))
     const row = JSON.stringify({ value: shown, timestamp: version.timestamp }, exactBigint)
@@ -129,9 +138,9 @@ export async function versionsAnswer(served: Served, store: QueryableStore, plac
   return entries(rows, next)
 }
 
-async function versionsOf(served: Served, store: QueryableStore, { partition }: KeyPlace): ReturnType<typeof versionsIn> {
+async function versionsOf<T>(served: Served, store: QueryableStore, place: KeyPlace, read: (versions: VersionReads) => T): Promise<T> {
   if (store.versions === null) throw new Refusal('NOT_FOUND')
-  return await versionsIn(served, store, store.versions, partition)
+  return await versionsIn(served, store, store.versions, place, read)
 }
 
 async function page(

@@ -63,13 +63,15 @@ export function timeOracle(events: readonly Event[], size: number, advance: numb
   return outcome
 }
 
-export function sessionOracle(events: readonly Event[], gap: number, grace: number): Outcome {
+/** `own`: each topic has its own stream time, and what a record finds closed by its own is closed for all (a cogroup). */
+export function sessionOracle(events: readonly Event[], gap: number, grace: number, own = false): Outcome {
   const outcome: Outcome = { updates: [], closed: [], late: 0 }
   let sessions: Window[] = []
-  let streamTime = -1
-  for (const { key, value, timestamp } of events) {
+  const streamTimes = new Map<string, number>()
+  for (const { topic, key, value, timestamp } of events) {
     if (key === null) continue
-    streamTime = Math.max(streamTime, timestamp)
+    const streamTime = Math.max(streamTimes.get(own ? topic : '') ?? -1, timestamp)
+    streamTimes.set(own ? topic : '', streamTime)
     const closeTime = streamTime - gap - grace
     const met = sessions
       .filter((each) => each.key === key && each.end >= closeTime && each.end >= timestamp - gap && each.start <= timestamp + gap)
@@ -83,9 +85,11 @@ export function sessionOracle(events: readonly Event[], gap: number, grace: numb
         met.reduce((all, each) => merged(all, each.state), tally()),
         value,
       )
-      sessions = [...sessions.filter((each) => !met.includes(each)), { key, start, end, state, timestamp: end }]
+      sessions = sessions.filter((each) => !met.includes(each) && !(own && each.key === key && each.end < closeTime))
+      sessions = [...sessions, { key, start, end, state, timestamp: end }]
       outcome.updates.push([{ key, start, end }, state, end])
     }
+    if (own) continue
     const closed = sessions.filter((each) => each.end < closeTime)
     sessions = sessions.filter((each) => each.end >= closeTime)
     for (const each of closed.sort((a, b) => a.end - b.end || (a.key < b.key ? -1 : a.key > b.key ? 1 : a.start - b.start)))
@@ -157,6 +161,29 @@ export function lateSlidingOracle(
   for (const [key, { windows }] of known)
     for (const { start, count, timestamp } of windows) found.set(`${key}@${start}-${start + difference}`, [count, timestamp])
   return found
+}
+
+/** `suppress({for, clock: 'wall'})` of a table of text; `advance`: the clock has moved. */
+export function wallSuppressOracle(wait: number): {
+  update(event: Pick<Event, 'key' | 'value' | 'timestamp'>): void
+  advance(ms: number): Out[]
+} {
+  let now = 0
+  let waiting: Waiting[] = []
+  return {
+    update({ key, value, timestamp }) {
+      if (key === null) return
+      const there = waiting.find((each) => each.key === key)
+      if (there === undefined) waiting.push({ key, since: now, value, timestamp })
+      else Object.assign(there, { value, timestamp })
+    },
+    advance(ms) {
+      now += ms
+      const due = waiting.filter(({ since }) => since + wait <= now).sort((a, b) => a.since - b.since || (a.key < b.key ? -1 : 1))
+      waiting = waiting.filter((each) => !due.includes(each))
+      return due.map(({ key, value, timestamp }) => [key, value, timestamp])
+    },
+  }
 }
 
 interface Waiting {

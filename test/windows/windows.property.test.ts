@@ -13,7 +13,9 @@ import {
   tallied,
   tally,
   timeOracle,
+  wallSuppressOracle,
 } from './oracle.ts'
+import { PLAIN, run, waysOf } from '../support/every-step.ts'
 import { runsOf } from '../support/tier.ts'
 import { type Event, eventsOf, history, type Out, play, type Step } from './play.ts'
 
@@ -227,6 +229,20 @@ describe('cogroup', () => {
     )
   })
 
+  test('by sessions: each input has its own stream time', async () => {
+    await fc.assert(
+      fc.asyncProperty(cases(['one', 'two']), fc.constantFrom(1, 4, 9), async ({ count, steps, grace }, gap) => {
+        const made = topology('cogroup', (t) => {
+          const one = t.stream('one', text).groupByKey()
+          const two = t.stream('two', text).groupByKey()
+          one.cogroup(tallied).cogroup(two, tallied).windowedBy(session(gap, { grace })).aggregate(tally, merged).toStream().to('out')
+        })
+        await check(made, steps, count, (events) => sessionOracle(events, gap, grace, true).updates)
+      }),
+      RUNS,
+    )
+  })
+
   test('without a window: one state', async () => {
     await fc.assert(
       fc.asyncProperty(cases(['one', 'two']), async ({ count, steps }) => {
@@ -269,5 +285,30 @@ test('suppress for a time, with a bound', async () => {
       await check(made, steps, count, (events) => suppressOracle(events, wait, maxRecords))
     }),
     RUNS,
+  )
+})
+
+test('suppress for a time by the clock, with a crash behind each step', async () => {
+  const key = fc.option(fc.constantFrom('a', 'b', 'c'), { freq: 9 })
+  const record = fc.record({ topic: fc.constant('in'), key, value: fc.option(fc.constantFrom('p', 'q')), timestamp: fc.nat(50) })
+  const moves = fc.record({ advanceMs: fc.integer({ min: 1, max: 12 }) })
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(record, moves), { maxLength: 30 }), fc.constantFrom(1, 5, 20), async (steps, wait) => {
+      const made = topology('suppress', (t) => {
+        t.table('in', { ...text, store: 'rows' })
+          .suppress({ for: wait, clock: 'wall' })
+          .toStream()
+          .to('out', text)
+      })
+      const oracle = wallSuppressOracle(wait)
+      const expected = steps.flatMap((step): Out[] => {
+        if ('advanceMs' in step) return oracle.advance(step.advanceMs)
+        oracle.update(step)
+        return []
+      })
+      for (const way of [PLAIN, ...waysOf(7).filter(({ stores }) => stores === 'memory')])
+        expect({ way: way.name, out: (await run(made, 1, steps, way)).outputs['out-0'] ?? [] }).toEqual({ way: way.name, out: expected })
+    }),
+    { numRuns: runsOf(30, 400) },
   )
 })
