@@ -10,7 +10,10 @@ const MERGE = [
   'test/crash/*.test.ts',
   'test/log/embedded-{damage,kill,reopen}.test.ts',
   'test/operators/*.property.test.ts',
+  'test/operators/every-step.test.ts',
   'test/joins/*.property.test.ts',
+  'test/windows/*.property.test.ts',
+  'test/app/queries.test.ts',
   'test/topologies/{catalog,dead-letters}.test.ts',
   'test/runtime/{borrowed-stores,buffering-join,dedupe,faults,process.property,rebalance}.test.ts',
 ]

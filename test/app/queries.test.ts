@@ -191,7 +191,7 @@ const collected = async <T>(rows: AsyncIterable<T>): Promise<T[]> => {
   for await (const row of rows) found.push(row)
   return found
 }
-const runs = { numRuns: runsOf(25, 400) }
+const runs = { numRuns: runsOf(25, 100) }
 const someKey = fc.option(fc.constantFrom(...KEYS, 'b', 'q'), { freq: 3 })
 const time = fc.integer({ min: 0, max: 100_000 })
 const limit = fc.integer({ min: 4, max: 30 })

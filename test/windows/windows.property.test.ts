@@ -21,7 +21,7 @@ import { type Event, eventsOf, history, type Out, play, type Step } from './play
 
 const text = { key: string(), value: string() }
 const partitions = fc.integer({ min: 1, max: 3 })
-const RUNS = { numRuns: runsOf(100, 2_000) }
+const RUNS = { numRuns: runsOf(100, 500) }
 
 /** Each partition's outputs are the oracle's. */
 async function check(
@@ -309,6 +309,6 @@ test('suppress for a time by the clock, with a crash behind each step', async ()
       for (const way of [PLAIN, ...waysOf(7).filter(({ stores }) => stores === 'memory')])
         expect({ way: way.name, out: (await run(made, 1, steps, way)).outputs['out-0'] ?? [] }).toEqual({ way: way.name, out: expected })
     }),
-    { numRuns: runsOf(30, 400) },
+    { numRuns: runsOf(30, 200) },
   )
 })
