@@ -7,7 +7,8 @@
 import { parseArgs } from 'node:util'
 import { startKafka } from '../test/kafka/broker.ts'
 import { runKills } from '../test/kafka/faults-kill.ts'
-import { runBounces, runComings, runRolling } from '../test/kafka/faults-move.ts'
+import { runBounces, runComings, runDownAtStart, runRolling, runTwoDown } from '../test/kafka/faults-move.ts'
+import { runStops } from '../test/kafka/faults-stop.ts'
 import { runHeirKilled, runZombies } from '../test/kafka/faults-zombie.ts'
 import { SHORT, SHORT_BROKER } from '../test/kafka/fleet.ts'
 import type { Outcome } from '../test/kafka/outcome.ts'
@@ -35,14 +36,15 @@ process.once('SIGTERM', () => void end(143))
 
 const { brokers } = kafka
 const padded = { brokers, eventsPerSecond: 250, padBytes: 1_200, commitInterval: '5s' }
-const often = { brokers, eventsPerSecond: 400, commitInterval: '100ms' }
+const often = { brokers, eventsPerSecond: 400, commitInterval: '100ms', watched: true }
 const runs: readonly (readonly [name: string, run: (prefix: string) => Promise<Outcome>])[] = [
   ['kills, a commit every 100 ms', (prefix) => runKills({ ...often, prefix, instances: 3, kills: 20 }, quiet)],
   ['kills, a commit every 5 s', (prefix) => runKills({ ...often, prefix, commitInterval: '5s', instances: 3, kills: 20 }, quiet)],
   ['zombies with an open epoch', (prefix) => runZombies({ ...padded, prefix, places: ['open', 'open', 'open', 'open'] }, quiet)],
   [
     'zombies in a commit',
-    (prefix) => runZombies({ ...often, prefix, places: ['sealed', 'offsets', 'ended', 'sealed', 'offsets', 'ended'] }, quiet),
+    (prefix) =>
+      runZombies({ ...often, watched: false, prefix, places: ['sealed', 'offsets', 'ended', 'sealed', 'offsets', 'ended'] }, quiet),
   ],
   [
     'a zombie whose heir is killed',
@@ -54,6 +56,9 @@ const runs: readonly (readonly [name: string, run: (prefix: string) => Promise<O
     (prefix) => runRolling({ ...often, prefix, eventsPerSecond: 1_000, limits: { ...SHORT, sessionTimeoutMs: 30_000 } }, 3, quiet),
   ],
   ['broker bounces', (prefix) => runBounces({ ...often, prefix }, kafka, 10, quiet)],
+  ['two of three brokers down', (prefix) => runTwoDown({ ...often, prefix }, kafka, quiet)],
+  ['a broker down at the start', (prefix) => runDownAtStart({ ...often, prefix }, kafka, quiet)],
+  ['stops', (prefix) => runStops({ ...often, prefix }, kafka, quiet)],
 ]
 
 let failures = 0
@@ -61,10 +66,14 @@ for (let round = 1; round === 1 || performance.now() - began < minutes * 60_000;
   for (const [i, [name, run]] of runs.entries()) {
     if (!name.includes(values.only)) continue
     try {
-      const { events, wrong, recoveredMs } = await run(`r${round}-${i}-`)
+      const { events, wrong, recoveredMs, glimpses } = await run(`r${round}-${i}-`)
       const sorted = recoveredMs.toSorted((a, b) => a - b).map(Math.round)
       const figures = `median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`
       tell(`${name}: ${events} events, ${wrong.length} wrong; all processed again after: ${figures}, of ${sorted.length}`)
+      if (glimpses !== null) {
+        const { ranges, rows, control, refused } = glimpses
+        tell(`  read meanwhile: ${ranges} ranges, ${rows} rows by HTTP, ${control} by the control socket; ${refused} refused by name`)
+      }
       for (const line of wrong.slice(0, 5)) tell(`  ${line}`)
       if (wrong.length > 0) failures++
     } catch (error) {

@@ -21,6 +21,8 @@ export interface KafkaOptions {
   readonly partitionsDefault?: number
   /** How many nodes; the first is the controller, too. Topics get a replica on each. */
   readonly nodes?: number
+  /** Finalized levels that are not the newest: `transaction.version: 1`. */
+  readonly features?: Readonly<Record<string, number>>
   /** Lines of server.properties that come last, so they win. */
   readonly config?: Readonly<Record<string, string | number>>
 }
@@ -59,7 +61,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   const makeNode = async (port: number, id: number): Promise<Node> => {
     const properties = join(home, `server-${id}.properties`)
     writeFileSync(properties, serverProperties({ id, port, controllerPort, count, data: join(home, `data-${id}`) }, options))
-    await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties))
+    const levels = Object.entries(options.features ?? {}).flatMap(([name, level]) => ['--feature', `${name}=${level}`])
+    await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties, ...levels))
     const command = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)]
     let child: ChildProcess | undefined
     return {

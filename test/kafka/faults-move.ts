@@ -1,6 +1,6 @@
 // Tasks that move while they work: brokers that die under them, instances that come and go, rolling restarts, stops under load.
 import type { RunningKafka } from './broker.ts'
-import { type FleetOptions, type Instance, openFleet, SHORT, sleep, tasksOf } from './fleet.ts'
+import { type FleetOptions, type Instance, openFleet, restoredBy, SHORT, sleep, tasksOf } from './fleet.ts'
 import { finish, type Outcome, PATIENCE_MS } from './outcome.ts'
 import { world } from './running.ts'
 
@@ -28,6 +28,52 @@ export async function runBounces(
     }
     for (const instance of instances) stillRuns(instance)
     return await finish(fleet, recoveredMs)
+  } finally {
+    await fleet.close()
+  }
+}
+
+/** Two of three nodes are killed and come back later; first two of which none is the controller, then two of which one is. */
+export async function runTwoDown(options: FleetOptions, kafka: RunningKafka, tell: (text: string) => void): Promise<Outcome> {
+  const fleet = await openFleet(options)
+  try {
+    const instances = ['one', 'two'].map((name) => fleet.start(name))
+    await Promise.all(instances.map((instance) => instance.ready))
+    const recoveredMs: number[] = []
+    for (const pair of [
+      [2, 3],
+      [1, 2],
+    ] as const) {
+      await sleep(1_000)
+      await Promise.all(pair.map((node) => kafka.kill(node)))
+      await sleep(5_000)
+      await Promise.all(pair.map((node) => kafka.restart(node)))
+      const ms = await fleet.passed(await fleet.marks(), PATIENCE_MS)
+      recoveredMs.push(ms)
+      tell(`${options.prefix}nodes ${pair.join(' and ')} down for 5 s, all processed ${Math.round(ms)} ms after their return`)
+    }
+    for (const instance of instances) stillRuns(instance)
+    return await finish(fleet, recoveredMs)
+  } finally {
+    await fleet.close()
+  }
+}
+
+/** Instances start while one of three nodes is down; it comes back under them. */
+export async function runDownAtStart(options: FleetOptions, kafka: RunningKafka, tell: (text: string) => void): Promise<Outcome> {
+  await kafka.kill(3)
+  const fleet = await openFleet(options)
+  try {
+    const instances = ['one', 'two'].map((name) => fleet.start(name))
+    await Promise.all(instances.map((instance) => instance.ready))
+    const without = await fleet.passed(await fleet.marks(), PATIENCE_MS)
+    await kafka.restart(3)
+    const again = await fleet.passed(await fleet.marks(), PATIENCE_MS)
+    tell(
+      `${options.prefix}one node down at the start: all processed after ${Math.round(without)} ms, ${Math.round(again)} ms after its return`,
+    )
+    for (const instance of instances) stillRuns(instance)
+    return await finish(fleet, [without, again])
   } finally {
     await fleet.close()
   }
@@ -113,16 +159,6 @@ export async function runRolling(options: FleetOptions, rounds: number, tell: (t
     return { ...(await finish(fleet, recoveredMs)), stopMs, restored, codes, moved }
   } finally {
     await fleet.close()
-  }
-}
-
-async function restoredBy(instance: Instance): Promise<number> {
-  const deadline = world.clock.monotonic() + PATIENCE_MS
-  for (;;) {
-    const line = instance.lines.find(({ text }) => text.startsWith('{"restored":'))
-    if (line !== undefined) return (JSON.parse(line.text) as { restored: number }).restored
-    if (world.clock.monotonic() > deadline) throw new Error(`${instance.name} did not start\n${instance.said()}`)
-    await sleep(20)
   }
 }
 

@@ -18,7 +18,7 @@ export interface ZombieOutcome extends Outcome {
 export async function runZombies(options: ZombieOptions, tell: (text: string) => void): Promise<ZombieOutcome> {
   const fleet = await openFleet(options)
   try {
-    const zombies = options.places.map((place, i) => fleet.start(`zombie-${i}-${place}`, place))
+    const zombies = options.places.map((place, i) => fleet.start(`zombie-${i}-${place}`, { stopAt: place }))
     if (zombies.length < 2) fleet.start('heir')
     await Promise.all(zombies.map((zombie) => zombie.ready))
     const recoveredMs: number[] = []
@@ -52,7 +52,7 @@ export async function runZombies(options: ZombieOptions, tell: (text: string) =>
 export async function runHeirKilled(options: FleetOptions, tell: (text: string) => void): Promise<Outcome> {
   const fleet = await openFleet(options)
   try {
-    const zombie = fleet.start('zombie', 'sealed')
+    const zombie = fleet.start('zombie', { stopAt: 'sealed' })
     const heir = fleet.start('heir')
     await Promise.all([zombie.ready, heir.ready])
     await hasTasks(zombie, 0)

@@ -1,9 +1,11 @@
 // Loaded into a `millrace run` before its command: shortens limits as FAULTY_LIMITS says (JSON), and lets the process stop itself
 // (SIGSTOP) at the next place named FAULTY_STOP_AT once it got SIGUSR2, so that a zombie is made in the middle of a commit and not
-// somewhere near it. It says so on stderr with its last breath. It also says how many records its start restored. Changes nothing else.
+// somewhere near it. It says so on stderr with its last breath. It also says how many records its start restored; with
+// FAULTY_SLOW_RESTORE a restore takes its time, and says that it has begun. Changes nothing else.
 import { writeSync } from 'node:fs'
 import { StreamProcessor } from '../../src/app.ts'
 import { LIMITS } from '../../src/base/limits.ts'
+import { KafkaReader } from '../../src/log/kafka/reader.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
 import { KafkaWriter } from '../../src/log/kafka/writer.ts'
 
@@ -51,4 +53,20 @@ const { start } = StreamProcessor.prototype
 StreamProcessor.prototype.start = async function () {
   await start.call(this)
   writeSync(2, `${JSON.stringify({ restored: this.status().restored })}\n`)
+}
+
+if (process.env.FAULTY_SLOW_RESTORE === '1') {
+  const slow = new WeakSet<KafkaReader>()
+  const { assign, poll } = KafkaReader.prototype
+  KafkaReader.prototype.assign = function (partitions) {
+    if (partitions.some(({ topic }) => topic.endsWith('-changelog'))) slow.add(this)
+    assign.call(this, partitions)
+  }
+  KafkaReader.prototype.poll = async function (waitMs) {
+    if (slow.has(this)) {
+      writeSync(2, `${JSON.stringify({ restoring: true })}\n`)
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+    }
+    return poll.call(this, waitMs)
+  }
 }

@@ -11,6 +11,7 @@ import type { Log } from '../../src/log/log.ts'
 import { type Processor, startProcessorWith } from '../support/processor.ts'
 import { backlog } from './caught-up.ts'
 import type { StopPlace } from './faulty.ts'
+import { type GlimpseCounts, openGlimpses } from './glimpses.ts'
 import { open, world } from './running.ts'
 import { tally } from './tally.ts'
 import { judge, type Verdict } from './tally-judge.ts'
@@ -36,6 +37,8 @@ export interface FleetOptions {
   readonly limits?: Readonly<Record<string, number>>
   /** More words for `run`. */
   readonly words?: (name: string) => readonly string[]
+  /** Its stores are read all the time, by HTTP and through the control socket, and what they answered is judged with the rest. */
+  readonly watched?: boolean
 }
 
 export interface Instance extends Processor {
@@ -44,6 +47,17 @@ export interface Instance extends Processor {
   readonly readyMs: Promise<number>
   /** Each message of its log, and when it came. */
   readonly lines: readonly { readonly atMs: number; readonly text: string }[]
+}
+
+/** Records that its start restored, once it runs. */
+export async function restoredBy(instance: Instance): Promise<number> {
+  const deadline = world.clock.monotonic() + SETTLE_MS
+  for (;;) {
+    const line = instance.lines.find(({ text }) => text.startsWith('{"restored":'))
+    if (line !== undefined) return (JSON.parse(line.text) as { restored: number }).restored
+    if (world.clock.monotonic() > deadline) throw new Error(`${instance.name} did not start\n${instance.said()}`)
+    await sleep(20)
+  }
 }
 
 /** What it runs now, as it says itself. */
@@ -55,7 +69,7 @@ export function tasksOf(instance: Instance): readonly string[] {
 export interface Fleet {
   readonly log: Log
   readonly applicationId: string
-  start(name: string, stopAt?: StopPlace): Instance
+  start(name: string, how?: { readonly stopAt?: StopPlace; readonly slowRestore?: boolean }): Instance
   stateDir(name: string): string
   /** Where the inputs end now. */
   marks(): Promise<readonly Mark[]>
@@ -66,6 +80,8 @@ export interface Fleet {
   /** Ends the load and waits until all is processed. */
   drained(): Promise<void>
   verdict(): Promise<Verdict>
+  /** Of a watched fleet. */
+  glimpses(): GlimpseCounts | null
   close(): Promise<void>
 }
 
@@ -84,6 +100,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
   const running = new Set<Instance>()
   await log.createTopics(['events', 'keys', 'groups'].map((name) => ({ name: prefix + name, partitions, kind: 'plain' as const })))
   const load = openLoad(log, options, partitions)
+  const glimpses = options.watched === true ? openGlimpses(brokers, topology.name, `${prefix}events`, partitions, KEYS) : null
   const stateDir = (name: string): string => join(base, name)
   const inputs = async (): Promise<TopicPartition[]> => {
     const infos = await log.topics([`${prefix}events`, ...(await log.topicNames()).filter((name) => isRepartition(name, topology.name))])
@@ -99,9 +116,14 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
     log,
     applicationId: topology.name,
     stateDir,
-    start(name, stopAt) {
+    start(name, { stopAt, slowRestore } = {}) {
       const lines: { atMs: number; text: string }[] = []
       const started = now()
+      const heard = (text: string): void => {
+        lines.push({ atMs: now(), text })
+        if (text.includes('HTTP server listens'))
+          glimpses?.watch(name, (JSON.parse(text) as { port: number }).port, stateDir(name), processor.ended)
+      }
       const processor = startProcessorWith(
         {
           imports: [join(import.meta.dirname, 'faulty.ts')],
@@ -109,8 +131,9 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
             TALLY_PREFIX: prefix,
             FAULTY_LIMITS: JSON.stringify(options.limits ?? SHORT),
             ...(stopAt === undefined ? {} : { FAULTY_STOP_AT: stopAt }),
+            ...(slowRestore === true ? { FAULTY_SLOW_RESTORE: '1' } : {}),
           },
-          onLine: (text) => void lines.push({ atMs: now(), text }),
+          onLine: heard,
         },
         join(import.meta.dirname, 'tally.ts'),
         '--brokers',
@@ -120,6 +143,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         '--commit-interval',
         options.commitInterval,
         ...(options.words?.(name) ?? []),
+        ...(glimpses === null ? [] : ['--port', '0']),
       )
       const readyMs = processor.ready.then(() => now() - started)
       readyMs.catch(() => {})
@@ -160,13 +184,18 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         await sleep(100)
       }
     },
-    verdict: () => judge(brokers, prefix),
+    async verdict() {
+      await glimpses?.stop()
+      return judge(brokers, prefix, (events) => glimpses?.wrong(events) ?? [])
+    },
+    glimpses: () => glimpses?.counts() ?? null,
     async close() {
       await load.stop()
       for (const instance of running) {
         process.kill(instance.pid, 'SIGCONT')
         await instance.kill()
       }
+      await glimpses?.stop()
       await log.close()
       rmSync(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     },

@@ -2,10 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { runKills } from './faults-kill.ts'
+import { runStops } from './faults-stop.ts'
 import { runZombies } from './faults-zombie.ts'
 import { SHORT, SHORT_BROKER } from './fleet.ts'
 import { KAFKA } from './running.ts'
 
+/** 10 s, and what a busy machine takes to start and end a process. */
+const STOP_MS = 12_000
 const say = (text: string): void => console.info(text)
 /** What is there to be seen of a recovery is a commit, so its interval comes on top. */
 const boundMs = (intervalMs: number): number => SHORT.sessionTimeoutMs + 5_000 + intervalMs
@@ -17,16 +20,24 @@ describe.runIf(KAFKA)('processes die', () => {
   }, 180_000)
   afterAll(() => kafka?.stop(), 60_000)
 
-  test('killed 20 times, 2 instances that commit every 100 ms and 3 that commit every 5 s', { timeout: 400_000 }, async () => {
+  test('killed 20 times, 2 instances that commit every 100 ms and 3 that commit every 5 s; queries see whole epochs', {
+    timeout: 600_000,
+  }, async () => {
     const { brokers } = kafka
     const [often, seldom] = await Promise.all([
-      runKills({ brokers, prefix: 'often-', commitInterval: '100ms', instances: 2, kills: 10 }, say),
-      runKills({ brokers, prefix: 'seldom-', commitInterval: '5s', instances: 3, kills: 10 }, say),
+      runKills({ brokers, prefix: 'often-', commitInterval: '100ms', instances: 2, kills: 20, watched: true }, say),
+      runKills({ brokers, prefix: 'seldom-', commitInterval: '5s', instances: 3, kills: 20, watched: true }, say),
     ])
-    for (const { wrong, events } of [often, seldom]) {
+    for (const { wrong, events, glimpses } of [often, seldom]) {
       expect(wrong.slice(0, 10)).toEqual([])
       expect(events).toBeGreaterThan(1_000)
+      say(`the stores were read meanwhile: ${JSON.stringify(glimpses)}`)
+      expect(glimpses?.rows).toBeGreaterThan(50)
+      expect(glimpses?.control).toBeGreaterThan(50)
+      expect(glimpses?.refused, 'while a task is elsewhere or being restored').toBeGreaterThan(5)
     }
+    // Of one epoch and whole, by the one that has all tasks while the other is away.
+    expect(often.glimpses?.ranges).toBeGreaterThan(5)
     expect(often.recoveredMs.filter((ms) => ms > boundMs(100))).toEqual([])
     expect(seldom.recoveredMs.filter((ms) => ms > boundMs(5_000))).toEqual([])
   })
@@ -35,14 +46,48 @@ describe.runIf(KAFKA)('processes die', () => {
     const load = { brokers: kafka.brokers, eventsPerSecond: 250 }
     const outcomes = await Promise.all([
       // As much as a broker gets before the barrier.
-      runZombies({ ...load, prefix: 'open-', commitInterval: '5s', padBytes: 1_200, places: ['open', 'open'] }, say),
-      runZombies({ ...load, prefix: 'sealed-', commitInterval: '100ms', places: ['sealed', 'offsets'] }, say),
-      runZombies({ ...load, prefix: 'ended-', commitInterval: '100ms', places: ['ended', 'sealed'] }, say),
+      runZombies({ ...load, prefix: 'open-', commitInterval: '5s', padBytes: 1_200, places: ['open', 'open', 'open', 'open'] }, say),
+      runZombies({ ...load, prefix: 'sealed-', commitInterval: '100ms', places: ['sealed', 'offsets', 'ended'] }, say),
+      runZombies({ ...load, prefix: 'ended-', commitInterval: '100ms', places: ['ended', 'sealed', 'offsets'] }, say),
     ])
     for (const { wrong, events } of outcomes) {
       expect(wrong.slice(0, 10)).toEqual([])
       expect(events).toBeGreaterThan(1_000)
     }
-    expect(outcomes.flatMap(({ rejoinedMs }) => rejoinedMs)).toHaveLength(6)
+    expect(outcomes.flatMap(({ rejoinedMs }) => rejoinedMs)).toHaveLength(10)
+  })
+
+  test('stopped: by one signal and by two, in a restore, without a broker', { timeout: 400_000 }, async () => {
+    const { wrong, stops } = await runStops({ brokers: kafka.brokers, prefix: 'stop-', commitInterval: '100ms' }, kafka, say)
+    expect(wrong.slice(0, 10)).toEqual([])
+    const how = (word: string) => stops.filter((stop) => stop.how.startsWith(word))
+    expect(stops.filter(({ ms }) => ms > STOP_MS)).toEqual([])
+    for (const { code, restored } of how('SIGTERM under load')) expect({ code, restored }).toEqual({ code: 0, restored: 0 })
+    for (const { code } of how('SIGTERM in a restore')) expect(code).toBe(0)
+    expect(stops).toHaveLength(5)
+  })
+})
+
+describe.runIf(KAFKA)('processes die on a cluster that has transactions of version 1 only', () => {
+  let kafka: RunningKafka
+  beforeAll(async () => {
+    kafka = await startKafka({ config: SHORT_BROKER, features: { 'transaction.version': 1 } })
+  }, 180_000)
+  afterAll(() => kafka?.stop(), 60_000)
+
+  test('killed and stopped in the middle of epochs', { timeout: 400_000 }, async () => {
+    const { brokers } = kafka
+    const [often, zombies] = await Promise.all([
+      runKills({ brokers, prefix: 'often-', commitInterval: '100ms', instances: 2, kills: 6 }, say),
+      runZombies(
+        { brokers, prefix: 'sealed-', eventsPerSecond: 250, commitInterval: '100ms', places: ['sealed', 'offsets', 'ended'] },
+        say,
+      ),
+    ])
+    for (const { wrong, events } of [often, zombies]) {
+      expect(wrong.slice(0, 10)).toEqual([])
+      expect(events).toBeGreaterThan(1_000)
+    }
+    expect(often.recoveredMs.filter((ms) => ms > boundMs(100))).toEqual([])
   })
 })

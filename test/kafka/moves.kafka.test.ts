@@ -1,12 +1,14 @@
 // Tasks that move on a real Kafka: by brokers that die, by instances that come and go, by restarts. `npm run soak` does it for longer.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningKafka, startKafka } from './broker.ts'
-import { runBounces, runComings, runRolling } from './faults-move.ts'
+import { runBounces, runComings, runDownAtStart, runRolling, runTwoDown } from './faults-move.ts'
 import { SHORT, SHORT_BROKER } from './fleet.ts'
 import { KAFKA } from './running.ts'
 
 /** 2 s on a quiet machine, and then some: the test run has the machine for itself seldom enough. */
 const WORKS_AGAIN_MS = 10_000
+/** From the return of the brokers to all processed. */
+const BROKERS_BACK_MS = 60_000
 const say = (text: string): void => console.info(text)
 
 describe.runIf(KAFKA)('tasks move', () => {
@@ -17,10 +19,14 @@ describe.runIf(KAFKA)('tasks move', () => {
   afterAll(() => kafka?.stop(), 60_000)
 
   test('every second an instance comes and the oldest is stopped', { timeout: 300_000 }, async () => {
-    const { wrong, events, stopped } = await runComings({ brokers: kafka.brokers, prefix: 'come-', commitInterval: '100ms' }, 20, say)
+    const { wrong, events, stopped } = await runComings(
+      { brokers: kafka.brokers, prefix: 'come-', commitInterval: '100ms', watched: true },
+      60,
+      say,
+    )
     expect(wrong.slice(0, 10)).toEqual([])
     expect(events).toBeGreaterThan(1_000)
-    expect(stopped.length).toBeGreaterThan(15)
+    expect(stopped.length).toBeGreaterThan(50)
     // Whether each ended in time is judged below, where an instance is stopped in a quiet group.
     for (const how of stopped.filter((each) => each !== '0')) say(how)
   })
@@ -38,8 +44,26 @@ describe.runIf(KAFKA)('tasks move', () => {
   })
 
   test('brokers are killed and come back, five times', { timeout: 300_000 }, async () => {
-    const { wrong, events } = await runBounces({ brokers: kafka.brokers, prefix: 'bounce-', commitInterval: '100ms' }, kafka, 5, say)
+    const { wrong, events } = await runBounces(
+      { brokers: kafka.brokers, prefix: 'bounce-', commitInterval: '100ms', watched: true },
+      kafka,
+      5,
+      say,
+    )
     expect(wrong.slice(0, 10)).toEqual([])
     expect(events).toBeGreaterThan(1_000)
+  })
+
+  test('two of three brokers are down for a while', { timeout: 300_000 }, async () => {
+    const { wrong, events, recoveredMs } = await runTwoDown({ brokers: kafka.brokers, prefix: 'two-', commitInterval: '100ms' }, kafka, say)
+    expect(wrong.slice(0, 10)).toEqual([])
+    expect(events).toBeGreaterThan(1_000)
+    expect(recoveredMs.filter((ms) => ms > BROKERS_BACK_MS)).toEqual([])
+  })
+
+  test('a broker is down when the instances start', { timeout: 300_000 }, async () => {
+    const { wrong, recoveredMs } = await runDownAtStart({ brokers: kafka.brokers, prefix: 'start-', commitInterval: '100ms' }, kafka, say)
+    expect(wrong.slice(0, 10)).toEqual([])
+    expect(recoveredMs.filter((ms) => ms > BROKERS_BACK_MS)).toEqual([])
   })
 })

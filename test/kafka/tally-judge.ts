@@ -10,10 +10,15 @@ export interface Verdict {
   readonly wrong: readonly string[]
 }
 
-export async function judge(brokers: string, prefix: string): Promise<Verdict> {
+/** `beside` says what else is wrong, from the input. */
+export async function judge(
+  brokers: string,
+  prefix: string,
+  beside: (events: readonly JavaRecord[]) => readonly string[] = () => [],
+): Promise<Verdict> {
   const names = ['events', 'keys', 'groups'].map((name) => prefix + name)
   const [events = [], keys = [], groups = []] = await readAllCommitted(brokers, names)
-  return { events: events.length, wrong: differences(events, keys, groups) }
+  return { events: events.length, wrong: [...differences(events, keys, groups), ...beside(events)] }
 }
 
 const keyOf = (record: JavaRecord): string => String(record.key)
