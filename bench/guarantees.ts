@@ -3,7 +3,7 @@
 //
 // 1. Counted is from the first record processed to the commit of the last one: the start, the group and the topics are not in it.
 // 2. Each run has a group, stores and internal topics of its own; the output topic is shared.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemWorld } from '../src/base/system.ts'
@@ -12,7 +12,7 @@ import { openKafkaLog } from '../src/log/kafka/index.ts'
 import type { Guarantee, Log } from '../src/log/log.ts'
 import { levelProvider } from '../src/state/leveldb.ts'
 import type { Topology } from '../src/topology/node.ts'
-import { startKafka } from '../test/kafka/broker.ts'
+import { type RunningKafka, startKafka } from '../test/kafka/broker.ts'
 import { type InputRecord, load, runWorker } from '../test/support/run-worker.ts'
 
 export type LogKind = 'kafka' | 'embedded'
@@ -29,6 +29,7 @@ export interface GuaranteesOptions {
 export interface GuaranteeRun {
   readonly guarantee: Guarantee
   readonly seconds: number
+  /** Of this process and, where the machine tells (Linux), of the broker. */
   readonly cpuSeconds: number
   readonly epochs: number
 }
@@ -52,7 +53,7 @@ export async function compareGuarantees(options: GuaranteesOptions, tell: (run: 
       const pair: readonly Guarantee[] = ['exactly_once', 'at_least_once']
       for (const guarantee of round % 2 === 0 ? pair : pair.toReversed()) {
         const id = `${guarantee.replaceAll('_', '-')}-${round}`
-        tell(await measure(options, log, guarantee, id, join(dir, id)), round)
+        tell(await measure(options, log, kafka, guarantee, id, join(dir, id)), round)
         rmSync(join(dir, id), { recursive: true, force: true })
       }
     }
@@ -63,7 +64,14 @@ export async function compareGuarantees(options: GuaranteesOptions, tell: (run: 
   }
 }
 
-async function measure(options: GuaranteesOptions, log: Log, guarantee: Guarantee, id: string, dir: string): Promise<GuaranteeRun> {
+async function measure(
+  options: GuaranteesOptions,
+  log: Log,
+  kafka: RunningKafka | null,
+  guarantee: Guarantee,
+  id: string,
+  dir: string,
+): Promise<GuaranteeRun> {
   const world = systemWorld()
   const { topology, partitions, commitIntervalMs, input } = options
   const provider = levelProvider({ dir, world })
@@ -83,15 +91,27 @@ async function measure(options: GuaranteesOptions, log: Log, guarantee: Guarante
   await until(() => processed() > 0)
   const before = processed()
   const began = performance.now()
-  const cpu = process.cpuUsage()
+  const cpu = cpuSeconds(kafka)
   await until(() => processed() >= input.length && !worker.barrier.open && !worker.barrier.committing)
   const seconds = (performance.now() - began) / 1_000
-  const { user, system } = process.cpuUsage(cpu)
+  const spent = cpuSeconds(kafka) - cpu
   if (worker.counts.rewinds > 0) throw new Error(`${id}: ${worker.counts.rewinds} rewinds: not a measurement`)
   const { epochs } = worker.barrier.figures
   await worker.close()
   const share = input.length / (input.length - before)
-  return { guarantee, seconds: seconds * share, cpuSeconds: ((user + system) / 1e6) * share, epochs }
+  return { guarantee, seconds: seconds * share, cpuSeconds: spent * share, epochs }
+}
+
+function cpuSeconds(kafka: RunningKafka | null): number {
+  const { user, system } = process.cpuUsage()
+  let seconds = (user + system) / 1e6
+  for (const pid of kafka?.pids() ?? []) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      seconds += (Number(fields[11]) + Number(fields[12])) / 100 // user and system time in ticks, 100 a second
+    } catch {} // not Linux
+  }
+  return seconds
 }
 
 export const median = (values: readonly number[]): number => {

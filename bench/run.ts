@@ -98,7 +98,7 @@ if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees
       return `${median(pairs).toFixed(3)} (${pairs.map((each) => each.toFixed(2)).join(', ')})`
     }
     console.log(
-      `${log} log: exactly_once takes ${ratio('seconds')} times as long as at_least_once, CPU of the process ${ratio('cpuSeconds')} times`,
+      `${log} log: exactly_once takes ${ratio('seconds')} times as long as at_least_once, CPU, the broker's too, ${ratio('cpuSeconds')} times`,
     )
   }
 }

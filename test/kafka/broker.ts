@@ -32,6 +32,8 @@ export interface RunningKafka {
   readonly brokers: string
   /** What the nodes wrote so far: for the message of a test that failed. */
   output(): string
+  /** Of the nodes that run. */
+  pids(): readonly number[]
   stop(): Promise<void>
   /** Of one node, counted from 1. */
   kill(node?: number): Promise<void>
@@ -40,6 +42,7 @@ export interface RunningKafka {
 
 interface Node {
   readonly port: number
+  pid(): number | undefined
   start(): Promise<void>
   end(): Promise<void>
   kill(): void
@@ -67,6 +70,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
     let child: ChildProcess | undefined
     return {
       port,
+      pid: () => child?.pid,
       async start() {
         const started = spawn('java', command, { stdio: ['ignore', 'pipe', 'pipe'] })
         child = started
@@ -110,6 +114,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   return {
     brokers: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
     output: () => output,
+    pids: () => nodes.flatMap((each) => each.pid() ?? []),
     stop,
     kill: (number = 1) => node(number).end(),
     async restart(number = 1) {

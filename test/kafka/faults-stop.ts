@@ -10,8 +10,8 @@ export interface StopOutcome extends Outcome {
   readonly stops: readonly { readonly how: string; readonly ms: number; readonly code: number | null; readonly restored: number | null }[]
 }
 
-/** One instance under load; it has no broker for the last of its stops, when `kafka` is given. */
-export async function runStops(options: FleetOptions, kafka: RunningKafka | null, tell: (text: string) => void): Promise<StopOutcome> {
+/** One instance under load; it has no broker for the last of its stops. */
+export async function runStops(options: FleetOptions, kafka: RunningKafka, tell: (text: string) => void): Promise<StopOutcome> {
   const fleet = await openFleet(options)
   const stops: { how: string; ms: number; code: number | null; restored: number | null }[] = []
   const recoveredMs: number[] = []
@@ -36,27 +36,23 @@ export async function runStops(options: FleetOptions, kafka: RunningKafka | null
     await timed('SIGTERM under load', () => one.stop())
     one = await again('one')
     await sleep(1_000)
-    await timed('SIGTERM twice', async () => {
-      let over = false
-      const ended = one.stop().finally(() => {
-        over = true
-      })
-      await sleep(250) // one that comes twice within a moment counts once
-      if (!over) process.kill(one.pid, 'SIGTERM')
-      return ended
-    })
-    one = await again('one')
     await timed('SIGTERM under load, again', () => one.stop())
     // An empty disk: everything is to be restored.
     const two = fleet.start('two', { slowRestore: true })
     await restoring(two)
     await timed('SIGTERM in a restore', () => two.stop())
     one = await again('one')
-    if (kafka !== null) {
-      const nodes = kafka.brokers.split(',').map((_, i) => i + 1)
+    const nodes = kafka.brokers.split(',').map((_, i) => i + 1)
+    for (const twice of [false, true]) {
       await Promise.all(nodes.map((node) => kafka.kill(node)))
       await sleep(1_000)
-      await timed('SIGTERM without a broker', () => one.stop())
+      await timed(`${twice ? 'a second SIGTERM' : 'SIGTERM'} without a broker`, async () => {
+        const ended = one.stop()
+        if (!twice) return ended
+        await sleep(1_000)
+        process.kill(one.pid, 'SIGTERM')
+        return ended
+      })
       await Promise.all(nodes.map((node) => kafka.restart(node)))
       one = await again('one')
     }

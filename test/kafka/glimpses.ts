@@ -6,6 +6,7 @@
 import { Admin } from '@platformatic/kafka'
 import { MillraceError } from '../../src/base/errors.ts'
 import { connectControl } from '../../src/control/client.ts'
+import { type Glimpse, glimpseDifferences, type Sample, SEEN_MS } from './glimpse-judge.ts'
 import type { JavaRecord } from './java-reader.ts'
 import { world } from './running.ts'
 import type { Tally } from './tally.ts'
@@ -13,20 +14,6 @@ import type { Tally } from './tally.ts'
 const EACH_MS = 150
 const SAMPLE_MS = 250
 const TIMEOUT_MS = 5_000
-/** An instance hears of the end of an epoch a moment before the offsets are to be seen. */
-const SEEN_MS = 1_000
-/** What was committed so long ago is in the stores of whoever answers. */
-const APPLIED_MS = 15_000
-
-interface Glimpse {
-  readonly atMs: number
-  readonly by: string
-  readonly rows: readonly (readonly [key: string, Tally])[]
-  /** Of all keys, or of one that has no row. */
-  readonly whole: boolean
-  readonly none?: string
-}
-
 export interface Glimpses {
   /** Asks this instance until `stop` or until it is gone. */
   watch(name: string, port: number, stateDir: string, gone: Promise<unknown>): void
@@ -41,14 +28,16 @@ export interface GlimpseCounts {
   control: number
   refused: number
   failed: number
+  /** Looks at the committed offsets. */
+  samples: number
 }
 
 export function openGlimpses(brokers: string, groupId: string, input: string, partitions: number, keys: number): Glimpses {
   const admin = new Admin({ clientId: 'glimpses', bootstrapBrokers: brokers.split(','), retries: 0, timeout: 2_000 })
-  const samples: { readonly atMs: number; readonly offsets: readonly number[] }[] = []
+  const samples: Sample[] = []
   const seen: Glimpse[] = []
   const refusals: string[] = []
-  const counts: GlimpseCounts = { ranges: 0, rows: 0, control: 0, refused: 0, failed: 0 }
+  const counts: GlimpseCounts = { ranges: 0, rows: 0, control: 0, refused: 0, failed: 0, samples: 0 }
   const now = (): number => world.clock.monotonic()
   const loops: Promise<void>[] = []
   let stopping = false
@@ -64,6 +53,7 @@ export function openGlimpses(brokers: string, groupId: string, input: string, pa
             for (const { partitionIndex, committedOffset } of topic.partitions)
               offsets[partitionIndex] = Math.max(0, Number(committedOffset))
           samples.push({ atMs: now(), offsets })
+          counts.samples++
         },
         () => {},
       )
@@ -140,49 +130,6 @@ export function openGlimpses(brokers: string, groupId: string, input: string, pa
       await admin.close()
     },
     counts: () => counts,
-    wrong: (events) => [...refusals, ...differences(events, seen, samples)],
+    wrong: (events) => [...refusals, ...glimpseDifferences(events, seen, samples)],
   }
-}
-
-type Samples = readonly { readonly atMs: number; readonly offsets: readonly number[] }[]
-
-function differences(events: readonly JavaRecord[], seen: readonly Glimpse[], samples: Samples): string[] {
-  const ofKey = new Map<string, { readonly partition: number; readonly offsets: number[]; readonly ids: number[] }>()
-  for (const event of events) {
-    const key = String(event.key)
-    const of = ofKey.get(key) ?? { partition: event.partition, offsets: [], ids: [] }
-    ofKey.set(key, of)
-    of.offsets.push(event.offset)
-    of.ids.push((JSON.parse(String(event.value)) as { id: number }).id)
-  }
-  const found: string[] = []
-  for (const { atMs, by, rows, whole, none } of seen) {
-    const told = new Map(rows)
-    /** By partition: the last event that the answer knows of. */
-    const ends = new Map<number, number>()
-    for (const [key, { n, id }] of told) {
-      const of = ofKey.get(key)
-      if (of === undefined || of.ids[n - 1] !== id) found.push(`${by}: ${key} is number ${n} with event ${id}, not ${of?.ids[n - 1]}`)
-      else ends.set(of.partition, Math.max(ends.get(of.partition) ?? -1, of.offsets[n - 1] as number))
-    }
-    const after = samples.find((sample) => sample.atMs >= atMs + SEEN_MS)
-    for (const [partition, end] of ends)
-      if (after !== undefined && (after.offsets[partition] as number) <= end)
-        found.push(`${by}: partition ${partition} is shown up to ${end}, ${after.offsets[partition]} was committed a second later`)
-    const before = samples.findLast((sample) => sample.atMs <= atMs - APPLIED_MS)
-    for (const [key, of] of ofKey) {
-      const end = ends.get(of.partition) ?? -1
-      const n = told.get(key)?.n ?? 0
-      const known = of.offsets.findLastIndex((offset) => offset <= end) + 1
-      if (whole && n !== known) found.push(`${by}: ${key} is number ${n} beside others up to ${end}, of which it has ${known}`)
-      if (
-        n === 0 &&
-        (whole || none === key) &&
-        before !== undefined &&
-        (of.offsets[0] as number) < (before.offsets[of.partition] as number)
-      )
-        found.push(`${by}: ${key} has no row, and ${of.offsets[0]} of ${of.partition} was committed ${APPLIED_MS} ms before`)
-    }
-  }
-  return found
 }

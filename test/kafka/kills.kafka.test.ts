@@ -9,6 +9,8 @@ import { KAFKA } from './running.ts'
 
 /** 10 s, and what a busy machine takes to start and end a process. */
 const STOP_MS = 12_000
+/** A process that ends at once, on a busy machine. */
+const ENDS_MS = 3_000
 const say = (text: string): void => console.info(text)
 /** What is there to be seen of a recovery is a commit, so its interval comes on top. */
 const boundMs = (intervalMs: number): number => SHORT.sessionTimeoutMs + 5_000 + intervalMs
@@ -34,6 +36,7 @@ describe.runIf(KAFKA)('processes die', () => {
       say(`the stores were read meanwhile: ${JSON.stringify(glimpses)}`)
       expect(glimpses?.rows).toBeGreaterThan(50)
       expect(glimpses?.control).toBeGreaterThan(50)
+      expect(glimpses?.samples).toBeGreaterThan(50)
       expect(glimpses?.refused, 'while a task is elsewhere or being restored').toBeGreaterThan(5)
     }
     // Of one epoch and whole, by the one that has all tasks while the other is away.
@@ -64,6 +67,7 @@ describe.runIf(KAFKA)('processes die', () => {
     expect(stops.filter(({ ms }) => ms > STOP_MS)).toEqual([])
     for (const { code, restored } of how('SIGTERM under load')) expect({ code, restored }).toEqual({ code: 0, restored: 0 })
     for (const { code } of how('SIGTERM in a restore')) expect(code).toBe(0)
+    for (const { code, ms } of how('a second SIGTERM')) expect({ code, atOnce: ms < 1_000 + ENDS_MS }).toEqual({ code: 1, atOnce: true })
     expect(stops).toHaveLength(5)
   })
 })
