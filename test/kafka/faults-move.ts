@@ -84,6 +84,9 @@ function stillRuns(instance: Instance): void {
   if (last.startsWith('millrace:')) throw new Error(`${instance.name} gave up: ${last}`)
 }
 
+/** Processes that are on their way out at once. */
+const STOPPING_MAX = 4
+
 /** Every second one more instance, and the oldest of three is stopped; each with a directory, and so a member id, of its own. */
 export async function runComings(
   options: FleetOptions,
@@ -100,15 +103,26 @@ export async function runComings(
     }
     const living: Instance[] = [fleet.start('n0'), fleet.start('n1')]
     await Promise.all(living.map((instance) => instance.ready))
-    const stopping: Promise<void>[] = []
+    const stopping = new Set<Promise<void>>()
+    const broken: unknown[] = []
+    const began = world.clock.monotonic()
     for (let second = 0; second < seconds; second++) {
       await sleep(1_000)
+      while (stopping.size >= STOPPING_MAX) await Promise.race(stopping) // a machine that is too slow for one a second gets fewer
       living.push(fleet.start(`n${second + 2}`))
-      if (living.length > 3) stopping.push(stop(living.shift() as Instance))
+      if (living.length <= 3) continue
+      const gone: Promise<void> = stop(living.shift() as Instance)
+        .catch((error: unknown) => void broken.push(error))
+        .finally(() => stopping.delete(gone))
+      stopping.add(gone)
     }
     await Promise.all(stopping)
+    if (broken.length > 0) throw broken[0]
+    const tookMs = world.clock.monotonic() - began
     const ms = await fleet.passed(await fleet.marks(), PATIENCE_MS)
-    tell(`${options.prefix}${stopped.length} instances came and went in ${seconds} s; all processed ${Math.round(ms)} ms after the last`)
+    tell(
+      `${options.prefix}${stopped.length} instances came and went in ${Math.round(tookMs / 1_000)} s; all processed ${Math.round(ms)} ms after the last`,
+    )
     return { ...(await finish(fleet, [ms])), stopped }
   } finally {
     await fleet.close()

@@ -36,7 +36,7 @@ export async function runStops(options: FleetOptions, kafka: RunningKafka, tell:
     await timed('SIGTERM under load', () => one.stop())
     one = await again('one')
     await sleep(1_000)
-    await timed('SIGTERM under load, again', () => one.stop())
+    await timed('SIGTERM, another one takes over', () => one.stop())
     // An empty disk: everything is to be restored.
     const two = fleet.start('two', { slowRestore: true })
     await restoring(two)
