@@ -15,7 +15,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const CACHE = process.env.MILLRACE_KAFKA_JARS ?? join(tmpdir(), 'millrace-kafka-4.3.0')
-const START_TIMEOUT_MS = 60_000
+const START_TIMEOUT_MS = 120_000
 
 export interface KafkaOptions {
   readonly partitionsDefault?: number

@@ -4,6 +4,9 @@ import { type FleetOptions, type Instance, openFleet, restoredBy, SHORT, sleep, 
 import { finish, type Outcome, PATIENCE_MS } from './outcome.ts'
 import { world } from './running.ts'
 
+/** Until brokers that died show again what was committed. */
+const BROKERS_BACK_MS = 20_000
+
 /** Each node in turn is killed (SIGKILL) and comes back; two instances work on. */
 export async function runBounces(
   options: FleetOptions,
@@ -11,7 +14,7 @@ export async function runBounces(
   bounces: number,
   tell: (text: string) => void,
 ): Promise<Outcome> {
-  const fleet = await openFleet(options)
+  const fleet = await openFleet({ seenMs: BROKERS_BACK_MS, ...options })
   try {
     const instances = ['one', 'two'].map((name) => fleet.start(name))
     await Promise.all(instances.map((instance) => instance.ready))
@@ -35,7 +38,7 @@ export async function runBounces(
 
 /** Two of three nodes are killed and come back later; first two of which none is the controller, then two of which one is. */
 export async function runTwoDown(options: FleetOptions, kafka: RunningKafka, tell: (text: string) => void): Promise<Outcome> {
-  const fleet = await openFleet(options)
+  const fleet = await openFleet({ seenMs: BROKERS_BACK_MS, ...options })
   try {
     const instances = ['one', 'two'].map((name) => fleet.start(name))
     await Promise.all(instances.map((instance) => instance.ready))
@@ -62,7 +65,7 @@ export async function runTwoDown(options: FleetOptions, kafka: RunningKafka, tel
 /** Instances start while one of three nodes is down; it comes back under them. */
 export async function runDownAtStart(options: FleetOptions, kafka: RunningKafka, tell: (text: string) => void): Promise<Outcome> {
   await kafka.kill(3)
-  const fleet = await openFleet(options)
+  const fleet = await openFleet({ seenMs: BROKERS_BACK_MS, ...options })
   try {
     const instances = ['one', 'two'].map((name) => fleet.start(name))
     await Promise.all(instances.map((instance) => instance.ready))

@@ -39,6 +39,8 @@ export interface FleetOptions {
   readonly words?: (name: string) => readonly string[]
   /** Its stores are read all the time, by HTTP and through the control socket, and what they answered is judged with the rest. */
   readonly watched?: boolean
+  /** More than a moment where brokers die (glimpses.ts). */
+  readonly seenMs?: number
 }
 
 export interface Instance extends Processor {
@@ -100,7 +102,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
   const running = new Set<Instance>()
   await log.createTopics(['events', 'keys', 'groups'].map((name) => ({ name: prefix + name, partitions, kind: 'plain' as const })))
   const load = openLoad(log, options, partitions)
-  const glimpses = options.watched === true ? openGlimpses(brokers, topology.name, `${prefix}events`, partitions, KEYS) : null
+  const glimpses =
+    options.watched === true ? openGlimpses({ ...options, groupId: topology.name, input: `${prefix}events`, partitions, keys: KEYS }) : null
   const stateDir = (name: string): string => join(base, name)
   const inputs = async (): Promise<TopicPartition[]> => {
     const infos = await log.topics([`${prefix}events`, ...(await log.topicNames()).filter((name) => isRepartition(name, topology.name))])

@@ -25,7 +25,12 @@ export interface Sample {
   readonly offsets: readonly number[]
 }
 
-export function glimpseDifferences(events: readonly JavaRecord[], seen: readonly Glimpse[], samples: readonly Sample[]): string[] {
+export function glimpseDifferences(
+  events: readonly JavaRecord[],
+  seen: readonly Glimpse[],
+  samples: readonly Sample[],
+  seenMs = SEEN_MS,
+): string[] {
   const ofKey = new Map<string, { readonly partition: number; readonly offsets: number[]; readonly ids: number[] }>()
   for (const event of events) {
     const key = String(event.key)
@@ -44,10 +49,10 @@ export function glimpseDifferences(events: readonly JavaRecord[], seen: readonly
       if (of === undefined || of.ids[n - 1] !== id) found.push(`${by}: ${key} is number ${n} with event ${id}, not ${of?.ids[n - 1]}`)
       else ends.set(of.partition, Math.max(ends.get(of.partition) ?? -1, of.offsets[n - 1] as number))
     }
-    const after = samples.find((sample) => sample.atMs >= atMs + SEEN_MS)
+    const after = samples.find((sample) => sample.atMs >= atMs + seenMs)
     for (const [partition, end] of ends)
       if (after !== undefined && (after.offsets[partition] as number) <= end)
-        found.push(`${by}: partition ${partition} is shown up to ${end}, ${after.offsets[partition]} was committed a second later`)
+        found.push(`${by}: partition ${partition} is shown up to ${end}, ${after.offsets[partition]} was committed ${seenMs} ms later`)
     const before = samples.findLast((sample) => sample.atMs <= atMs - APPLIED_MS)
     for (const [key, of] of ofKey) {
       const end = ends.get(of.partition) ?? -1

@@ -32,7 +32,17 @@ export interface GlimpseCounts {
   samples: number
 }
 
-export function openGlimpses(brokers: string, groupId: string, input: string, partitions: number, keys: number): Glimpses {
+export interface GlimpsesOptions {
+  readonly brokers: string
+  readonly groupId: string
+  readonly input: string
+  readonly partitions: number
+  readonly keys: number
+  /** How long a broker may take to show offsets whose commit it has answered: the markers of a transaction wait for a broker that is down. */
+  readonly seenMs?: number
+}
+
+export function openGlimpses({ brokers, groupId, input, partitions, keys, seenMs = SEEN_MS }: GlimpsesOptions): Glimpses {
   const admin = new Admin({ clientId: 'glimpses', bootstrapBrokers: brokers.split(','), retries: 0, timeout: 2_000 })
   const samples: Sample[] = []
   const seen: Glimpse[] = []
@@ -74,7 +84,7 @@ export function openGlimpses(brokers: string, groupId: string, input: string, pa
       return
     }
     const code = (body as { error?: { code?: string }; code?: string }).error?.code ?? (body as { code?: string }).code
-    if (status === 503 && code === 'NOT_READY') counts.refused++
+    if (status === 503 && (code === 'NOT_READY' || code === 'STORE_RESTORING')) counts.refused++
     else if (status === 200 || status === 404) take(body, status)
     else refusals.push(`${by}${path}: ${status} ${JSON.stringify(body)}`)
   }
@@ -124,12 +134,12 @@ export function openGlimpses(brokers: string, groupId: string, input: string, pa
     },
     async stop() {
       if (stopping) return
-      await world.timers.sleep(SEEN_MS + 2 * SAMPLE_MS) // the last answers, too, have a sample behind them
+      await world.timers.sleep(seenMs + 2 * SAMPLE_MS) // the last answers, too, have a sample behind them
       stopping = true
       await Promise.all(loops)
       await admin.close()
     },
     counts: () => counts,
-    wrong: (events) => [...refusals, ...glimpseDifferences(events, seen, samples)],
+    wrong: (events) => [...refusals, ...glimpseDifferences(events, seen, samples, seenMs)],
   }
 }
