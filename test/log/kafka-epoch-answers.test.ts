@@ -163,7 +163,7 @@ describe('answers that do not pass, or never come', () => {
     ['produce', 'CONCURRENT_TRANSACTIONS'],
   ] as const) {
     it(`${kind}: ${name} for longer than ${LIMITS.commitTimeoutMs} ms is doubt`, async () => {
-      await onBroker({ transactionVersion: 2 }, async (log, broker) => {
+      await onBroker({ transactionVersion: 2, impatient: true }, async (log, broker) => {
         const writer = await opened(log)
         broker.script(KIND_OF[kind] as Api, ...new Array(20_000).fill(codeOf(name)))
         const ended = await epoch(writer, 1).catch((error: unknown) => error)
