@@ -8,7 +8,7 @@
 //    partitions are read side by side.
 // 2. What can't be decoded is counted and left out; the row before stays. A record without a key too.
 import { asBuffer } from '../base/bytes.ts'
-import { NotYet } from '../base/not-yet.ts'
+import { NotYet, whenThere } from '../base/not-yet.ts'
 import type { World } from '../base/ports.ts'
 import type { TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
@@ -84,7 +84,7 @@ export class GlobalTable {
   async *all(): AsyncIterable<readonly [unknown, unknown]> {
     const { key, value } = this.spec
     for await (const chunk of this.store.scan(globalRange({ from: null, to: null }))) {
-      for (const [row, stored] of chunk) yield [key.decode(row.subarray(1)), value.decode(stored.value)]
+      for (const [row, stored] of chunk) yield await whenThere(() => [key.decode(row.subarray(1)), value.decode(stored.value)] as const)
     }
   }
 

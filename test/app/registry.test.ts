@@ -94,6 +94,11 @@ function everything(): Topology {
         value: named,
       })
       .to('waited', { key: text, value: named })
+    orders
+      .filter((o) => o !== null)
+      .holdUntil((o) => [{ table: customers, key: o.customer }], { buffer: { timeout: '1m' }, store: 'held' })
+      .mapValues((o) => ({ name: o.customer, cents: o.cents }), { value: named })
+      .to('released', { key: text, value: named })
     const seen = t.store(keyValue({ name: 'seen', key: text, value: order }))
     orders
       .process<string, Order>(
@@ -140,6 +145,11 @@ describe('in the test driver', () => {
       ['o1', 'Ada', 5],
       ['o1', 'Ada', 6],
       ['o2', 'Ada', 7],
+    ])
+    expect(values('released').sort()).toEqual([
+      ['o1', 'ada', 5],
+      ['o1', 'ada', 6],
+      ['o2', 'ada', 7],
     ])
     expect(driver.store('sums').get('ada')).toEqual({ customer: 'ada', cents: 18 })
     expect(
