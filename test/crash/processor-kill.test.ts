@@ -14,11 +14,11 @@ import { consumed, millrace, startProcessor, succeed } from '../support/processo
 import { CountedEvents, type Counts } from './counted-events.ts'
 import { runsOf } from '../support/tier.ts'
 
-const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? runsOf(20, 100)) / 2)
+const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? runsOf(20, 60)) / 2)
 const TIMEOUT_MS = 60_000 + KILLS * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'
-const BACKLOG = 20_000
+const BACKLOG = runsOf(20_000, 8_000)
 const { timers, random, clock } = systemWorld()
 
 const cleanups: (() => void)[] = []
@@ -114,7 +114,7 @@ describe('kill -9 of a processor', () => {
     expect(killedAtWork, 'kills that came between commits').toBeGreaterThan(0)
     const processor = startProcessor(COUNTING, '--state-dir', stateDir)
     await processor.ready
-    await until(30_000, async () => counted.wrong(await counts(stateDir)))
+    await until(runsOf(30_000, 120_000), async () => counted.wrong(await counts(stateDir)))
     expect(await processor.stop()).toEqual({ code: 0, signal: null })
     expect(counted.wrong(await counts(stateDir))).toEqual([])
     console.info(`${kills} kills, ${killedAtWork} of them between commits, ${counted.written} events`)

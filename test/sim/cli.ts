@@ -28,6 +28,7 @@ const { values } = parseArgs({
 
 /** Seeds that a job takes at once. */
 const SHARE = 250
+const TELL = 5_000
 const kinds = values.kinds?.split(',').map((name) => {
   const kind = KINDS.find((known) => known === name)
   if (kind === undefined) throw new Error(`there is no fault ${name}; there are ${KINDS.join(' ')}`)
@@ -80,6 +81,7 @@ async function together(from: number, count: number, jobs: number): Promise<Tota
       child.send({ from: first, count: next - first, of })
       const [done] = (await once(child, 'message')) as [{ totals: Totals; bad: readonly Bad[] }]
       totals = add(totals, done.totals)
+      if (totals.seeds % TELL === 0) console.log(`${totals.seeds} seeds so far, ${bad} with violations`)
       for (const found of done.bad) if (bad < badMax) report(found)
     }
     child.disconnect()
