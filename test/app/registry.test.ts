@@ -277,9 +277,9 @@ describe('records of writers that nobody has met', () => {
 
   test('global tables wait too', async () => {
     const id = server.register('rows-value', OLD_ORDER)
-    const order = schemas().avro<Order>(ORDER)
+    const [text, order] = [schemas().avro<string>('string'), schemas().avro<Order>(ORDER)]
     const looked = topology('looked', (t) => {
-      const rows = t.globalTable('rows', { key: string(), value: order, store: 'rows' })
+      const rows = t.globalTable('rows', { key: text, value: order, store: 'rows' })
       t.stream('in', { key: string(), value: string() })
         .join(
           rows,
@@ -291,7 +291,12 @@ describe('records of writers that nobody has met', () => {
     })
     const session = new Session(looked, {})
     await session.start()
-    await session.pipe({ topic: 'rows', key: Buffer.from('r'), value: wireBytes(id, OLD_ORDER, { customer: 'c', cents: 4, gone: 1 }) })
+    expect([...server.subjects.keys()].sort()).toEqual(['out-value', 'rows-key', 'rows-value'])
+    await session.pipe({
+      topic: 'rows',
+      key: Buffer.from(text.encode('r')),
+      value: wireBytes(id, OLD_ORDER, { customer: 'c', cents: 4, gone: 1 }),
+    })
     await session.pipe({ topic: 'in', key: Buffer.from('k'), value: Buffer.from('r') })
     await session.commit()
     expect(session.take().map(({ value }) => order.decode(value as Buffer))).toEqual([{ customer: 'c', cents: 4 }])
