@@ -5,9 +5,9 @@ import type { AnySerde } from '../serde/serde.ts'
 import { sessionRows, timeRows } from '../serde/window-rows.ts'
 import { sessionWindowed, windowed } from '../serde/windowed.ts'
 import type { Fn, WindowAggregateNode } from '../topology/node.ts'
-import { checkOptionalFunction, checkOptions, given, refuse } from './check.ts'
+import { checkOptionalFunction, checkOptions, checkTopic, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
-import { addStateful, serdesOf } from './place.ts'
+import { addPlain, addStateful, serdesOf } from './place.ts'
 import type { StoreOptions, ValueOptions } from './types.ts'
 
 /** What `onLate` hears of a window that a record came too late for. Epoch ms. */
@@ -23,6 +23,8 @@ export interface WindowedByOptions<K, V> {
   readonly emit?: 'update' | 'close'
   /** Called for each window that a record comes too late for. Late records are dropped and counted in any case. */
   readonly onLate?: (value: V, key: K, late: LateRecord) => void
+  /** A topic that late records go to as they came, each once, however many windows it came too late for. */
+  readonly lateTo?: string
 }
 
 export interface WindowStoreOptions extends StoreOptions {
@@ -37,6 +39,7 @@ export interface Windowing {
   readonly windows: Windows
   readonly emit: 'update' | 'close'
   readonly onLate: Fn | null
+  readonly lateTo: string | null
 }
 
 export function windowing(windows: unknown, options: WindowedByOptions<never, never> | undefined): Windowing {
@@ -44,9 +47,14 @@ export function windowing(windows: unknown, options: WindowedByOptions<never, ne
   const kinds: readonly unknown[] = ['time', 'sliding', 'session']
   if (typeof windows !== 'object' || windows === null || !('kind' in windows) || !kinds.includes(windows.kind))
     refuse(operator, `the window must be tumbling(...), hopping(...), sliding(...) or session(...), not ${given(windows)}`)
-  const { emit = 'update', onLate } = checkOptions(operator, options, ['emit', 'onLate'])
+  const { emit = 'update', onLate, lateTo } = checkOptions(operator, options, ['emit', 'onLate', 'lateTo'])
   if (emit !== 'update' && emit !== 'close') refuse(operator, `emit must be 'update' or 'close', not ${JSON.stringify(emit)}`)
-  return Object.freeze({ windows: windows as Windows, emit, onLate: checkOptionalFunction(operator, 'onLate', onLate) })
+  return Object.freeze({
+    windows: windows as Windows,
+    emit,
+    onLate: checkOptionalFunction(operator, 'onLate', onLate),
+    lateTo: lateTo === undefined ? null : checkTopic(operator, lateTo),
+  })
 }
 
 export interface WindowAggregation {
@@ -59,7 +67,7 @@ export interface WindowAggregation {
 
 export function addWindowAggregate(
   parents: readonly Place[],
-  { windows, emit, onLate }: Windowing,
+  { windows, emit, onLate, lateTo }: Windowing,
   { label, initial, adders, merger, value }: WindowAggregation,
   { store, retention }: WindowStoreOptions,
 ): Place {
@@ -69,13 +77,14 @@ export function addWindowAggregate(
     decode(b: Uint8Array): Windowed<unknown>
   }
   const retentionMs = retentionOf(label, windows, retention)
-  return addStateful(parents, label, store, { key: rows, value }, (spec) => {
+  const place = addStateful(parents, label, store, { key: rows, value }, (spec) => {
     const node: Omit<WindowAggregateNode, 'id' | 'name' | 'parents'> = {
       kind: 'windowAggregate',
       form: label,
       windows,
       emit,
       onLate,
+      sinksLate: lateTo !== null,
       inner,
       store: spec,
       retentionMs,
@@ -88,6 +97,19 @@ export function addWindowAggregate(
     }
     return node
   })
+  if (lateTo !== null) addLateSink(parents, place, lateTo)
+  return place
+}
+
+/** The first child of the aggregation: it was just added. */
+function addLateSink(parents: readonly Place[], aggregation: Place, topic: string): void {
+  const [{ key, value }, ...others] = parents.map(({ node }) => serdesOf(node)) as [
+    ReturnType<typeof serdesOf>,
+    ...ReturnType<typeof serdesOf>[],
+  ]
+  if (others.some((other) => other.value !== value))
+    refuse('windowedBy', `lateTo "${topic}" would take values of several serdes; give the streams of the cogroup one serde, or use onLate`)
+  addPlain([aggregation], 'late', { kind: 'sink', topic, partition: null, loop: false, key, value, keyChanged: false })
 }
 
 /** From start to end. A session has no width. */

@@ -26,14 +26,14 @@ import {
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push, Site, StoreView } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, type WindowSite } from './window-store.ts'
 
 interface Session {
   readonly start: number
   readonly end: number
 }
 
-export function sessionWindows(site: Site, node: WindowAggregateNode, { gapMs, graceMs }: SessionWindows): Instance {
+export function sessionWindows(site: WindowSite, node: WindowAggregateNode, { gapMs, graceMs }: SessionWindows): Instance {
   const { inner, retentionMs } = node
   const store = site.store(0)
   const dropped = site.counter('dropped')

@@ -13,8 +13,8 @@ import type { SlidingWindows, Windowed } from '../base/window.ts'
 import { CLOSING, INDEX, inRegion, readTime, rowInner, rowKey, rowsBefore, rowTime, WINDOW, writeTime } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
-import type { Instance, Push, Row, Site, StoreView } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
+import type { Instance, Push, Row, StoreView } from './operator.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, type WindowSite } from './window-store.ts'
 
 /** The record that is being added. */
 interface Adding {
@@ -32,7 +32,7 @@ interface Found {
   readonly row: Row<Buffer>
 }
 
-export function slidingWindows(site: Site, node: WindowAggregateNode, { differenceMs, graceMs }: SlidingWindows): Instance {
+export function slidingWindows(site: WindowSite, node: WindowAggregateNode, { differenceMs, graceMs }: SlidingWindows): Instance {
   const { inner, retentionMs } = node
   const bucketMs = differenceMs + 1
   const store = site.store(0)

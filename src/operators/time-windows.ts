@@ -11,10 +11,10 @@ import { firstStart } from '../base/window.ts'
 import { CLOSING, inRegion, rowInner, rowKey, rowsBefore, rowTime, WINDOW } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
-import type { Instance, Push, Site } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing } from './window-store.ts'
+import type { Instance, Push } from './operator.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, type WindowSite } from './window-store.ts'
 
-export function timeWindows(site: Site, node: WindowAggregateNode, windows: TimeWindows): Instance {
+export function timeWindows(site: WindowSite, node: WindowAggregateNode, windows: TimeWindows): Instance {
   const { inner, retentionMs } = node
   const { sizeMs, advanceMs, graceMs } = windows
   const store = site.store(0)

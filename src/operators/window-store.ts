@@ -83,14 +83,21 @@ export function expire(
 
 export type Late = (value: unknown, key: unknown, start: number, end: number, timestamp: number, streamTime: number) => void
 
-/** Counts what comes too late for a window, and tells the user who asked for it. */
-export function lateBy(site: Site, node: WindowAggregateNode): Late {
+/** A window aggregate's place; `tooLate` takes a record that comes too late for some of its windows. */
+export interface WindowSite extends Site {
+  readonly tooLate: ((key: unknown, value: unknown, timestamp: number) => void) | null
+}
+
+/** Counts what comes too late for a window, and tells whoever asked for it. */
+export function lateBy(site: WindowSite, node: WindowAggregateNode): Late {
   const late = site.counter('late')
-  if (node.onLate === null) return () => void late.n++
-  const onLate = site.guard(node.onLate)
+  const { tooLate } = site
+  if (node.onLate === null && tooLate === null) return () => void late.n++
+  const onLate = node.onLate === null ? null : site.guard(node.onLate)
   return (value, key, start, end, timestamp, streamTime) => {
     late.n++
-    onLate(value, key, Object.freeze({ start, end, timestamp, streamTime }))
+    onLate?.(value, key, Object.freeze({ start, end, timestamp, streamTime }))
+    tooLate?.(key, value, timestamp)
   }
 }
 

@@ -124,6 +124,8 @@ export interface WindowAggregateNode extends Base {
   readonly windows: Windows
   readonly emit: 'update' | 'close'
   readonly onLate: Fn | null
+  /** Its first child is a sink, which takes the records that come too late and nothing else. */
+  readonly sinksLate: boolean
   readonly inner: AnySerde
   readonly store: StoreSpec
   /** From a window's start, in stream time. */

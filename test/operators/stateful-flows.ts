@@ -115,6 +115,9 @@ for (const emit of ['update', 'close'] as const) {
     ),
   )
 }
+flow('tumbling windows, late records to a topic', (t) =>
+  out(grouped(t).windowedBy(tumbling(10), { lateTo: 'late' }).count({ store: 'state' })),
+)
 flow('cogroup', (t) =>
   out(grouped(t).cogroup(tally.add).cogroup(grouped(t, 'other'), tally.add).aggregate(tally.initial, { store: 'state', value: string() })),
 )

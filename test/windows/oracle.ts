@@ -26,14 +26,17 @@ export interface Outcome {
   /** In the order they close; what is still open is not there. */
   readonly closed: Out[]
   late: number
+  /** Records that came too late for a window of theirs. */
+  readonly lateRecords: Set<Event>
 }
 
 /** Tumbling and hopping windows. `own`: each topic has its own stream time (a cogroup), as far as updates are concerned. */
 export function timeOracle(events: readonly Event[], size: number, advance: number, grace: number, own = false): Outcome {
-  const outcome: Outcome = { updates: [], closed: [], late: 0 }
+  const outcome: Outcome = { updates: [], closed: [], late: 0, lateRecords: new Set() }
   const windows: Window[] = []
   const streamTimes = new Map<string, number>()
-  for (const { topic, key, value, timestamp } of events) {
+  for (const event of events) {
+    const { topic, key, value, timestamp } = event
     if (key === null) continue
     const clock = own ? topic : ''
     const streamTime = Math.max(streamTimes.get(clock) ?? -1, timestamp)
@@ -43,6 +46,7 @@ export function timeOracle(events: readonly Event[], size: number, advance: numb
       if (end <= timestamp) continue
       if (end <= streamTime - grace) {
         outcome.late++
+        outcome.lateRecords.add(event)
         continue
       }
       let window = windows.find((each) => each.key === key && each.start === start)
@@ -65,10 +69,11 @@ export function timeOracle(events: readonly Event[], size: number, advance: numb
 
 /** `own`: each topic has its own stream time, and what a record finds closed by its own is closed for all (a cogroup). */
 export function sessionOracle(events: readonly Event[], gap: number, grace: number, own = false): Outcome {
-  const outcome: Outcome = { updates: [], closed: [], late: 0 }
+  const outcome: Outcome = { updates: [], closed: [], late: 0, lateRecords: new Set() }
   let sessions: Window[] = []
   const streamTimes = new Map<string, number>()
-  for (const { topic, key, value, timestamp } of events) {
+  for (const event of events) {
+    const { topic, key, value, timestamp } = event
     if (key === null) continue
     const streamTime = Math.max(streamTimes.get(own ? topic : '') ?? -1, timestamp)
     streamTimes.set(own ? topic : '', streamTime)
@@ -78,8 +83,10 @@ export function sessionOracle(events: readonly Event[], gap: number, grace: numb
       .sort((a, b) => a.end - b.end)
     const start = Math.min(timestamp, ...met.map((each) => each.start))
     const end = Math.max(timestamp, ...met.map((each) => each.end))
-    if (end < closeTime) outcome.late++
-    else {
+    if (end < closeTime) {
+      outcome.late++
+      outcome.lateRecords.add(event)
+    } else {
       if (start !== end) for (const each of met) outcome.updates.push([{ key, start: each.start, end: each.end }, null, each.end])
       const state = tallied(
         met.reduce((all, each) => merged(all, each.state), tally()),

@@ -1,8 +1,9 @@
 // What hangs below windows: groups and joins of windowed tables, suppressed ones among them, queries by windowed key, late records,
 // partitions of windowed keys.
 import { describe, expect, test } from 'vitest'
-import { json, type LateRecord, session, string, topology, tumbling, type Windowed } from '../../src/index.ts'
+import { json, type LateRecord, session, sliding, string, topology, tumbling, type Windowed } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { plan } from '../../src/topology/plan.ts'
 
 const text = { key: string(), value: string() }
 const event = (key: string, timestamp: number, value = 'x') => ({ key, value, timestamp })
@@ -102,6 +103,57 @@ describe('late records', () => {
     expect(late).toEqual([['y', 'a', { start: 0, end: 10, timestamp: 3, streamTime: 20 }]])
     expect(driver.counters('counts').get('late')).toBe(1)
     expect(driver.store('counts').get({ key: 'a', start: 10, end: 20 })).toBe(1)
+  })
+})
+
+describe('late records go to a topic', () => {
+  test('of sliding windows, with their headers, beside onLate; other children hear nothing of them', async () => {
+    const late: unknown[] = []
+    await using driver = new TopologyTestDriver(
+      topology('late', (t) => {
+        t.stream('in', text)
+          .groupByKey()
+          .windowedBy(sliding(5, { grace: 2 }), { lateTo: 'late', onLate: (value) => late.push(value) })
+          .count({ store: 'counts' })
+          .toStream()
+          .to('out')
+      }),
+    )
+    await driver.input('in').pipe([event('a', 1), event('a', 20), { key: 'a', value: 'y', timestamp: 2, headers: { from: 'far' } }])
+    expect(driver.output('late').readAll()).toEqual([{ key: 'a', value: 'y', timestamp: 2, headers: { from: 'far' }, partition: 0 }])
+    expect(late).toEqual(['y'])
+    expect(
+      driver
+        .output('out')
+        .readAll()
+        .every(({ value }) => value === 1),
+    ).toBe(true)
+  })
+
+  test('is refused where the topic is read, has no name, or would take values of two serdes', () => {
+    const windowed = (lateTo: string) =>
+      topology('late', (t) => void t.stream('in', text).groupByKey().windowedBy(tumbling(5), { lateTo }).count())
+    expect(() => windowed('in')).toThrow(/"late-1" writes the topic "in" that "source-1" reads, an endless loop/)
+    expect(() => windowed('a b')).toThrow(/^windowedBy: topic name "a b" is not allowed/)
+    expect(() =>
+      topology('late', (t) => {
+        const one = t.stream('one', text).groupByKey()
+        const two = t.stream('two', { key: string(), value: json<number>() }).groupByKey()
+        one
+          .cogroup<string>((state) => state)
+          .cogroup(two, (state) => state)
+          .windowedBy(tumbling(5), { lateTo: 'late' })
+          .aggregate(() => '')
+      }),
+    ).toThrow(/^windowedBy: lateTo "late" would take values of several serdes/)
+  })
+
+  test('is an output of the topology', () => {
+    const made = plan(
+      topology('late', (t) => void t.stream('in', text).groupByKey().windowedBy(tumbling(5), { lateTo: 'late' }).count()),
+      'app',
+    )
+    expect(made.outputs).toEqual(['late'])
   })
 })
 

@@ -194,6 +194,37 @@ describe('sliding windows', () => {
   })
 })
 
+describe('late records to a topic', () => {
+  for (const form of ['hopping', 'session'] as const) {
+    for (const emit of ['update', 'close'] as const) {
+      test(`${form}, ${emit}: each once, as it came; the results are those without`, async () => {
+        await fc.assert(
+          fc.asyncProperty(cases(), async ({ count, steps }) => {
+            const made = topology('late', (t) => {
+              const windowed = t.stream('in', text).groupByKey()
+              const options = { emit, lateTo: 'late' }
+              const counted =
+                form === 'hopping'
+                  ? windowed.windowedBy(hopping(10, { advance: 3, grace: 3 }), options).aggregate(tally, tallied)
+                  : windowed.windowedBy(session(4, { grace: 3 }), options).aggregate(tally, tallied, merged)
+              counted.toStream().to('out')
+            })
+            const outcome = (events: readonly Event[]): Outcome =>
+              form === 'hopping' ? timeOracle(events, 10, 3, 3) : sessionOracle(events, 4, 3)
+            await check(made, steps, count, (events) => outcome(events)[emit === 'update' ? 'updates' : 'closed'])
+            const late = await play(made, count, steps, 'late')
+            for (const [partition, out] of late.entries()) {
+              const events = [...outcome(eventsOf(steps, partition)).lateRecords]
+              expect(out).toEqual(events.map(({ key, value, timestamp }) => [key, value, timestamp]))
+            }
+          }),
+          RUNS,
+        )
+      })
+    }
+  }
+})
+
 describe('cogroup', () => {
   test('by windows: each input has its own stream time', async () => {
     await fc.assert(
