@@ -119,7 +119,13 @@ describe.runIf(KAFKA)('several workers in a process', () => {
     await log.close()
 
     const port = await second.port
-    expect(JSON.parse(await text(port, '/health'))).toEqual({ live: true, ready: true, tasks: 2 * PARTITIONS, restoring: null })
+    expect(JSON.parse(await text(port, '/health'))).toEqual({
+      live: true,
+      ready: true,
+      tasks: 2 * PARTITIONS,
+      restoring: null,
+      standbys: null,
+    })
     expect(await series(port, 'millrace_tasks')).toEqual([
       { task: '', worker: '0', value: PARTITIONS },
       { task: '', worker: '1', value: PARTITIONS },

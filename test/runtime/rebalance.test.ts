@@ -70,7 +70,7 @@ function slow(inner: StoreProvider): StoreProvider {
   }
 }
 
-async function play(actions: readonly Action[]): Promise<{ log: MemoryLog; sent: InputRecord[] }> {
+async function play(actions: readonly Action[], standbys: number): Promise<{ log: MemoryLog; sent: InputRecord[] }> {
   const log = memoryLog(world)
   await log.createTopics(['in', 'keys', 'values'].map((name) => ({ name, partitions: PARTITIONS, kind: 'plain' })))
   const members: Member[] = []
@@ -99,7 +99,7 @@ async function play(actions: readonly Action[]): Promise<{ log: MemoryLog; sent:
       },
     }
     const setup = { log: failing, topology: counted, applicationId: 'app', provider: slow(provider), world, partitions: PARTITIONS }
-    const running = await runWorker({ ...setup, commitIntervalMs: 1, member: `m${names++}` })
+    const running = await runWorker({ ...setup, commitIntervalMs: 1, standbys, member: `m${names++}` })
     held.member = { client, provider, running, fault: 'none' }
     members.push(held.member)
     return held.member
@@ -173,8 +173,8 @@ describe('workers that share the tasks', () => {
     'property: come, go, die and doubt under load, and every record counts once',
     async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(action, { minLength: 3, maxLength: 14 }), async (actions) => {
-          const { log, sent } = await play(actions)
+        fc.asyncProperty(fc.array(action, { minLength: 3, maxLength: 14 }), fc.constantFrom(0, 1, 2), async (actions, standbys) => {
+          const { log, sent } = await play(actions, standbys)
           expect(await seen(log, 'keys')).toEqual(expected(sent.map(({ key }) => String(key))))
           expect(await seen(log, 'values')).toEqual(expected(sent.map(({ value }) => JSON.parse(String(value)))))
           expect((await readAll(log, 'app-dead-letter')).flat()).toEqual([])

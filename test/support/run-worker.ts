@@ -26,6 +26,7 @@ export interface WorkerSetup {
   readonly member?: string
   /** Static membership. */
   readonly instanceId?: string
+  readonly standbys?: number
 }
 
 export interface RunningWorker {
@@ -69,6 +70,7 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
       bytesMax: LIMITS.epochBytesMax,
     },
     stored: [],
+    standbys: setup.standbys ?? 0,
     onFatal: (error) => {
       failure = { error }
     },
