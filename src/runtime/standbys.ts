@@ -100,10 +100,10 @@ export class Standbys {
     )
   }
 
-  /** From now on these and no others. */
-  want(ids: readonly string[]): void {
+  /** From now on these. Of the others those go on that will soon be opened as tasks here: till then. */
+  want(ids: readonly string[], coming: readonly string[]): void {
     this.#wanted = new Set(ids)
-    for (const standby of [...this.#held.values()]) if (!this.#wanted.has(standby.id)) this.#letGo(standby)
+    for (const standby of [...this.#held.values()]) if (!this.#wanted.has(standby.id) && !coming.includes(standby.id)) this.#letGo(standby)
     this.look()
   }
 

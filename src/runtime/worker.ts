@@ -397,7 +397,7 @@ export class Worker {
     if (this.#stale)
       this.#lost = missing // their predecessor's epoch, maybe our own, is not settled yet
     else this.#moves.open(missing)
-    this.standbys.want(standbys)
+    this.standbys.want(standbys, [...tasks, ...awaited])
     this.#held = false
     this.#readTasks()
     const { logger } = this.#o.deps.world

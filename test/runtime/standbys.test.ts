@@ -52,10 +52,15 @@ function watched(): Watched {
   return { provider, disk, held: locked.held, opens, stores }
 }
 
-async function rowsOf(store: StateStore): Promise<string[]> {
+/** Null: it is closed, or damaged. */
+async function rowsOf(store: StateStore): Promise<string[] | null> {
   const rows: string[] = []
-  for await (const chunk of store.scan({ from: null, to: null })) for (const [key, { value }] of chunk) rows.push(`${key}=${value}`)
-  return rows
+  try {
+    for await (const chunk of store.scan({ from: null, to: null })) for (const [key, { value }] of chunk) rows.push(`${key}=${value}`)
+    return rows
+  } catch {
+    return null
+  }
 }
 
 const lag = ({ worker }: RunningWorker): number => worker.standbys.figures().reduce((sum, of) => sum + of.lag, 0)
@@ -77,7 +82,8 @@ async function current(of: RunningWorker, disk: Watched, runner: Watched): Promi
   await until(async () => {
     for (const id of of.worker.standbys.ids) {
       const [mine, theirs] = [disk.stores.get(id), runner.stores.get(id)]
-      if (mine === undefined || theirs === undefined || String(await rowsOf(mine)) !== String(await rowsOf(theirs))) return false
+      const rows = mine === undefined ? null : await rowsOf(mine)
+      if (rows === null || theirs === undefined || String(rows) !== String(await rowsOf(theirs))) return false
     }
     return of.worker.standbys.figures().length === 2 && lag(of) === 0
   }, 'the standbys hold what is committed')
