@@ -32,6 +32,8 @@ export interface FleetOptions {
   readonly prefix: string
   readonly commitInterval: string
   readonly partitions?: number
+  /** In each process. */
+  readonly workers?: number
   readonly eventsPerSecond?: number
   readonly padBytes?: number
   readonly limits?: Readonly<Record<string, number>>
@@ -145,6 +147,8 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         stateDir(name),
         '--commit-interval',
         options.commitInterval,
+        '--workers',
+        String(options.workers ?? 1),
         ...(options.words?.(name) ?? []),
         ...(glimpses === null ? [] : ['--port', '0']),
       )

@@ -12,6 +12,8 @@ import { type Processor, startProcessorWith, succeed } from '../support/processo
 import { seeded } from '../support/seeded.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { backlog } from './caught-up.ts'
+import { runKills } from './faults-kill.ts'
+import { SHORT_BROKER } from './fleet.ts'
 import { readCommitted } from './java-reader.ts'
 import { KAFKA, open } from './running.ts'
 import { failingOn, type Poison } from './workers-topology.ts'
@@ -40,7 +42,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
   let base: string
   const running = new Set<Processor>()
   beforeAll(async () => {
-    kafka = await startKafka()
+    kafka = await startKafka({ config: SHORT_BROKER })
     base = mkdtempSync(join(tmpdir(), 'millrace-workers-'))
   }, 180_000)
   afterAll(async () => {
@@ -192,6 +194,15 @@ describe.runIf(KAFKA)('several workers in a process', () => {
       expect(JSON.parse(await text(port, '/stores/totals/c1'))).toMatchObject({ key: 'c1' })
       expect(await processor.stop()).toEqual({ code: 0, signal: null })
     }
+  })
+
+  test('two processes of two workers each, one of them killed six times: nothing is lost, nothing doubled', {
+    timeout: 300_000,
+  }, async () => {
+    const options = { brokers: kafka.brokers, prefix: 'threads-', commitInterval: '100ms', instances: 2, workers: 2, kills: 6 }
+    const { wrong, events } = await runKills(options, (said) => console.info(said))
+    expect(wrong.slice(0, 10)).toEqual([])
+    expect(events).toBeGreaterThan(1_000)
   })
 
   describe('one of them fails', () => {
