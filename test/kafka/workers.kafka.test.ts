@@ -1,6 +1,6 @@
 // Several workers in one process, on a real Kafka: each key's output once, whatever is killed; one door for the keys and figures of all;
 // restarts with as many, more and fewer workers that restore nothing.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,7 +13,7 @@ import { seeded } from '../support/seeded.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { backlog } from './caught-up.ts'
 import { runKills } from './faults-kill.ts'
-import { SHORT_BROKER } from './fleet.ts'
+import { SHORT, SHORT_BROKER } from './fleet.ts'
 import { readCommitted } from './java-reader.ts'
 import { KAFKA, open } from './running.ts'
 import { failingOn, type Poison } from './workers-topology.ts'
@@ -205,9 +205,51 @@ describe.runIf(KAFKA)('several workers in a process', () => {
     expect(events).toBeGreaterThan(1_000)
   })
 
+  test('one that is cut off from the group for a while: the other has its tasks, and no store is open twice', {
+    timeout: 120_000,
+  }, async () => {
+    const topic = 'poison-stall'
+    const file = join(import.meta.dirname, 'workers-topology.ts')
+    const mark = join(base, 'stalled')
+    const log = await open(kafka.brokers)
+    await log.createTopics([{ name: topic, partitions: PARTITIONS, kind: 'plain' }])
+    const lines: string[] = []
+    const env = { POISON_TOPIC: topic, POISON_MARK: mark, FAULTY_LIMITS: JSON.stringify(SHORT) }
+    const words = ['--brokers', kafka.brokers, '--state-dir', join(base, 'stall'), '--workers', '2']
+    const imports = [join(import.meta.dirname, 'faulty.ts')]
+    const processor = startProcessorWith({ imports, env, onLine: (line) => void lines.push(line) }, file, ...words)
+    running.add(processor)
+    await processor.ready
+    const writer = log.writer({ transactionalId: topic, guarantee: 'at_least_once' })
+    await writer.init()
+    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`)
+    const rounds = 40
+    for (let round = 0; round < rounds; round++) {
+      for (const key of keys) {
+        const value: Poison = round === 5 && key === 'k0' ? { how: 'stall' } : {}
+        writer.append(topic, partitionOf(Buffer.from(key), PARTITIONS), 0, Buffer.from(key), Buffer.from(JSON.stringify(value)), [])
+      }
+      writer.seal()
+      await writer.flush()
+      await writer.commit(null, '', [])
+      await sleep(400)
+    }
+    await writer.close()
+    const count = async (key: string): Promise<number> =>
+      Number(await succeed(['query', 'eaten', key, '--state-dir', join(base, 'stall'), '--topology', file]))
+    for (const deadline = performance.now() + 60_000; (await count('k0')) < rounds && performance.now() < deadline; await sleep(500));
+    for (const key of keys.slice(0, 8)) expect(await count(key), key).toBe(rounds)
+    expect(existsSync(mark)).toBe(true)
+    const refused = lines.filter((line) => line.includes('is still open in another worker of this process'))
+    expect(refused.length, processor.said()).toBeGreaterThan(0)
+    expect(await processor.stop()).toEqual({ code: 0, signal: null })
+    running.delete(processor)
+    await log.close()
+  })
+
   describe('one of them fails', () => {
     const good = Array.from({ length: 40 }, (_, i) => ({ key: `k${i}`, value: {} as Poison }))
-    async function fed(how: NonNullable<Poison['how']>): Promise<StreamProcessor> {
+    async function fed(how: 'throw' | 'later' | 'reject' | 'exit' | 'hang'): Promise<StreamProcessor> {
       const topic = `poison-${how}`
       const log = await open(kafka.brokers)
       await log.createTopics([{ name: topic, partitions: PARTITIONS, kind: 'plain' }])
