@@ -77,6 +77,15 @@ await new StreamProcessor(shop, { brokers: ['127.0.0.1:1'], stateDir: ${JSON.str
       /a module that a worker imports starts a processor: put the topology into a file of its own/,
     )
   })
+  test('it starts a processor in the main thread only: that is none of its business', async () => {
+    const text = `import { isMainThread } from 'node:worker_threads'
+import { StreamProcessor } from 'millrace'
+${SHOP.replace('export default', 'const shop =').replace("store: 'counts'", "store: 'others'")}
+export default shop
+if (isMainThread) await new StreamProcessor(shop, { brokers: ['127.0.0.1:1'] }).start()
+`
+    expect((await refusal(text)).message).toMatch(/is another topology than the one/) // it was imported
+  })
   test('it ends the process: that is its thread only', async () => {
     expect((await refusal('process.exit(3)')).message).toMatch(/^worker [01] has ended by itself \(status 3\)/)
   })
