@@ -130,9 +130,10 @@ export class Link implements Asking {
   }
 
   /** Ends the thread as it is. */
-  async end(): Promise<void> {
+  async end(): Promise<null> {
     this.#ending = true
     await this.#thread.terminate()
+    return null
   }
 
   #silent(): MillraceError {

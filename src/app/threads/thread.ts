@@ -88,6 +88,7 @@ async function boot(): Promise<void> {
     refuseStopping()
   }
   log = opened
+  say({ kind: 'opened' })
   const topics = await prepareTopics(log, plan, null)
   refuseStopping()
   const state = { path: config.stateDir, stores: join(config.stateDir, config.applicationId), processId }

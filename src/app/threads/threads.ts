@@ -43,6 +43,7 @@ export class Threads implements Crew {
   readonly #links: Link[] = []
   readonly #words: Word[] = []
   readonly #claimed = new Claimed()
+  readonly #opened = new Set<number>()
   #tasks: ReadonlyMap<string, HeldTask> | null = null
   #closing = false
 
@@ -60,6 +61,7 @@ export class Threads implements Crew {
     const closed = await Promise.all(
       this.#links.map(async (link, number): Promise<unknown> => {
         if (link.ended) return null // that was told
+        if (!this.#opened.has(number)) return await link.end() // it has nothing to close
         const late = Promise.withResolvers<unknown>()
         const cancel = timers.after(LIMITS.workerCloseMs, () => late.resolve(notClosed(number)))
         const done = link.ask({ kind: 'close', leave }, null).then(
@@ -150,6 +152,7 @@ export class Threads implements Crew {
       else if (said.kind === 'log') world.logger[said.level]({ worker: number, ...said.fields }, said.message)
       else if (said.kind === 'take') link.tell({ taken: said.id, free: this.#claimed.take(said.name, number) })
       else if (said.kind === 'give') this.#claimed.give(said.name, number)
+      else if (said.kind === 'opened') this.#opened.add(number)
       else if (said.kind === 'failed') fail(errorOf(said.error))
       else if (said.kind === 'started') {
         running = true

@@ -66,6 +66,8 @@ export type Answered =
 /** What a thread says unasked. */
 export type Said =
   | Answered
+  /** Its log is open: from here on it is closed in order. */
+  | { readonly kind: 'opened' }
   | { readonly kind: 'started' }
   | { readonly kind: 'failed'; readonly error: ErrorWords }
   | { readonly kind: 'word'; readonly word: Word }
