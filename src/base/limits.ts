@@ -19,7 +19,7 @@ export const LIMITS = {
   // the epoch
   commitIntervalMs: 100,
   epochRecordsMax: 200_000,
-  epochBytesMax: 64 * 1024 * 1024,
+  epochBytesMax: 32 * 1024 * 1024, // what it costs in memory: rows written, records not sent
   sendBufferBytesHigh: 32 * 1024 * 1024,
   commitTimeoutMs: 60_000,
   stopTimeoutMs: 10_000,
@@ -31,15 +31,16 @@ export const LIMITS = {
   openTasksAtOnce: 4,
   standbysMax: 16, // of one task
   sizeLookMs: 10_000, // how often the sizes of the states are looked up, for the assignor
-  cacheEntriesMax: 100_000,
-  cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task, beside the entries' own cost
-  restoreBatchBytes: 4 * 1024 * 1024,
+  cacheEntriesMax: 100_000, // rows of one store of one task
+  cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task
+  cachesBytesMax: 48 * 1024 * 1024, // what the cached rows of all stores of a worker cost
+  restoreBatchBytes: 4 * 1024 * 1024, // what its rows cost; a store that is restored holds two
   restorePortionRecords: 2_000,
   scanChunkEntries: 1_000,
   frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
   cogroupLagMs: 86_400_000, // an input of a cogroup by windows is taken as at most this far behind the others
   dueRowsMax: 1_000, // windows that one record, or one piece between records, puts out; a front must hold them all
-  duePiecesPerRun: 16, // then the event loop gets its turn, and what is staged is sent
+  duePiecesPerRun: 4, // then the event loop gets its turn, and what is staged is sent
   aheadRowsMax: 8, // rows of a window store that are prefetched for one record
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
@@ -67,7 +68,8 @@ export const LIMITS = {
   handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
-  logCacheBytesMax: 32 * 1024 * 1024,
+  logCacheBytesMax: 8 * 1024 * 1024,
+  logLoadBytes: 512 * 1024, // read back from its disk at a time
   // workers in threads of their own
   workersMax: 64,
   workerWordMs: 50, // how often a worker tells how it is

@@ -15,6 +15,7 @@ import type { CommittedOffset, Log, Reader } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
 import type { UnderWay } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
+import type { CacheBudget } from '../state/cache-budget.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, StoreProvider } from '../state/store.ts'
 import type { OffsetReset, StoreSpec } from '../topology/node.ts'
@@ -54,6 +55,8 @@ export interface TaskDeps {
   readonly globals?: () => GlobalTables
   /** Where a source begins without a committed offset, if not where it says. */
   readonly resetOf?: (source: PlanSource) => OffsetReset
+  /** For the rows that all stores keep in memory; absent: each for itself. */
+  readonly cache?: CacheBudget
   readonly world: World
   /** Has whoever runs the task look at it soon. */
   readonly rouse?: () => void
@@ -87,7 +90,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     sub.stores.forEach((spec, i) => {
       stores.set(spec.name, {
         name: spec.name,
-        overlay: new Overlay(opened[i] as StateStore, prefixOptions(sub, spec)),
+        overlay: new Overlay(opened[i] as StateStore, { ...prefixOptions(sub, spec), ...(deps.cache === undefined ? {} : { cache: deps.cache }) }),
         changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
       })
     })
@@ -140,6 +143,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
     return task
   } catch (error) {
+    for (const { overlay } of stores.values()) overlay.close()
     await Promise.allSettled(opened.map((store) => store.close()))
     throw error
   }
@@ -354,6 +358,7 @@ export async function discardTask(deps: TaskDeps, task: Task): Promise<void> {
 export async function closeTask(task: Task): Promise<void> {
   task.abort()
   const results = await Promise.allSettled(task.stores.map(({ overlay }) => overlay.store.close()))
+  for (const { overlay } of task.stores) overlay.close()
   task.stores.forEach(({ overlay }, i) => {
     const result = results[i] as PromiseSettledResult<void>
     if (result.status === 'rejected' && overlay.store.damaged === null) throw result.reason

@@ -50,6 +50,9 @@ export class Task {
   readonly #parts: TaskParts
   readonly #context: RecordContext
   #dirty = false
+  /** Pieces of what is due since the last `run` that did not go on after a wait. */
+  #pieces = 0
+  #resumed = false
   /** Inputs that a `Pause` keeps waiting. */
   readonly #held = new Set<InputQueue>()
 
@@ -111,6 +114,8 @@ export class Task {
    *  an input that may have more. */
   run(recordsMax: number, append: Append, force = false): number {
     let done = 0
+    if (!this.#resumed) this.#pieces = 0
+    this.#resumed = false
     if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
       const queue = this.#choose()
@@ -209,10 +214,10 @@ export class Task {
   /** False: there is more, or it suspended. */
   #putOutDue(append: Append): boolean {
     const { dues } = this.program
-    let pieces = 0
     for (let due = dues.next(); due !== null; due = dues.next()) {
-      if (this.suspended !== null || pieces++ === LIMITS.duePiecesPerRun) return false
+      if (this.suspended !== null || this.#pieces >= LIMITS.duePiecesPerRun) return false
       if (!this.#putOut(due, append)) return false
+      this.#pieces++
     }
     return true
   }
@@ -447,6 +452,7 @@ export class Task {
   drop(): void {
     this.suspended = null
     this.abort()
+    this.#resumed = false
     this.#held.clear()
     this.#dirty = false
     this.program.staged.length = 0
@@ -464,6 +470,7 @@ export class Task {
     if (suspended === null) return
     await suspended.need()
     this.suspended = null
+    this.#resumed = true
   }
 
   /** Between two records of a batch: a suspended one still needs what was read for it. */

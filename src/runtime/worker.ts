@@ -18,6 +18,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
+import { CacheBudget } from '../state/cache-budget.ts'
 import { fireTimers, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { Moves } from './moves.ts'
@@ -78,13 +79,15 @@ export class Worker {
   #identity: GroupIdentity | null = null // of the assignment adopted last
   #running: Promise<void> | null = null
   #waitingSince = new Map<Task, number>()
+  #turn = 0 // the task that goes first
 
   constructor(options: WorkerOptions) {
     const stopping = (): boolean => this.#stopping || options.deps.stopping()
     this.standbys = new Standbys({ ...options.deps, stopping }, (id) => this.#isFree(id))
     const { provider } = this.standbys
     const heir = (task: Task): boolean => this.standbys.inherit(task)
-    const deps: TaskDeps = { ...options.deps, stopping, provider, heir, rouse: () => this.#reader.wake() }
+    const cache = options.deps.cache ?? new CacheBudget()
+    const deps: TaskDeps = { ...options.deps, cache, stopping, provider, heir, rouse: () => this.#reader.wake() }
     this.#o = { ...options, deps }
     const { stored, storedBytes = {} } = options
     this.#holdings = new Holdings({ world: deps.world, tasks: this.tasks, standbys: this.standbys, stored, storedBytes })
@@ -238,12 +241,19 @@ export class Worker {
 
   async #process(): Promise<void> {
     const { barrier } = this
-    for (const task of this.#active()) {
+    const tasks = this.#active()
+    for (let i = 0; i < tasks.length; i++) {
+      const at = (this.#turn + i) % tasks.length
+      const task = tasks[at] as Task
       await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
       if (task.queued === 0 && !attend) continue
       const force = this.#overdue(task)
-      if (force || task.ready() || attend) await processBatch(task, barrier, force)
+      if (!force && !task.ready() && !attend) continue
+      await processBatch(task, barrier, force)
+      if (!barrier.full(this.#openBytes())) continue
+      this.#turn = (at + 1) % tasks.length // the others begin the next epoch
+      return
     }
   }
 

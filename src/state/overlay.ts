@@ -11,14 +11,20 @@ import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { Front } from './front.ts'
 import { type Missing, type RangeRow, Ranges } from './ranges.ts'
+import type { CacheBudget } from './cache-budget.ts'
 import { RowCache } from './row-cache.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
 
 type Entries = Map<string, Write>
 
+/** What a write costs beside its bytes: the key as text, its place in the map, two buffers (measured). */
+export const WRITE_COST_BYTES = 300
+
 export interface OverlayOptions {
   readonly cacheEntriesMax?: number
   readonly cacheBytesMax?: number
+  /** What it shares with other stores. */
+  readonly cache?: CacheBudget
   readonly frontKeysMax?: number
   /** Length of the part of a key that `prefix` is asked for. Set: the open and sealed entries are indexed by it. */
   readonly prefixLength?: (key: Buffer) => number
@@ -46,12 +52,16 @@ export class Overlay {
 
   constructor(store: StateStore, options: OverlayOptions = {}) {
     this.store = store
-    this.#cache = new RowCache(options.cacheEntriesMax ?? LIMITS.cacheEntriesMax, options.cacheBytesMax ?? LIMITS.cacheBytesMax)
+    this.#cache = new RowCache(
+      options.cacheEntriesMax ?? LIMITS.cacheEntriesMax,
+      options.cacheBytesMax ?? LIMITS.cacheBytesMax,
+      options.cache ?? null,
+    )
     this.#prefixLength = options.prefixLength
     this.#frontKeysMax = options.frontKeysMax ?? LIMITS.frontKeysMax
   }
 
-  /** Bytes of keys and values written in the open epoch. */
+  /** What the rows written in the open epoch cost. */
   get openBytes(): number {
     return this.#openBytes
   }
@@ -77,7 +87,7 @@ export class Overlay {
     this.#ranges?.writing(text)
     this.#journal.push(text, this.#open.get(text))
     this.#open.set(text, { key, value, timestamp })
-    this.#openBytes += key.length + (value === null ? 0 : value.length) + 16
+    this.#openBytes += 2 * key.length + (value === null ? 0 : value.length) + WRITE_COST_BYTES
     if (this.#prefixLength !== undefined) indexInto(this.#openIndex, text.slice(0, this.#prefixLength(key)), text)
     if (this.#fronts.size > 0 && value !== null) this.#fronts.get(text[0] as string)?.add(text)
   }
@@ -246,6 +256,12 @@ export class Overlay {
     this.drop()
     this.#cache.clear()
     this.#applies++
+  }
+
+  /** After its store was closed. */
+  close(): void {
+    this.reset()
+    this.#cache.close()
   }
 }
 

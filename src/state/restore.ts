@@ -10,6 +10,7 @@ import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { LogRecord } from '../base/record.ts'
+import { WRITE_COST_BYTES } from './overlay.ts'
 import type { Checkpoint, StateStore, Write } from './store.ts'
 
 export interface RestoreChunk {
@@ -90,7 +91,7 @@ export async function restoreStore(
         throw new MillraceError('STREAM_INTERNAL', `store ${store.name}: changelog record at offset ${record.offset} has no key`)
       }
       batch.set(keyText(key), { key, value: record.value, timestamp: record.timestamp })
-      bytes += key.length + (record.value?.length ?? 0)
+      bytes += 2 * key.length + (record.value?.length ?? 0) + WRITE_COST_BYTES
       offset = record.offset + 1
       records++
       if (bytes >= LIMITS.restoreBatchBytes) await flush()

@@ -6,6 +6,7 @@
 //    (a page of Node's pool, a fetched response), and thousands of small buffers cost the collector more than the copy.
 // 2. A slab is written once, front to back, and never used again: what was handed out stays as it was. What rows left behind when they
 //    changed is thrown away, by copying the others, once it is more than they are.
+import type { CacheBudget } from './cache-budget.ts'
 import type { Stored } from './store.ts'
 
 /** A row that takes more than a slab has its own. */
@@ -13,6 +14,8 @@ const SLAB_BYTES = 64 * 1024
 /** Left behind by changed rows without being worth a copy of the others. */
 const SLACK_BYTES = 1024 * 1024
 const ABSENT = -1
+/** Of a row beside its bytes: the key's text, its place in the map and in the arrays. */
+const ROW_COST_BYTES = 120
 
 interface Generation {
   /** Key -> number of the row in the arrays. */
@@ -34,11 +37,14 @@ interface Generation {
 export class RowCache {
   readonly #entriesMax: number
   readonly #bytesMax: number
+  readonly #budget: CacheBudget | null
   #young: Generation = generation(64)
   #old: Generation = generation(64)
 
   /** Bounds of both generations together; `bytesMax` counts keys and values. */
-  constructor(entriesMax: number, bytesMax: number) {
+  constructor(entriesMax: number, bytesMax: number, budget: CacheBudget | null = null) {
+    this.#budget = budget
+    budget?.join(this)
     this.#entriesMax = Math.max(1, entriesMax >> 1)
     this.#bytesMax = bytesMax / 2
   }
@@ -73,9 +79,19 @@ export class RowCache {
     if (stored === null) young.lengthOf[at] = ABSENT
     else write(young, at, stored.value, stored.timestamp)
     if (young.left > SLACK_BYTES && young.left > young.bytes) compact(young)
-    if (young.index.size < this.#entriesMax && young.bytes < this.#bytesMax) return
-    this.#old = young
-    this.#young = generation(young.lengthOf.length)
+    if (young.index.size >= this.#entriesMax || young.bytes >= this.#bytesMax) this.age()
+    this.#budget?.spend(key.length + (stored === null ? 0 : stored.value.length) + ROW_COST_BYTES)
+  }
+
+  age(): void {
+    this.#old = this.#young
+    this.#young = generation(this.#old.lengthOf.length)
+  }
+
+  /** Its store is closed. */
+  close(): void {
+    this.clear()
+    this.#budget?.leave(this)
   }
 
   clear(): void {

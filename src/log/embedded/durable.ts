@@ -25,7 +25,7 @@ interface Waiting {
 }
 
 /** What a record costs in memory beside its bytes. */
-const RECORD_OVERHEAD_BYTES = 120
+const RECORD_OVERHEAD_BYTES = 250
 
 export class DurableCommits implements Durability {
   readonly #database: Database

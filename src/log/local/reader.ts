@@ -14,7 +14,7 @@ import { type Partition, readResident, type Slice, stableEnd } from './partition
 import { findPartition, type State, type Waiter } from './state.ts'
 
 /** Chunks loaded or being loaded ahead at one time, over all partitions of a reader. */
-const LOADS_MAX = Math.max(1, Math.floor(LIMITS.fetchBytesMax / LIMITS.fetchPartitionBytesMax))
+const LOADS_MAX = 4
 
 interface Place {
   readonly topic: string
@@ -180,7 +180,7 @@ class PlacesReader implements LocalReader {
       return ready
     }
     if (place.loading || place.position < partition.residentFrom) return null
-    return readResident(partition, place.position, this.#committed, LIMITS.fetchPartitionBytesMax)
+    return readResident(partition, place.position, this.#committed, LIMITS.logLoadBytes)
   }
 
   /** Begins loads for the places that stand below what is in memory, in turn. */
@@ -194,7 +194,7 @@ class PlacesReader implements LocalReader {
       if (partition.load === null) continue
       under++
       place.loading = true
-      partition.load(place.position, LIMITS.fetchPartitionBytesMax).then(
+      partition.load(place.position, LIMITS.logLoadBytes).then(
         (slice) => this.#loaded(place, slice, null),
         (error: unknown) => this.#loaded(place, null, error),
       )

@@ -4,7 +4,7 @@
 // 1. Only the newest writer of a transactional id commits; an older one is told STREAM_FENCED and what it had open is aborted.
 // 2. A refused or failed commit leaves the writer unusable until `init`, and aborts what it had open (unless it is unknown
 //    whether it became durable: then the log itself refuses all further commits).
-// 3. Nothing is ever under way between `append` and `flush`: `bufferedBytes` is 0 and `drain` never waits.
+// 3. Nothing is ever under way between `append` and `flush`: `drain` never waits. What the open epoch holds in memory is `bufferedBytes`.
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { Headers } from '../../base/record.ts'
@@ -22,8 +22,11 @@ export function localWriter(state: State, options: WriterOptions, gone: () => vo
   return new EpochWriter(state, options, gone)
 }
 
+/** What a record costs in memory beside its bytes. */
+const RECORD_COST_BYTES = 250
+
 class EpochWriter implements LocalWriter {
-  readonly bufferedBytes = 0
+  bufferedBytes = 0
   readonly #state: State
   readonly #id: string
   readonly #exact: boolean
@@ -83,6 +86,7 @@ class EpochWriter implements LocalWriter {
         `a record for ${topic}-${partition} has ${bytes} bytes, more than the ${LIMITS.recordBytesMax} that a log takes; write less into one record`,
       )
     }
+    this.bufferedBytes += bytes + RECORD_COST_BYTES
     appendTo(target, this.#open, { offset: target.end, timestamp, key, value, headers }, bytes)
     openNews(this.#state)
   }
@@ -95,6 +99,7 @@ class EpochWriter implements LocalWriter {
       throw new MillraceError('STREAM_INTERNAL', `writer ${this.#id}: an epoch is sealed already; commit it before the next`)
     this.#sealed = this.#open
     this.#open = openEpoch()
+    this.bufferedBytes = 0
   }
 
   async flush(): Promise<EndOffsets> {
@@ -176,6 +181,7 @@ class EpochWriter implements LocalWriter {
     abort(this.#open)
     if (this.#sealed !== null) abort(this.#sealed)
     this.#open = openEpoch()
+    this.bufferedBytes = 0
     this.#sealed = null
     news(this.#state)
   }
