@@ -2,6 +2,7 @@
 // while they open, while they close together, and while their stores are restored. BENCH_OPEN says how many (1,000,000), BENCH_ONLY is
 // a part of a case's name. The input is loaded by another process.
 //
+// The heap is bounded as `millrace run` does; BENCH_HEAP=default leaves it to V8.
 // RSS is what the kernel says (/proc/self/status), files that LevelDB has mapped are in it; anonymous memory is beside it.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemWorld } from '../src/base/system.ts'
+import { boundHeap } from '../src/cli/heap.ts'
 import { openEmbeddedLog } from '../src/log/embedded/index.ts'
 import type { Log } from '../src/log/log.ts'
 import { levelProvider } from '../src/state/leveldb.ts'
@@ -52,10 +54,10 @@ function watch(): { take(): Peak; end(): void } {
   }
 }
 
-function say(what: string, seconds: number, { rssMiB, anonMiB, heapMiB }: Peak): void {
+function say(what: string, seconds: number, cpuSeconds: number, { rssMiB, anonMiB, heapMiB }: Peak): void {
   const mib = (n: number): string => `${Math.round(n)} MiB`.padStart(9)
   console.log(
-    `  ${what.padEnd(34)} ${seconds.toFixed(1).padStart(6)} s   RSS ${mib(rssMiB)}   anonymous ${mib(anonMiB)}   JS heap ${mib(heapMiB)}`,
+    `  ${what.padEnd(34)} ${seconds.toFixed(1).padStart(6)} s ${cpuSeconds.toFixed(1).padStart(6)} s CPU   RSS ${mib(rssMiB)}   anonymous ${mib(anonMiB)}   JS heap ${mib(heapMiB)}`,
   )
 }
 
@@ -83,6 +85,7 @@ async function prepare(of: Case, dir: string): Promise<void> {
 }
 
 async function measure(of: Case, dir: string, stores: string, steps: readonly ('open' | 'restore' | 'close')[]): Promise<void> {
+  const unbound = boundHeap(world, process.env.BENCH_HEAP === 'default' ? '--heap-growing-percent --semi-space' : undefined)
   const peaks = watch()
   const log = await openEmbeddedLog({ dir: join(dir, 'log'), world })
   const before = await records(log, 'out')
@@ -96,6 +99,12 @@ async function measure(of: Case, dir: string, stores: string, steps: readonly ('
     partitions: PARTITIONS,
     commitIntervalMs: 100,
   })
+  let usage = process.cpuUsage()
+  const cpu = (): number => {
+    const { user, system } = process.cpuUsage(usage)
+    usage = process.cpuUsage()
+    return (user + system) / 1e6
+  }
   for (const step of steps) {
     if (step === 'close') {
       started = performance.now()
@@ -103,13 +112,14 @@ async function measure(of: Case, dir: string, stores: string, steps: readonly ('
       while ((await records(log, 'out')) < before + OPEN) await world.timers.sleep(20)
     }
     await running.untilCaughtUp(600_000)
-    say(`${step}${step === 'restore' ? ` ${running.restored()} rows` : ''}`, (performance.now() - started) / 1000, peaks.take())
+    say(`${step}${step === 'restore' ? ` ${running.restored()} rows` : ''}`, (performance.now() - started) / 1000, cpu(), peaks.take())
   }
   const out = (await records(log, 'out')) - before
   if (steps.includes('close') && out < OPEN) throw new Error(`${of.name}: only ${out} of ${OPEN} were put out`)
   await running.worker.close()
   await log.close()
   peaks.end()
+  unbound()
 }
 
 const [part, name, dir] = process.argv.slice(2)

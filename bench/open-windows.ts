@@ -81,7 +81,10 @@ export const CASES: readonly Case[] = [
   {
     name: 'suppress for a time',
     topology: topology('bench-suppress-for', (t) => {
-      t.table('clicks', { ...clicks, store: 'rows' }).suppress({ for: '1h', store: 'held' }).toStream().to('out', clicks)
+      t.table('clicks', { ...clicks, store: 'rows' })
+        .suppress({ for: '1h', store: 'held' })
+        .toStream()
+        .to('out', clicks)
     }),
     input: (count) => distinct('clicks', count),
     closeTopic: 'clicks',

@@ -19,7 +19,7 @@ export const LIMITS = {
   // the epoch
   commitIntervalMs: 100,
   epochRecordsMax: 200_000,
-  epochBytesMax: 32 * 1024 * 1024, // what it costs in memory: rows written, records not sent
+  epochBytesMax: 16 * 1024 * 1024, // what it costs in memory: rows written, records not sent
   sendBufferBytesHigh: 32 * 1024 * 1024,
   commitTimeoutMs: 60_000,
   stopTimeoutMs: 10_000,
@@ -33,7 +33,7 @@ export const LIMITS = {
   sizeLookMs: 10_000, // how often the sizes of the states are looked up, for the assignor
   cacheEntriesMax: 100_000, // rows of one store of one task
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task
-  cachesBytesMax: 48 * 1024 * 1024, // what the cached rows of all stores of a worker cost
+  cachesBytesMax: 32 * 1024 * 1024, // what the cached rows of all stores of a worker cost
   restoreBatchBytes: 4 * 1024 * 1024, // what its rows cost; a store that is restored holds two
   restorePortionRecords: 2_000,
   scanChunkEntries: 1_000,

@@ -10,6 +10,7 @@ import type { World } from '../base/ports.ts'
 import { systemWorld } from '../base/system.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
 import { FAILED } from './fail.ts'
+import { boundHeap } from './heap.ts'
 import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
 import { type Flags, gatherOptions } from './options.ts'
@@ -40,6 +41,7 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
   const config = resolveConfig(topology.name, options)
   const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))
   const world = systemWorld(logger)
+  const unbound = boundHeap(world)
   const { StreamProcessor } = await import('../app.ts')
   const app = new StreamProcessor(topology, { ...options, module: file, world })
   const stopped = untilSignal(world)
@@ -68,6 +70,7 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
   })
   await app.close()
   late()
+  unbound()
 }
 
 /** The name of the first signal. */

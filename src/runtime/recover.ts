@@ -90,7 +90,10 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     sub.stores.forEach((spec, i) => {
       stores.set(spec.name, {
         name: spec.name,
-        overlay: new Overlay(opened[i] as StateStore, { ...prefixOptions(sub, spec), ...(deps.cache === undefined ? {} : { cache: deps.cache }) }),
+        overlay: new Overlay(opened[i] as StateStore, {
+          ...prefixOptions(sub, spec),
+          ...(deps.cache === undefined ? {} : { cache: deps.cache }),
+        }),
         changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
       })
     })

@@ -14,7 +14,7 @@ import { locked, type ProcessIdentity, refuseWhenOwned, removeOwner, writeOwner 
 
 export type Database = Level<Buffer, Buffer>
 
-const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 
 export async function openDatabase(dir: string, self: ProcessIdentity): Promise<Database> {
   prepare(dir)
