@@ -2,6 +2,7 @@
 
 export type { RangeOptions, SessionReader, StoreReader, VersionedReader, WindowReader } from './app/store-reader.ts'
 export { type CloseOptions, type ProcessorStatus, StreamProcessor } from './app.ts'
+export type { ByteSize } from './base/byte-size.ts'
 export type { Duration } from './base/duration.ts'
 export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'
 export type { SessionWindows, SlidingWindows, TimeWindows, Windowed } from './base/window.ts'
@@ -41,6 +42,7 @@ export type { Table } from './dsl/table.ts'
 export { type JoinWindow, type WithinOptions, within } from './dsl/within.ts'
 export { topology } from './dsl/topology.ts'
 export type {
+  CacheOptions,
   GlobalTableOptions,
   KeyOptions,
   KeyValueOptions,

@@ -26,11 +26,13 @@ export class TopologyBuilder {
 
   /** A topic as a table: the latest value per key, in the order of the topic; null deletes. */
   table<K = unknown, V = unknown>(topic: string, options?: TableSourceOptions<K, V>): Table<K, V> {
-    const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store', 'versioned'])
+    const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store', 'versioned', 'cache'])
     const source = this.#source('table', [checkTopic('table', topic)], known)
     const serdes = { key: source.node.key, value: source.node.value }
     const body = { kind: 'toTable', ...serdes, keyChanged: false } as const
-    if (known.versioned === undefined) return new Table(addTable([source], 'table', known.store, serdes, (store) => ({ ...body, store })))
+    if (known.versioned === undefined)
+      return new Table(addTable([source], 'table', known.store, serdes, (store) => ({ ...body, store }), known.cache))
+    if (known.cache !== undefined) refuse('table', 'cache does not go with versioned: of a versioned table every update counts')
     const form = Object.freeze({ kind: 'versioned', retentionMs: durationMs(known.versioned, 'table: versioned') } as const)
     return new Table(
       addStateful([source], 'table', known.store, serdes, (store) => ({ ...body, store: Object.freeze({ ...store, form }) })),

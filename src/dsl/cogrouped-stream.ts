@@ -8,7 +8,7 @@ import type { Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
 import { addStateful, placeOf, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { StoreValueOptions } from './types.ts'
+import type { CacheOptions, StoreValueOptions } from './types.ts'
 import { addWindowAggregate, type WindowedByOptions, type Windowing, type WindowStoreValueOptions, windowing } from './window-node.ts'
 
 export type Cogrouped = readonly (readonly [place: Place, adder: Fn])[]
@@ -52,24 +52,31 @@ export class CogroupedStream<K, A> {
       : new WindowedCogroup(this.#groups, checked)
   }
 
-  aggregate(initial: () => A, options?: StoreValueOptions<NonNullable<A>>): Table<K, NonNullable<A>> {
-    const { store, value } = checkOptions('aggregate', options, ['store', 'value'])
+  aggregate(initial: () => A, options?: StoreValueOptions<NonNullable<A>> & CacheOptions): Table<K, NonNullable<A>> {
+    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
     const fn = checkFunction('aggregate', 'initial', initial)
     const places = this.#groups.map(([place]) => place)
     const serdes = { key: serdesOf((places[0] as Place).node).key, value: checkSerde('aggregate', 'value', value, json()) }
     return new Table(
-      addStateful(places, 'cogroup', store, serdes, (spec) => {
-        const adders = this.#groups.map(([, adder]) => adder)
-        const node: Omit<CogroupNode, 'id' | 'name' | 'parents'> = {
-          kind: 'cogroup',
-          store: spec,
-          initial: fn,
-          adders,
-          ...serdes,
-          keyChanged: false,
-        }
-        return node
-      }),
+      addStateful(
+        places,
+        'cogroup',
+        store,
+        serdes,
+        (spec) => {
+          const adders = this.#groups.map(([, adder]) => adder)
+          const node: Omit<CogroupNode, 'id' | 'name' | 'parents'> = {
+            kind: 'cogroup',
+            store: spec,
+            initial: fn,
+            adders,
+            ...serdes,
+            keyChanged: false,
+          }
+          return node
+        },
+        cache,
+      ),
     )
   }
 }
@@ -118,7 +125,7 @@ function addCogroup(
   merger: unknown,
   options: WindowStoreValueOptions<unknown> | undefined,
 ): Place {
-  const { value, ...known } = checkOptions('aggregate', options, ['store', 'retention', 'value'])
+  const { value, ...known } = checkOptions('aggregate', options, ['store', 'retention', 'value', 'cache'])
   const aggregate = {
     label: 'aggregate',
     initial: checkFunction('aggregate', 'initial', initial),

@@ -6,7 +6,7 @@ import { CogroupedStream, cogrouped } from './cogrouped-stream.ts'
 import { PLACE, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { StoreOptions, StoreValueOptions } from './types.ts'
+import type { CacheOptions, StoreOptions, StoreValueOptions } from './types.ts'
 import { type WindowedByOptions, windowing } from './window-node.ts'
 import { SessionWindowedStream, WindowedStream } from './windowed-stream.ts'
 
@@ -35,40 +35,54 @@ export class GroupedStream<K, V> {
   }
 
   /** How many records each key had. */
-  count(options?: StoreOptions): Table<K, number> {
-    const { store } = checkOptions('count', options, ['store'])
+  count(options?: StoreOptions & CacheOptions): Table<K, number> {
+    const { store, cache } = checkOptions('count', options, ['store', 'cache'])
     const serdes = { key: serdesOf(this[PLACE].node).key, value: json<number>() }
     return new Table(
-      addStateful([this[PLACE]], 'count', store, serdes, (spec) => ({
-        kind: 'aggregate',
-        form: 'count',
-        store: spec,
-        initial: null,
-        adder: null,
-        ...serdes,
-        keyChanged: false,
-      })),
+      addStateful(
+        [this[PLACE]],
+        'count',
+        store,
+        serdes,
+        (spec) => ({
+          kind: 'aggregate',
+          form: 'count',
+          store: spec,
+          initial: null,
+          adder: null,
+          ...serdes,
+          keyChanged: false,
+        }),
+        cache,
+      ),
     )
   }
 
   /** The first value as it is, then the reducer's result; null deletes. */
   reduce(
     reducer: (aggregate: NonNullable<V>, value: NonNullable<V>, key: K) => NonNullable<V> | null | undefined,
-    options?: StoreOptions,
+    options?: StoreOptions & CacheOptions,
   ): Table<K, NonNullable<V>> {
-    const { store } = checkOptions('reduce', options, ['store'])
+    const { store, cache } = checkOptions('reduce', options, ['store', 'cache'])
     const serdes = serdesOf(this[PLACE].node)
     const adder = checkFunction('reduce', 'the reducer', reducer)
     return new Table(
-      addStateful([this[PLACE]], 'reduce', store, serdes, (spec) => ({
-        kind: 'aggregate',
-        form: 'reduce',
-        store: spec,
-        initial: null,
-        adder,
-        ...serdes,
-        keyChanged: false,
-      })),
+      addStateful(
+        [this[PLACE]],
+        'reduce',
+        store,
+        serdes,
+        (spec) => ({
+          kind: 'aggregate',
+          form: 'reduce',
+          store: spec,
+          initial: null,
+          adder,
+          ...serdes,
+          keyChanged: false,
+        }),
+        cache,
+      ),
     )
   }
 
@@ -76,20 +90,27 @@ export class GroupedStream<K, V> {
   aggregate<A>(
     initial: () => A,
     adder: (aggregate: A, value: NonNullable<V>, key: K) => NoInfer<A> | null | undefined,
-    options?: StoreValueOptions<NonNullable<A>>,
+    options?: StoreValueOptions<NonNullable<A>> & CacheOptions,
   ): Table<K, NonNullable<A>> {
-    const { store, value } = checkOptions('aggregate', options, ['store', 'value'])
+    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
     const fns = { initial: checkFunction('aggregate', 'initial', initial), adder: checkFunction('aggregate', 'the adder', adder) }
     const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
     return new Table(
-      addStateful([this[PLACE]], 'aggregate', store, serdes, (spec) => ({
-        kind: 'aggregate',
-        form: 'aggregate',
-        store: spec,
-        ...fns,
-        ...serdes,
-        keyChanged: false,
-      })),
+      addStateful(
+        [this[PLACE]],
+        'aggregate',
+        store,
+        serdes,
+        (spec) => ({
+          kind: 'aggregate',
+          form: 'aggregate',
+          store: spec,
+          ...fns,
+          ...serdes,
+          keyChanged: false,
+        }),
+        cache,
+      ),
     )
   }
 }

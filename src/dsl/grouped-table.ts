@@ -1,11 +1,12 @@
 // GroupedTable<K, V>: a table's rows under another key, on their way to an aggregation that can also take away.
+import type { ByteSize } from '../base/byte-size.ts'
 import { json } from '../serde/json.ts'
 import type { Fn } from '../topology/node.ts'
 import { checkFunction, checkOptions, checkSerde } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { StoreOptions, StoreValueOptions } from './types.ts'
+import type { CacheOptions, StoreOptions, StoreValueOptions } from './types.ts'
 
 interface Fns {
   readonly initial: Fn | null
@@ -22,41 +23,41 @@ export class GroupedTable<K, V> {
   }
 
   /** How many rows each group has. */
-  count(options?: StoreOptions): Table<K, number> {
-    const { store } = checkOptions('count', options, ['store'])
+  count(options?: StoreOptions & CacheOptions): Table<K, number> {
+    const { store, cache } = checkOptions('count', options, ['store', 'cache'])
     const serdes = { key: serdesOf(this[PLACE].node).key, value: json<number>() }
-    return this.#aggregate('count', store, serdes, { initial: null, adder: null, subtractor: null })
+    return this.#aggregate('count', store, serdes, { initial: null, adder: null, subtractor: null }, cache)
   }
 
   /** A row that comes is added, a row that goes is subtracted; subtract comes first. */
   reduce(
     adder: (aggregate: V, value: V, key: K) => V | null | undefined,
     subtractor: (aggregate: V, value: V, key: K) => V | null | undefined,
-    options?: StoreOptions,
+    options?: StoreOptions & CacheOptions,
   ): Table<K, NonNullable<V>> {
-    const { store } = checkOptions('reduce', options, ['store'])
+    const { store, cache } = checkOptions('reduce', options, ['store', 'cache'])
     const fns = {
       initial: null,
       adder: checkFunction('reduce', 'the adder', adder),
       subtractor: checkFunction('reduce', 'the subtractor', subtractor),
     }
-    return this.#aggregate('reduce', store, serdesOf(this[PLACE].node), fns)
+    return this.#aggregate('reduce', store, serdesOf(this[PLACE].node), fns, cache)
   }
 
   aggregate<A>(
     initial: () => A,
     adder: (aggregate: A, value: V, key: K) => NoInfer<A> | null | undefined,
     subtractor: (aggregate: A, value: V, key: K) => NoInfer<A> | null | undefined,
-    options?: StoreValueOptions<NonNullable<A>>,
+    options?: StoreValueOptions<NonNullable<A>> & CacheOptions,
   ): Table<K, NonNullable<A>> {
-    const { store, value } = checkOptions('aggregate', options, ['store', 'value'])
+    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
     const fns = {
       initial: checkFunction('aggregate', 'initial', initial),
       adder: checkFunction('aggregate', 'the adder', adder),
       subtractor: checkFunction('aggregate', 'the subtractor', subtractor),
     }
     const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
-    return this.#aggregate('aggregate', store, serdes, fns)
+    return this.#aggregate('aggregate', store, serdes, fns, cache)
   }
 
   #aggregate<V2>(
@@ -64,16 +65,24 @@ export class GroupedTable<K, V> {
     store: string | undefined,
     serdes: ReturnType<typeof serdesOf>,
     fns: Fns,
+    cache: ByteSize | undefined,
   ): Table<K, V2> {
     return new Table(
-      addStateful([this[PLACE]], form, store, serdes, (spec) => ({
-        kind: 'tableAggregate',
+      addStateful(
+        [this[PLACE]],
         form,
-        store: spec,
-        ...fns,
-        ...serdes,
-        keyChanged: false,
-      })),
+        store,
+        serdes,
+        (spec) => ({
+          kind: 'tableAggregate',
+          form,
+          store: spec,
+          ...fns,
+          ...serdes,
+          keyChanged: false,
+        }),
+        cache,
+      ),
     )
   }
 }

@@ -1,4 +1,5 @@
 // How builders put nodes below other nodes: what a node keeps of its parent, and the wrapping of a place as a builder's own.
+import { type ByteSize, sizeBytes } from '../base/byte-size.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Fn, JoinType, Node, StatelessNode, StoreSpec } from '../topology/node.ts'
 import { given, refuse } from './check.ts'
@@ -33,10 +34,12 @@ export function addStateful(
   wanted: string | undefined,
   serdes: Serdes,
   init: (store: StoreSpec) => NodeInit,
+  cache?: ByteSize,
 ): Place {
   const { draft } = parents[0] as Place
+  const cacheBytes = cache === undefined ? 0 : sizeBytes(cache, `${label}: cache`)
   const { name, store } = claimStore(draft, label, wanted, serdes.key, serdes.value)
-  return addNode(draft, name, parents, init(store))
+  return addNode(draft, name, parents, init(cacheBytes === 0 ? store : Object.freeze({ ...store, cacheBytes })))
 }
 
 /** A table operator: kept in a store only where the user names one. */
@@ -46,8 +49,9 @@ export function addTable(
   wanted: string | undefined,
   serdes: Serdes,
   init: (store: StoreSpec | null) => NodeInit,
+  cache?: ByteSize,
 ): Place {
-  if (wanted !== undefined) return addStateful(parents, label, wanted, serdes, init)
+  if (wanted !== undefined || cache !== undefined) return addStateful(parents, label, wanted, serdes, init, cache)
   return addPlain(parents, label, init(null))
 }
 

@@ -40,6 +40,7 @@ import type {
   RecordInfo,
   RepartitionOptions,
   SinkOptions,
+  CacheOptions,
   StoreOptions,
   StoreValueOptions,
   StreamTableOptions,
@@ -164,12 +165,12 @@ export class Stream<K, V> {
   }
 
   /** The latest value per key. */
-  toTable(options?: StoreOptions & KeyValueOptions<NonNullable<K>, NonNullable<V>>): Table<NonNullable<K>, NonNullable<V>> {
-    const { store, key, value } = checkOptions('toTable', options, ['store', 'key', 'value'])
+  toTable(options?: StoreOptions & CacheOptions & KeyValueOptions<NonNullable<K>, NonNullable<V>>): Table<NonNullable<K>, NonNullable<V>> {
+    const { store, key, value, cache } = checkOptions('toTable', options, ['store', 'key', 'value', 'cache'])
     const own = this.#serdes()
     const serdes = { key: checkSerde('toTable', 'key', key, own.key), value: checkSerde('toTable', 'value', value, own.value) }
     return new Table(
-      addTable([this[PLACE]], 'toTable', store, serdes, (spec) => ({ kind: 'toTable', store: spec, ...serdes, keyChanged: false })),
+      addTable([this[PLACE]], 'toTable', store, serdes, (spec) => ({ kind: 'toTable', store: spec, ...serdes, keyChanged: false }), cache),
     )
   }
 

@@ -1,4 +1,5 @@
 // The types that builders share: what callbacks get, what options look like, how a serde and a callback agree on one type.
+import type { ByteSize } from '../base/byte-size.ts'
 import type { Duration } from '../base/duration.ts'
 import type { AnySerde, Serde } from '../serde/serde.ts'
 import type { OffsetReset } from '../topology/node.ts'
@@ -31,7 +32,7 @@ export interface SourceOptions<K, V> {
   readonly offsetReset?: OffsetReset
 }
 
-export interface TableSourceOptions<K, V> extends SourceOptions<K, V> {
+export interface TableSourceOptions<K, V> extends SourceOptions<K, V>, CacheOptions {
   readonly store?: string
   /** Keeps what the rows were for so long, by the timestamps of the records: a stream joins the row that held at its record's time, and
    *  a record that is older than its row does not overwrite it. */
@@ -56,6 +57,12 @@ export interface KeyValueOptions<TK, TV> extends KeyOptions<TK>, ValueOptions<TV
 
 export interface StoreOptions {
   readonly store?: string
+}
+
+/** Of a table whose updates may wait: of each key the last one goes on, at the commit or when so much waits. */
+export interface CacheOptions {
+  /** '10MiB', or a number of bytes, for each task. Default: none, every update goes on at once. */
+  readonly cache?: ByteSize
 }
 
 export interface StoreValueOptions<TV> extends StoreOptions, ValueOptions<TV> {}

@@ -8,7 +8,7 @@ import type { Fn, WindowAggregateNode } from '../topology/node.ts'
 import { checkOptionalFunction, checkOptions, checkTopic, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
 import { addPlain, addStateful, serdesOf } from './place.ts'
-import type { StoreOptions, ValueOptions } from './types.ts'
+import type { CacheOptions, StoreOptions, ValueOptions } from './types.ts'
 
 /** What `onLate` hears of a window that a record came too late for. Epoch ms. */
 export interface LateRecord {
@@ -27,7 +27,7 @@ export interface WindowedByOptions<K, V> {
   readonly lateTo?: string
 }
 
-export interface WindowStoreOptions extends StoreOptions {
+export interface WindowStoreOptions extends StoreOptions, CacheOptions {
   /** How long a window's row can be queried, from the window's start in stream time. Default: until the window closes. */
   readonly retention?: Duration
 }
@@ -69,7 +69,7 @@ export function addWindowAggregate(
   parents: readonly Place[],
   { windows, emit, onLate, lateTo }: Windowing,
   { label, initial, adders, merger, value }: WindowAggregation,
-  { store, retention }: WindowStoreOptions,
+  { store, retention, cache }: WindowStoreOptions,
 ): Place {
   const { key: inner } = serdesOf((parents[0] as Place).node)
   const rows = windows.kind === 'session' ? sessionRows(inner) : timeRows(inner, widthMs(windows))
@@ -77,26 +77,35 @@ export function addWindowAggregate(
     decode(b: Uint8Array): Windowed<unknown>
   }
   const retentionMs = retentionOf(label, windows, retention)
-  const place = addStateful(parents, label, store, { key: rows, value }, (spec) => {
-    const node: Omit<WindowAggregateNode, 'id' | 'name' | 'parents'> = {
-      kind: 'windowAggregate',
-      form: label,
-      windows,
-      emit,
-      onLate,
-      sinksLate: lateTo !== null,
-      inner,
-      store: spec,
-      retentionMs,
-      initial,
-      adders,
-      merger,
-      key,
-      value,
-      keyChanged: false,
-    }
-    return node
-  })
+  if (cache !== undefined && emit === 'close') refuse(label, "cache does not go with emit: 'close', which puts out each window once")
+  if (cache !== undefined && lateTo !== null) refuse(label, 'cache does not go with lateTo; send late records on with onLate')
+  const place = addStateful(
+    parents,
+    label,
+    store,
+    { key: rows, value },
+    (spec) => {
+      const node: Omit<WindowAggregateNode, 'id' | 'name' | 'parents'> = {
+        kind: 'windowAggregate',
+        form: label,
+        windows,
+        emit,
+        onLate,
+        sinksLate: lateTo !== null,
+        inner,
+        store: spec,
+        retentionMs,
+        initial,
+        adders,
+        merger,
+        key,
+        value,
+        keyChanged: false,
+      }
+      return node
+    },
+    cache,
+  )
   if (lateTo !== null) addLateSink(parents, place, lateTo)
   return place
 }

@@ -36,9 +36,16 @@ export class Dues {
   touched = false
   #careful = false
 
-  add(node: string, step: DueStep): DueHandle {
-    const due: Due = { node, step, asked: true, atMs: null, singly: 0 }
+  /** What is put out when it is asked for, and not before. */
+  held(node: string, step: DueStep): Due {
+    const due: Due = { node, step, asked: false, atMs: null, singly: 0 }
     this.all.push(due)
+    return due
+  }
+
+  add(node: string, step: DueStep): DueHandle {
+    const due = this.held(node, step)
+    due.asked = true
     return {
       now: () => {
         if (this.#careful) due.asked = true

@@ -19,6 +19,17 @@ export async function processBatch(task: Task, barrier: Barrier, force: boolean)
   if (done > 0 || task.dirty) barrier.worked(done)
 }
 
+/** What waits in the record caches goes on: an epoch is sealed without. */
+export async function flushCaches(tasks: Iterable<Task>, barrier: Barrier): Promise<void> {
+  for (const task of tasks) {
+    while (task.caches) {
+      await task.resume()
+      task.flush(barrier.append)
+      barrier.worked(0)
+    }
+  }
+}
+
 /** Timers on the wall clock. */
 export async function fireTimers(task: Task, barrier: Barrier): Promise<void> {
   if (task.suspended !== null) return

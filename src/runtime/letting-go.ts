@@ -4,7 +4,7 @@ import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
 import type { Head, InputQueue } from './input-queue.ts'
-import type { TaskCounts, TaskParts } from './task.ts'
+import type { TaskCounts, TaskParts } from './task-parts.ts'
 
 /** Logs take no later time; producers that write nanoseconds do come with one. */
 export const TIMESTAMP_MAX = 2 ** 51

@@ -23,6 +23,7 @@ import type {
 import type { Overlay } from '../state/overlay.ts'
 import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
 import { Dues } from './dues.ts'
+import { RecordCache } from './record-cache.ts'
 import { Suspend } from './suspend.ts'
 import { TypedView } from './view.ts'
 
@@ -54,6 +55,8 @@ export interface Program {
   readonly sources: readonly SourceEntry[]
   readonly staged: Staged[]
   readonly dues: Dues
+  /** In the order in which one fills the next. */
+  readonly caches: readonly RecordCache[]
   /** By node name, then counter name. */
   readonly counters: ReadonlyMap<string, ReadonlyMap<string, Counter>>
   /** Likewise. */
@@ -97,6 +100,7 @@ export function compile(options: ProgramOptions): Program {
   const context = newContext()
   const staged: Staged[] = []
   const dues = new Dues()
+  const caches: RecordCache[] = []
   const counters = new Map<string, Map<string, Counter>>()
   const gauges = new Map<string, Map<string, Counter>>()
   const instances: (Instance | undefined)[] = new Array(nodes.length)
@@ -107,6 +111,13 @@ export function compile(options: ProgramOptions): Program {
     return push
   }
 
+  /** Children are compiled first, so their caches come behind. */
+  const cached = (site: Site, bytesMax: number): Site => {
+    const cache = new RecordCache(site, site.forward, bytesMax, dues)
+    caches.unshift(cache)
+    return { ...site, forward: cache.push }
+  }
+
   for (let index = nodes.length - 1; index >= 0; index--) {
     const node = nodes[index] as PlanNode
     const children = node.children.map(inputOf)
@@ -115,7 +126,7 @@ export function compile(options: ProgramOptions): Program {
     counters.set(node.name, counted)
     gauges.set(node.name, gauged)
     const views = node.stores.map((spec): StoreView => new TypedView(spec, overlay(spec.name), context))
-    const site: Site = {
+    let site: Site = {
       node,
       context,
       partition,
@@ -145,6 +156,8 @@ export function compile(options: ProgramOptions): Program {
       counter: (name) => named(counted, name),
       gauge: (name) => named(gauged, name),
     }
+    const cacheBytes = node.stores[0]?.cacheBytes
+    if (cacheBytes !== undefined) site = cached(site, cacheBytes)
     if (node.operator.kind === 'source') instances[index] = { inputs: [site.forward] }
     else instances[index] = operators[node.operator.kind](site)
   }
@@ -155,7 +168,7 @@ export function compile(options: ProgramOptions): Program {
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
     return { node, source: node.operator as PlanSource, push, undone, ...readsBelow(index, nodes, instances, overlay) }
   })
-  return { context, sources, staged, dues, counters, gauges }
+  return { context, sources, staged, dues, caches, counters, gauges }
 }
 
 function named(counters: Map<string, Counter>, name: string): Counter {

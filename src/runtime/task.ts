@@ -211,6 +211,20 @@ export class Task {
     return this.program.dues.next() !== null || this.wakes.someDue(this.#context.streamTime)
   }
 
+  /** Updates wait in record caches: they must go on before a seal. */
+  get caches(): boolean {
+    return this.program.caches.some(({ size }) => size > 0)
+  }
+
+  /** Lets them go on, those first that fill other caches. False: it suspended. */
+  flush(append: Append): boolean {
+    for (const { due } of this.program.caches.filter(({ size }) => size > 0)) {
+      due.asked = true
+      while (due.asked) if (this.suspended !== null || !this.#putOut(due, append)) return false
+    }
+    return true
+  }
+
   /** False: there is more, or it suspended. */
   #putOutDue(append: Append): boolean {
     const { dues } = this.program
@@ -276,6 +290,7 @@ export class Task {
   #begin(): void {
     for (const store of this.stores) store.overlay.mark()
     this.#parts.readers?.mark()
+    for (const cache of this.program.caches) cache.mark()
     this.timers.mark()
     this.program.staged.length = 0
   }
@@ -294,6 +309,7 @@ export class Task {
   /** Undoes what was begun. True: it waits for something; throws what is nobody's record's fault. */
   #undo(error: unknown): boolean {
     for (const store of this.stores) store.overlay.rollback()
+    for (const cache of this.program.caches) cache.rollback()
     this.timers.rollback()
     this.program.staged.length = 0
     const suspend = suspendOf(error)
@@ -456,6 +472,7 @@ export class Task {
     this.#held.clear()
     this.#dirty = false
     this.program.staged.length = 0
+    for (const cache of this.program.caches) cache.drop()
     for (const { overlay } of this.stores) overlay.drop()
   }
 

@@ -19,7 +19,7 @@ import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
-import { fireTimers, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { fireTimers, flushCaches, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { Moves } from './moves.ts'
 import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.ts'
@@ -216,7 +216,7 @@ export class Worker {
     const { timers } = this.#o.deps.world
     if (barrier.failure !== null && !this.#stale) throw barrier.failure.error
     if (!this.#held) {
-      this.#handOver()
+      await this.#handOver()
       await this.#startOpened()
     }
     const chunks = await this.#reader.poll(this.#waitMs())
@@ -229,7 +229,7 @@ export class Worker {
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
     await this.#process()
     throttle(this.tasks.values(), this.#reader)
-    if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) barrier.begin([...this.tasks.values()])
+    if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) await this.#seal()
     await barrier.drained()
     await timers.turn()
   }
@@ -315,7 +315,7 @@ export class Worker {
     if (note.lost) await this.#dropAll()
     else if (!this.#stale && !this.#held) {
       if (this.barrier.failure !== null) return false
-      if (!this.#handOver() || !this.#flushed()) return false
+      if (!(await this.#handOver()) || !(await this.#flushed())) return false
     }
     this.#held = true
     this.#flushing = false
@@ -339,22 +339,22 @@ export class Worker {
   }
 
   /** True when all that was processed up to the first call is committed. */
-  #flushed(): boolean {
+  async #flushed(): Promise<boolean> {
     if (this.barrier.committing) return false
     if (this.#flushing || !this.#uncommitted()) {
       this.#flushing = false
       return true
     }
     this.#flushing = true
-    this.barrier.begin([...this.tasks.values()])
+    await this.#seal()
     return false
   }
 
   /** Gives up the tasks that the assignment left out, once they are committed (invariant 3), and asks for the assignment in which others
    *  get them. False: not committed yet. */
-  #handOver(): boolean {
+  async #handOver(): Promise<boolean> {
     if (this.#leaving.length > 0) {
-      if (this.barrier.failure !== null || !this.#flushed()) return false
+      if (this.barrier.failure !== null || !(await this.#flushed())) return false
       for (const id of this.#leaving) {
         const task = this.tasks.get(id) as Task
         this.tasks.delete(id)
@@ -381,11 +381,16 @@ export class Worker {
     return false
   }
 
+  async #seal(): Promise<void> {
+    await flushCaches(this.tasks.values(), this.barrier)
+    this.barrier.begin([...this.tasks.values()])
+  }
+
   async #commitAll(): Promise<void> {
     const { barrier } = this
     await barrier.settled()
     if (!this.#uncommitted()) return
-    barrier.begin([...this.tasks.values()])
+    await this.#seal()
     await barrier.settled()
   }
 

@@ -16,6 +16,7 @@ import type { Chunk, Reader, Writer } from '../log/log.ts'
 import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
 import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
+import { flushCaches } from '../runtime/flow.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
@@ -282,6 +283,11 @@ export class Session {
 
   /** Everything that is under way, through all repartition topics; then the commit that a processor has asked for. */
   async #settle(): Promise<void> {
+    await this.#work()
+    if (this.#tasks.some((task) => task.commitRequested)) await this.#barrierNow()
+  }
+
+  async #work(): Promise<void> {
     for (;;) {
       const task = this.#tasks.find(({ suspended, hasDue }) => suspended !== null || hasDue) ?? this.#next()
       if (task === null) {
@@ -296,7 +302,20 @@ export class Session {
       await this.#writer.drain()
       for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
     }
-    if (this.#tasks.some((task) => task.commitRequested)) await this.#barrierNow()
+  }
+
+  /** What waits in record caches goes on, through all repartition topics and the caches behind them. */
+  async #flush(): Promise<void> {
+    for (let task = this.#cached(); task !== undefined; task = this.#cached()) {
+      await flushCaches([task], this.#barrier)
+      task.forgetRows()
+      for (const hop of await this.#reader.poll(0)) for (const other of this.#tasks) other.accept(hop)
+      await this.#work()
+    }
+  }
+
+  #cached(): Task | undefined {
+    return this.#tasks.find((task) => task.caches)
   }
 
   /** True: calls that are under way were answered. */
@@ -361,10 +380,15 @@ export class Session {
 
   async commit(): Promise<void> {
     await this.settle()
+    while (this.#cached() !== undefined) {
+      await this.#flush()
+      await this.settle()
+    }
     await this.#barrierNow()
   }
 
   async #barrierNow(): Promise<void> {
+    await this.#flush()
     this.#barrier.worked(0)
     this.#barrier.begin(this.#tasks)
     await this.#barrier.settled()

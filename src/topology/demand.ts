@@ -50,6 +50,8 @@ export function demandOf(nodes: readonly Node[]): Demand {
   const usedGroups = new Set(nodes.flatMap((node) => (node.kind === 'tableAggregate' ? node.parents : [])))
   for (const node of nodes) {
     const [first = -1, second = -1] = node.parents
+    // What a cache lets go on carries the row from before the first update that waited.
+    if ('store' in node && node.store?.cacheBytes !== undefined) demandOld(node.id)
     switch (node.kind) {
       case 'tableGroup':
         if (usedGroups.has(node.id)) demandOld(first)

@@ -22,6 +22,8 @@ export interface StoreSpec {
   readonly generated: boolean
   readonly persistent: boolean
   readonly changelog: boolean
+  /** The operator's updates wait for the commit, or until so much waits. */
+  readonly cacheBytes?: number
   /** Of a store that the user declared for processors: what it is. */
   readonly form?: StoreForm
 }
