@@ -85,7 +85,7 @@ async function prepare(of: Case, dir: string): Promise<void> {
 }
 
 async function measure(of: Case, dir: string, stores: string, steps: readonly ('open' | 'restore' | 'close')[]): Promise<void> {
-  const unbound = boundHeap(world, process.env.BENCH_HEAP === 'default' ? '--heap-growing-percent --semi-space' : undefined)
+  const unbound = boundHeap(world, 1, process.env.BENCH_HEAP === 'default' ? '--heap-growing-percent --semi-space' : undefined)
   const peaks = watch()
   const log = await openEmbeddedLog({ dir: join(dir, 'log'), world })
   const before = await records(log, 'out')

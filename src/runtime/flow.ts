@@ -19,10 +19,15 @@ export async function processBatch(task: Task, barrier: Barrier, force: boolean)
   if (done > 0 || task.dirty) barrier.worked(done)
 }
 
-/** What waits in the record caches goes on: an epoch is sealed without. */
+/** Updates wait in record caches: they must go on before a seal. */
+export function hasCached(task: Task): boolean {
+  return task.program.caches.some(({ size }) => size > 0)
+}
+
+/** What waits in the record caches goes on. */
 export async function flushCaches(tasks: Iterable<Task>, barrier: Barrier): Promise<void> {
   for (const task of tasks) {
-    while (task.caches) {
+    while (hasCached(task)) {
       await task.resume()
       task.flush(barrier.append)
       barrier.worked(0)

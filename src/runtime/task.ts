@@ -211,12 +211,7 @@ export class Task {
     return this.program.dues.next() !== null || this.wakes.someDue(this.#context.streamTime)
   }
 
-  /** Updates wait in record caches: they must go on before a seal. */
-  get caches(): boolean {
-    return this.program.caches.some(({ size }) => size > 0)
-  }
-
-  /** Lets them go on, those first that fill other caches. False: it suspended. */
+  /** What waits in record caches goes on, those first that fill other caches. False: it suspended. */
   flush(append: Append): boolean {
     for (const { due } of this.program.caches.filter(({ size }) => size > 0)) {
       due.asked = true

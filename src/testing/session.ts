@@ -16,7 +16,7 @@ import type { Chunk, Reader, Writer } from '../log/log.ts'
 import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
 import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
-import { flushCaches } from '../runtime/flow.ts'
+import { flushCaches, hasCached } from '../runtime/flow.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
 import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
@@ -32,6 +32,7 @@ import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
+import { sumsOf } from './figures.ts'
 import { Patience } from './patience.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
@@ -315,7 +316,7 @@ export class Session {
   }
 
   #cached(): Task | undefined {
-    return this.#tasks.find((task) => task.caches)
+    return this.#tasks.find(hasCached)
   }
 
   /** True: calls that are under way were answered. */
@@ -485,15 +486,7 @@ export class Session {
 
   /** Counters and gauges by node and name, summed over the tasks. */
   counters(): ReadonlyMap<string, ReadonlyMap<string, number>> {
-    const sums = new Map<string, Map<string, number>>()
-    for (const task of this.#tasks) {
-      for (const [node, counters] of [...task.program.counters, ...task.program.gauges]) {
-        const sum = sums.get(node) ?? new Map<string, number>()
-        for (const [name, counter] of counters) sum.set(name, (sum.get(name) ?? 0) + counter.n)
-        sums.set(node, sum)
-      }
-    }
-    return sums
+    return sumsOf(this.#tasks)
   }
 }
 

@@ -1,0 +1,15 @@
+// What the operators of several tasks have counted, together.
+import type { Task } from '../runtime/task.ts'
+
+/** Counters and gauges by node and name. */
+export function sumsOf(tasks: Iterable<Task>): Map<string, Map<string, number>> {
+  const sums = new Map<string, Map<string, number>>()
+  for (const task of tasks) {
+    for (const [node, counters] of [...task.program.counters, ...task.program.gauges]) {
+      const sum = sums.get(node) ?? new Map<string, number>()
+      for (const [name, counter] of counters) sum.set(name, (sum.get(name) ?? 0) + counter.n)
+      sums.set(node, sum)
+    }
+  }
+  return sums
+}
