@@ -1,5 +1,13 @@
-// What the operators of several tasks have counted, together.
+// What a session tells of its plan and its tasks.
 import type { Task } from '../runtime/task.ts'
+import type { Plan, PlanSource } from '../topology/plan-types.ts'
+
+/** What records come in by from outside. */
+export function externalSources(plan: Plan): PlanSource[] {
+  return plan.subTopologies.flatMap((sub) =>
+    sub.nodes.flatMap(({ operator }) => (operator.kind === 'source' && !operator.internal ? [operator] : [])),
+  )
+}
 
 /** Counters and gauges by node and name. */
 export function sumsOf(tasks: Iterable<Task>): Map<string, Map<string, number>> {

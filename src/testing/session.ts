@@ -32,7 +32,7 @@ import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, PlanSource, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
-import { sumsOf } from './figures.ts'
+import { externalSources, sumsOf } from './figures.ts'
 import { Patience } from './patience.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
@@ -488,12 +488,6 @@ export class Session {
   counters(): ReadonlyMap<string, ReadonlyMap<string, number>> {
     return sumsOf(this.#tasks)
   }
-}
-
-function externalSources(plan: Plan): PlanSource[] {
-  return plan.subTopologies.flatMap((sub) =>
-    sub.nodes.flatMap(({ operator }) => (operator.kind === 'source' && !operator.internal ? [operator] : [])),
-  )
 }
 
 export async function openSession(topology: Topology, options: SessionOptions = {}): Promise<Session> {
