@@ -18,6 +18,8 @@ export interface Due {
   asked: boolean
   /** When on the wall clock something will be; null: not known to be. */
   atMs: number | null
+  /** Only what it is told makes it due. */
+  readonly held: boolean
   /** So many rows go one by one, since one of them has thrown. */
   singly: number
 }
@@ -38,14 +40,14 @@ export class Dues {
 
   /** What is put out when it is asked for, and not before. */
   held(node: string, step: DueStep): Due {
-    const due: Due = { node, step, asked: false, atMs: null, singly: 0 }
+    const due: Due = { node, step, asked: false, held: true, atMs: null, singly: 0 }
     this.all.push(due)
     return due
   }
 
   add(node: string, step: DueStep): DueHandle {
-    const due = this.held(node, step)
-    due.asked = true
+    const due: Due = { node, step, asked: true, held: false, atMs: null, singly: 0 }
+    this.all.push(due)
     return {
       now: () => {
         if (this.#careful) due.asked = true
@@ -72,7 +74,7 @@ export class Dues {
 
   /** After something was undone: what it had said of the wall clock may be wrong. */
   askAll(): void {
-    for (const due of this.all) due.asked = true
+    for (const due of this.all) due.asked ||= !due.held
   }
 
   next(): Due | null {

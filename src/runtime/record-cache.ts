@@ -35,6 +35,7 @@ export class RecordCache {
   #bytes = 0
   #order = 0
   #disordered = false
+  #asked = false
   readonly due: Due
 
   /** `site`: of the operator; `forward`: to its children. */
@@ -62,10 +63,12 @@ export class RecordCache {
   }
 
   mark(): void {
+    this.#asked = this.due.asked
     this.#journal.length = 0
   }
 
   rollback(): void {
+    this.due.asked = this.#asked // a record that is run again must find the cache as it was: what goes on together must not depend on it
     const journal = this.#journal
     if (journal.length > 0) this.#disordered = true
     for (let i = journal.length - 2; i >= 0; i -= 2) {

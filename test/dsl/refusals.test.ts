@@ -202,7 +202,7 @@ describe('refused when built', () => {
       'an unknown option',
       (t) => t.stream('a').toTable({ windowSize: 1 }),
       'STREAM_TOPOLOGY',
-      /^toTable: unknown option "windowSize"; it knows store, key, value$/,
+      /^toTable: unknown option "windowSize"; it knows store, key, value, cache$/,
     ],
     ['options that are none', (t) => t.stream('a').to('b', 'json'), 'STREAM_TOPOLOGY', /^to: options must be an object .* not a string$/],
     [
