@@ -67,7 +67,7 @@ type Step =
   | { readonly do: 'row' | 'word'; readonly key: string; readonly value: string | null; readonly at: number }
 
 const key = fc.constantFrom('a', 'b', 'c', 'd')
-const stepOf = fc.oneof(
+const stepOf: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
