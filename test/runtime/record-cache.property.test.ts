@@ -202,6 +202,9 @@ describe('record cache', () => {
     expect(make((t) => void by(t).windowedBy(tumbling('1s'), { emit: 'close' }).count({ cache: '1MiB' }))).toThrow(
       /cache does not go with emit/,
     )
+    expect(make((t) => void by(t).windowedBy(tumbling('1s'), { lateTo: 'late' }).count({ cache: '1MiB' }))).toThrow(
+      /cache does not go with lateTo/,
+    )
     expect(make((t) => void t.table('rows', { ...letters, versioned: '1m', cache: '1MiB' }))).toThrow(/cache does not go with versioned/)
     expect(make((t) => void by(t).count({ cache: '1MB' as ByteSize }))).toThrow(/count: cache: "1MB" is no size/)
   })
