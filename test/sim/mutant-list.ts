@@ -359,7 +359,7 @@ export const MUTANTS: readonly Mutant[] = [
     id: '22',
     what: 'what timers alone have made is committed without a position, so nobody looks at the generation (found by this simulator)',
     edits: [{ file: 'src/runtime/task.ts', from: 'this.timers.changed || unmoved', to: 'this.timers.changed' }],
-    seedsMax: 1_000,
+    seedsMax: 3_000,
     case: 'foreign',
     kinds: ['pause', 'ambush'],
   },
