@@ -11,6 +11,7 @@ import { child, run } from './store-process.ts'
 import { runsOf } from '../support/tier.ts'
 
 const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? runsOf(12, 100))
+const FULL_DISKS = runsOf(1, 17)
 const world = systemWorld()
 const cleanups: (() => void)[] = []
 afterEach(() => {
@@ -148,13 +149,17 @@ function expectPoisoned(lines: readonly string[], why: RegExp): void {
 }
 
 describe('a disk that takes no more', () => {
-  test('a file that may not grow: the first failed write is the last', { timeout: 60_000 }, async () => {
-    // 512-byte blocks: 2 MB a file, which the write-ahead log reaches first. Node ignores the signal, so that the write fails.
-    const { lines } = await run(['full', freshDir()], ['sh', '-c', 'ulimit -f 4096; exec "$@"', 'sh'])
-    expectPoisoned(lines, /a write failed: .*File too large/)
+  test('a file that may not grow: the first failed write is the last', { timeout: runsOf(60_000, 600_000) }, async () => {
+    for (let i = 0; i < FULL_DISKS; i++) {
+      // 512-byte blocks: 2 MB a file or less, which the write-ahead log reaches first. Node ignores the signal, so that the write fails.
+      const { lines } = await run(['full', freshDir()], ['sh', '-c', `ulimit -f ${4096 - 101 * i}; exec "$@"`, 'sh'])
+      expectPoisoned(lines, /a write failed: .*File too large/)
+    }
   })
 
-  test('no space left on a file system of 12 MB, then space again: never written again', { timeout: 60_000 }, async (context) => {
+  test('no space left on a file system of 12 MB, then space again: never written again', {
+    timeout: runsOf(60_000, 600_000),
+  }, async (context) => {
     const base = join(freshDir(), '..')
     // In a mount namespace of its own: the file system goes with the process, however that ends.
     const mount = ['mount', '-t', 'tmpfs', '-o', 'size=12m', 'none', base]
@@ -165,8 +170,10 @@ describe('a disk that takes no more', () => {
       context.skip()
       return
     }
-    const script = `${mount.join(' ')} && head -c 6000000 /dev/zero > ${join(base, 'ballast')} && exec "$@"`
-    const { lines } = await run(['full', join(base, 'app')], ['unshare', '-Urm', 'sh', '-c', script, 'sh'])
-    expectPoisoned(lines, /a write failed: .*No space left on device/)
+    for (let i = 0; i < FULL_DISKS; i++) {
+      const script = `${mount.join(' ')} && head -c ${6_000_000 - 211_000 * i} /dev/zero > ${join(base, 'ballast')} && exec "$@"`
+      const { lines } = await run(['full', join(base, 'app')], ['unshare', '-Urm', 'sh', '-c', script, 'sh'])
+      expectPoisoned(lines, /a write failed: .*No space left on device/)
+    }
   })
 })

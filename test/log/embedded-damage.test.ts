@@ -201,24 +201,26 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
 
   it('a full disk: nothing is acknowledged after the first failure, and everything that was is there', async (context) => {
     if (spawnSync('prlimit', ['--version']).status !== 0) context.skip('prlimit is not installed: no full disk can be played')
-    await withDirectory(async (dir) => {
-      const filler = child('filler.ts', [dir], 700 + world.random.below(600))
-      await filler.ended
-      const refusals = filler.lines.filter((line) => !/^\d+$/.test(line))
-      expect(refusals).toEqual(Array.from({ length: 3 }, () => 'STREAM_LOG_DAMAGED stop'))
-      const acknowledged = filler.lines.length - refusals.length
-      expect(acknowledged).toBeGreaterThan(20)
-      await withLog(dir, async (log) => {
-        const [offset] = await log.committed('group', [{ topic: 'first', partition: 0 }])
-        const epochs = offset?.offset ?? 0
-        expect([acknowledged, acknowledged + 1]).toContain(epochs)
-        expect(await log.committed('group', [{ topic: 'second', partition: 0 }])).toEqual([null])
-        const [end] = await log.offsets([{ topic: 'out', partition: 0 }], 'latest')
-        const [records] = await readUntil(log, 'out', (_, positions) => positions[0] === end)
-        const expected = Array.from({ length: epochs * 10 }, (_, n) => `first ${Math.floor(n / 10)} ${n % 10}`)
-        expect(records?.map((record) => String(record.key))).toEqual(expected)
+    for (let i = 0; i < runsOf(1, 17); i++) {
+      await withDirectory(async (dir) => {
+        const filler = child('filler.ts', [dir], 700 + world.random.below(600))
+        await filler.ended
+        const refusals = filler.lines.filter((line) => !/^\d+$/.test(line))
+        expect(refusals).toEqual(Array.from({ length: 3 }, () => 'STREAM_LOG_DAMAGED stop'))
+        const acknowledged = filler.lines.length - refusals.length
+        expect(acknowledged).toBeGreaterThan(20)
+        await withLog(dir, async (log) => {
+          const [offset] = await log.committed('group', [{ topic: 'first', partition: 0 }])
+          const epochs = offset?.offset ?? 0
+          expect([acknowledged, acknowledged + 1]).toContain(epochs)
+          expect(await log.committed('group', [{ topic: 'second', partition: 0 }])).toEqual([null])
+          const [end] = await log.offsets([{ topic: 'out', partition: 0 }], 'latest')
+          const [records] = await readUntil(log, 'out', (_, positions) => positions[0] === end)
+          const expected = Array.from({ length: epochs * 10 }, (_, n) => `first ${Math.floor(n / 10)} ${n % 10}`)
+          expect(records?.map((record) => String(record.key))).toEqual(expected)
+        })
       })
-    })
+    }
   })
 
   it('a hole in the write-ahead log stays damage when it is opened a second time', async () => {
