@@ -18,7 +18,7 @@ describe.runIf(KAFKA)('tasks move', () => {
   }, 180_000)
   afterAll(() => kafka?.stop(), 60_000)
 
-  test('every second an instance comes and the oldest is stopped', { timeout: 300_000 }, async () => {
+  test('every second an instance comes and the oldest is stopped', { timeout: 600_000 }, async () => {
     const { wrong, events, stopped } = await runComings(
       { brokers: kafka.brokers, prefix: 'come-', commitInterval: '100ms', watched: true },
       60,
