@@ -175,7 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/worker.ts',
-        from: '      if (this.barrier.failure !== null || !this.#flushed()) return false\n      for',
+        from: '      if (this.barrier.failure !== null || !(await this.#flushed())) return false\n      for',
         to: '      if (this.barrier.failure !== null) return false\n      for',
       },
     ],
