@@ -31,6 +31,7 @@ const DOCUMENTS = [
   'docs/dsl.md',
   'docs/reliability.md',
   'docs/from-kafka-streams.md',
+  'topologies/wallet/README.md',
 ]
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))

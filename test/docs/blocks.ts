@@ -1,7 +1,7 @@
 // Reads a document: its fenced blocks, its commands, the words in backticks. Pure.
 //
-// 1. Code is in fences, of the kinds sh, ts and text; a `text` stands right behind what prints it. Nothing else is taken: what is not
-//    known here would not be tested.
+// 1. Code is in fences, of the kinds sh, ts, text and mermaid; a `text` stands right behind what prints it, and so does a `mermaid`, which
+//    forges draw. Nothing else is taken: what is not known here would not be tested.
 export interface Block {
   readonly kind: 'sh' | 'ts'
   readonly text: string
@@ -32,12 +32,13 @@ export function blocksOf(document: string): readonly Block[] {
       continue
     }
     const kind = (fence[1] as string).trim()
-    if (kind !== 'sh' && kind !== 'text' && kind !== 'ts') throw new Error(`line ${i + 1}: a fence of the kind "${kind}" is not tested`)
+    if (kind !== 'sh' && kind !== 'text' && kind !== 'mermaid' && kind !== 'ts')
+      throw new Error(`line ${i + 1}: a fence of the kind "${kind}" is not tested`)
     const end = lines.findIndex((line, j) => j > i && FENCE.test(line))
     if (end < 0) throw new Error(`line ${i + 1}: the fence is not closed`)
     const text = lines.slice(i + 1, end).join('\n')
     const last = blocks.at(-1)
-    if (kind !== 'text') blocks.push({ kind, text, line: i + 2, shown: null })
+    if (kind !== 'text' && kind !== 'mermaid') blocks.push({ kind, text, line: i + 2, shown: null })
     else if (last !== undefined && last.shown === null && lastEnd === i - 2 && lines[i - 1] === '')
       blocks[blocks.length - 1] = { ...last, shown: text }
     else throw new Error(`line ${i + 1}: this is printed by nothing; put it right behind what prints it`)

@@ -6,6 +6,7 @@ export interface Cover {
 
 const gate = (text: string): Cover => ({ file: '.ci/run', text })
 const kafka: Cover = { file: 'test/kafka/docs.kafka.test.ts', text: 'topologies/README.md' }
+const scenario = (name: string): Cover => ({ file: 'test/topologies/scenario.test.ts', text: `npm run scenario ${name}` })
 const demo: Cover = { file: 'test/topologies/demo.test.ts', text: 'scripts/demo.ts' }
 
 export const ELSEWHERE: Readonly<Record<string, Cover>> = {
@@ -14,6 +15,8 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm ci && npm test': gate('`npm test` is lint, types and tests'),
   'npm ci': gate('npm ci'),
   'npm run demo': demo,
+  'npm run scenario <name>': { file: 'package.json', text: '"scenario": "node scripts/scenario.ts"' },
+  'npm run scenario wallet': scenario('wallet'),
   'npm test': gate('`npm test` is lint, types and tests'),
   'npm run verify': gate('format:check'),
   'npm run format': { file: 'package.json', text: '"format": "biome format --write ."' },

@@ -1,0 +1,60 @@
+// What a scenario is: the parts of a system, what is sent to them out of order and twice, and what must be so in the end.
+//
+// 1. Services are in the order in which they feed each other; what one writes is sent to those that read it, again out of order and twice.
+// 2. A judge sees all that was sent to its part and all that came out, and answers with what is wrong. It knows nothing of crashes.
+import type { Topology } from 'millrace'
+import type { Seeded } from '../../test/support/seeded.ts'
+
+export interface Sent {
+  readonly topic: string
+  readonly key: string
+  readonly value: unknown
+}
+
+export interface Part {
+  /** From the root of the repository. */
+  readonly file: string
+  /** Made anew for each history: what it calls belongs to that history. */
+  readonly topology: (random: Seeded) => Topology
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** In which disorder its input comes. Default: in that of `disordered`. */
+  readonly disorder?: (sent: readonly Sent[], random: Seeded) => Sent[]
+  /** What the wall clock does behind its input. */
+  readonly afterwards?: { readonly steps: number; readonly by: `${number}s` }
+  readonly judge: (sent: readonly Sent[], written: readonly Sent[]) => string[]
+}
+
+export interface Scenario {
+  readonly parts: readonly Part[]
+  /** What the world sends, in the order in which it happened. */
+  readonly happened: (random: Seeded) => Sent[]
+}
+
+/** Keys overtake each other, each keeps its own order; a fifth comes twice, a part is read again. */
+export function disordered(sent: readonly Sent[], random: Seeded): Sent[] {
+  const byKey = new Map<string, Sent[]>()
+  for (const one of sent) {
+    const key = `${one.topic} ${one.key}`
+    byKey.set(key, [...(byKey.get(key) ?? []), one])
+  }
+  const left = [...byKey.values()].map((of) => [...of])
+  const mixed: Sent[] = []
+  while (left.length > 0) {
+    const i = random.below(left.length)
+    const of = left[i] as Sent[]
+    mixed.push(of.shift() as Sent)
+    if (of.length === 0) left.splice(i, 1)
+  }
+  const twice = mixed.flatMap((one, i) => (random.chance(0.2) ? [one, mixed[random.below(i + 1)] as Sent] : [one]))
+  const from = random.below(twice.length + 1)
+  return [...twice, ...twice.slice(from, from + random.below(10))]
+}
+
+/** Any order at all, and a fifth twice. */
+export function shuffled(sent: readonly Sent[], random: Seeded): Sent[] {
+  return random.shuffled([...sent, ...sent.filter(() => random.chance(0.2))])
+}
+
+/** Of a key's versions only what the record says is compared, not the order of its fields. */
+export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
