@@ -7,7 +7,8 @@
 // 2. A call begins when the record is in the store and nothing of it can be undone any more but by an aborted epoch: then it is begun
 //    again, with the same idempotency key. At most `concurrency` are under way, but for those that a restart begins again.
 // 3. Each record leaves once: with a result, or given up, or skipped. An answer that comes after that is counted, and is nothing else.
-// 4. A call's time runs from its start on the wall clock, also over a restart; what ran out while nobody ran the task begins anew.
+// 4. A call's time runs from its start, whatever the wall clock does meanwhile, also over a restart; what ran out while nobody ran the task
+//    begins anew.
 // 5. What is in memory is only what is under way: a restart finds it in the store.
 import { MillraceError, wrap } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -26,6 +27,8 @@ interface CallInfo {
 interface Call extends UnderWay {
   readonly head: Called
   readonly cut: AbortController
+  /** Monotonic. */
+  readonly endsAtMs: number
   over: boolean
 }
 
@@ -82,6 +85,7 @@ export const mapAsync: Operator = (site) => {
     const call: Call = {
       head,
       cut,
+      endsAtMs: services.monotonicMs() + timeoutMs - Math.max(0, services.nowMs() - head.sinceMs),
       over: false,
       abort() {
         call.over = true
@@ -196,19 +200,22 @@ export const mapAsync: Operator = (site) => {
       }
       const now = services.nowMs()
       const [oldest] = underWay.values()
-      if (oldest !== undefined && oldest.head.sinceMs + timeoutMs <= now) {
+      const leftMs = oldest === undefined ? NEVER : oldest.endsAtMs - services.monotonicMs()
+      if (oldest !== undefined && leftMs <= 0) {
         about = oldest.head
         timeOut(oldest)
         return true
       }
-      if (rows.again(now)) return true
+      // Further away than any pause is: the wall clock was set back.
+      const retryAtMs = rows.nextRetryMs() ?? NEVER
+      if (rows.again(retryAtMs < NEVER && retryAtMs > now + longestBackoff(backoffMs) ? retryAtMs : now)) return true
       const ready = underWay.size < concurrency ? rows.firstReady() : null
       if (ready !== null) {
         toBegin(rows.call(ready, now))()
         return true
       }
       waiting.n = rows.count - underWay.size
-      wake.wallAtMs = Math.min(oldest === undefined ? NEVER : oldest.head.sinceMs + timeoutMs, rows.nextRetryMs() ?? NEVER)
+      wake.wallAtMs = Math.min(now + leftMs, retryAtMs)
       return false
     },
     failed(error: unknown): void {
@@ -240,8 +247,12 @@ export const mapAsync: Operator = (site) => {
 
 /** Twice as long each time; up to half of it is left to chance, so that what failed together does not come again together. */
 function backoff(firstMs: number, failures: number, chance: (bound: number) => number): number {
-  const wholeMs = Math.min(firstMs * 2 ** Math.min(failures, 30), Math.max(firstMs, LIMITS.callBackoffMaxMs))
+  const wholeMs = Math.min(firstMs * 2 ** Math.min(failures, 30), longestBackoff(firstMs))
   return wholeMs - chance(Math.floor(wholeMs / 2) + 1)
+}
+
+function longestBackoff(firstMs: number): number {
+  return Math.max(firstMs, LIMITS.callBackoffMaxMs)
 }
 
 /** An error of ours that a call has thrown says nothing of this task. */

@@ -116,6 +116,8 @@ export interface GivenUpRecord {
 export interface TaskServices {
   /** Wall clock, epoch ms. */
   nowMs(): number
+  /** Never goes back, ms. */
+  monotonicMs(): number
   /** A timer of the node; `run` gets the clock's time. Undone with the record that set it. `kept` (the default): when it was set by a
    *  supplier, its next time goes along with the commit. */
   schedule(node: string, intervalMs: number, clock: TimerClock, run: (timestamp: number) => void, kept?: boolean): Cancellable

@@ -113,6 +113,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       globalRows: (store) => readers.of(globalTable(deps, store)),
       services: {
         nowMs,
+        monotonicMs: () => deps.world.clock.monotonic(),
         schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
         requestCommit() {
           if (task !== null) task.commitRequested = true

@@ -1,12 +1,15 @@
 // What the operators of a task have to do by themselves, between records: which of it is due, and which waits for a full operator further
 // down. Runs nothing; the task does.
 //
-// Invariant: a held wake is not due until something else has happened in the task: else it would be tried again at once, for ever.
+// Invariants
+// 1. A held wake is not due until something else has happened in the task: else it would be tried again at once, for ever.
+// 2. When the wall clock has gone back all wakes are due: what they had reckoned with may be far away now.
 import type { Wake } from '../operators/operator.ts'
 
 export class Wakes {
   readonly all: Wake[] = []
   readonly #nowMs: () => number
+  #lastMs = Number.NEGATIVE_INFINITY
 
   /** Wall clock. */
   constructor(nowMs: () => number) {
@@ -18,6 +21,9 @@ export class Wakes {
   }
 
   someDue(streamTime: number): boolean {
+    const now = this.#nowMs()
+    if (now < this.#lastMs) for (const wake of this.all) wake.wallAtMs = 0
+    this.#lastMs = now
     return this.all.some((wake) => this.isDue(wake, streamTime))
   }
 

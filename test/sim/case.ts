@@ -31,6 +31,8 @@ export interface SimCase {
   readonly rising: readonly string[]
   /** Left out: exactly once only. At least once is for tables that a record may be put into again. */
   readonly guarantees?: readonly Guarantee[]
+  /** Results may come after their input is committed: the end waits until each task is run by somebody and no call is left. */
+  readonly goesOn?: boolean
   /** What leaves but a dead letter; left out: what cannot be decoded. */
   poison?(fed: Fed): boolean
   feed(chance: Chance, count: number): Fed[]

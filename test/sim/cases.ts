@@ -2,6 +2,7 @@
 import { json, string, topology, tumbling } from '../../src/index.ts'
 import { type Fed, KEYS, listsOf, NONE, POISON, parsed, type SimCase } from './case.ts'
 import type { Chance } from './chance.ts'
+import { called, held } from './outside.ts'
 import { waitingByForeignKey, waitingByKey } from './waiting.ts'
 
 // --- sums per key, and counts per group behind a repartition topic: whatever is lost or doubled anywhere shows ------------
@@ -293,3 +294,6 @@ const windows: SimCase = {
 }
 
 export const CASES: readonly SimCase[] = [sums, register, join, windows, waitingByKey, waitingByForeignKey, latest]
+
+/** What can be asked for by name. */
+export const NAMED: readonly SimCase[] = [...CASES, held, called]

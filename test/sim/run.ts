@@ -7,7 +7,8 @@ import type { RequestKind } from '../../src/log/outcome.ts'
 import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
 import { type Fed, POISON, type SimCase } from './case.ts'
-import { CASES } from './cases.ts'
+import type { Task } from '../../src/runtime/task.ts'
+import { CASES, NAMED } from './cases.ts'
 import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
 import { checkAll, rowText } from './checks.ts'
 import { SimDisk, type StoreContent } from './disk.ts'
@@ -87,6 +88,7 @@ class Run {
   readonly #instances: Instance[] = []
   readonly #nemesis: Nemesis
   readonly #partitions: number
+  readonly #tasks: number
   readonly #fed: Fed[]
   readonly #fatal: string[] = []
   readonly #snapshots: Snapshot[] = []
@@ -101,7 +103,7 @@ class Run {
   constructor(chance: Chance, options: RunOptions) {
     this.#chance = chance
     this.#world = new SimWorld(chance, options.trace ?? null)
-    this.#case = CASES.find(({ name }) => name === options.case) ?? chance.pick(CASES)
+    this.#case = NAMED.find(({ name }) => name === options.case) ?? chance.pick(CASES)
     this.#guarantee = chance.pick(this.#case.guarantees ?? ['exactly_once'])
     this.#partitions = chance.between(1, 3)
     const sessionTimeoutMs = chance.pick([400, 250, 800])
@@ -141,6 +143,7 @@ class Run {
     const writeMsMax = chance.pick([0.5, 5, 30])
     const plan = planOf(this.#case.topology, APPLICATION)
     for (const { kind, name, store } of plan.internalTopics) if (kind === 'changelog') this.#storeOfTopic.set(name, store as string)
+    this.#tasks = plan.subTopologies.length * this.#partitions
     this.#sourceTopics = [...plan.inputs, ...plan.internalTopics.flatMap(({ kind, name }) => (kind === 'repartition' ? [name] : []))]
     for (let i = 0; i < count; i++) {
       const name = `i${i}`
@@ -269,9 +272,15 @@ class Run {
       const end = dataEnd(partition)
       if ((offsets.get(partition.name)?.offset ?? 0) < end) return false
     }
+    if (this.#case.goesOn === true && this.#goesOn()) return false
     return this.#instances.every(
       ({ worker, running }) => running && worker?.ready === true && !worker.barrier.committing && !worker.barrier.open,
     )
+  }
+
+  #goesOn(): boolean {
+    const tasks = new Map(this.#instances.flatMap(({ worker }) => [...(worker?.tasks ?? [])]))
+    return tasks.size < this.#tasks || ![...tasks.values()].every(callsNone)
   }
 
   #snapshot(): void {
@@ -404,4 +413,9 @@ const UNORDERLY: ReadonlySet<FaultKind> = new Set(['pause', 'ambush', 'late', 'w
 /** Behind the last record that a reader of committed ones is shown. A marker behind it is passed with the next commit. */
 function dataEnd(of: SimPartition): number {
   return (committedRecords(of, of.entries.length).at(-1)?.offset ?? -1) + 1
+}
+
+/** No call is under way, and none waits to be made. */
+function callsNone({ underWay, program }: Task): boolean {
+  return underWay.size === 0 && [...program.gauges.values()].every((gauges) => (gauges.get('waiting')?.n ?? 0) === 0)
 }
