@@ -1,6 +1,6 @@
 // The rows of one store in which a stream join keeps what may still be joined, and what waits to be put out without a match.
 //
-//   META   side                      the greatest timestamp that this side has brought
+//   META   side                      the greatest timestamp that this side has brought; for PENDING_LEFT: up to when what waits goes out
 //   side   bucket, key, chunk        records of one side, a bucket of time and a chunk of bytes at a time
 //   side   time, key                 records of one side that have no match yet (PENDING)
 //

@@ -7,7 +7,7 @@
 //    after + grace behind the greatest timestamp of that side. Both are rows of the store.
 // 3. A record without a match, on a side that is kept, waits until its window and the grace are over: reach + grace < stream time. Then it
 //    goes out with its own timestamp, in the order of time, right before left, key. One whose window is over when it comes goes at
-//    once, whatever the grace.
+//    once, whatever the grace. When many are over together, they go in portions.
 // 4. A null value is dropped and counted. A null key too, but on a side that is kept it goes out at once with no other side.
 import type { AnySerde } from '../serde/serde.ts'
 import { META, readTime, rowInner, rowKey, rowsBefore, rowTime, writeTime } from '../serde/window-rows.ts'
@@ -16,6 +16,11 @@ import { keyToBytes, valueToBytes } from './encode.ts'
 import { appendValue, JoinRows, LEFT, PENDING_LEFT, PENDING_RIGHT, RIGHT, valuesOf } from './join-rows.ts'
 import type { Operator, Push, Site, StoreView } from './operator.ts'
 import { expire } from './window-store.ts'
+
+type Due = ReturnType<Site['due']>
+
+/** Up to which stream time what found no match goes out: records without a value move the time, but let nothing go. */
+const FLUSHED = Buffer.of(META, PENDING_LEFT)
 
 interface Side {
   readonly rows: JoinRows
@@ -66,7 +71,7 @@ function sidesOf(site: Site): { readonly left: Side; readonly right: Side } {
   }
 }
 
-function inputOf(site: Site, mine: Side, other: Side, flush: ((streamTime: number) => void) | null): Push {
+function inputOf(site: Site, mine: Side, other: Side, flush: Due | null): Push {
   const { beforeMs, afterMs, graceMs } = site.node.operator as StreamJoinNode
   const store = site.store(0)
   const dropped = site.counter('dropped')
@@ -85,7 +90,10 @@ function inputOf(site: Site, mine: Side, other: Side, flush: ((streamTime: numbe
       forward(null, mine.join(value, null, null), timestamp, undefined)
       return
     }
-    if (flush !== null && timestamp === streamTime) flush(streamTime)
+    if (flush !== null && timestamp === streamTime) {
+      observe(store, FLUSHED, streamTime)
+      flush.now()
+    }
     const keyBytes = keyToBytes(site, mine.keySerde, key) as Buffer
     const valueBytes = valueToBytes(site, mine.valueSerde, value) as Buffer
     if (timestamp >= myTime - keptMs) mine.rows.add(keyBytes, timestamp, valueBytes)
@@ -128,28 +136,32 @@ function observe(store: StoreView, clock: Buffer, timestamp: number): number {
 }
 
 /** Puts out what waits and can find no match any more. `sides`: in the order in which they go at equal times. */
-function flushOf(site: Site, sides: readonly Side[]): (streamTime: number) => void {
+function flushOf(site: Site, sides: readonly Side[]): Due {
   const { graceMs } = site.node.operator as StreamJoinNode
   const store = site.store(0)
   const { forward } = site
-  return (streamTime) => {
-    for (;;) {
-      let first: Buffer | null = null
-      let of: Side | null = null
-      for (const side of sides) {
-        const region = side.pending as number
-        const row = store.first(region, rowsBefore(region, streamTime - side.aheadMs - graceMs))
-        if (row === null || (first !== null && rowTime(row) >= rowTime(first))) continue
-        first = row
-        of = side
-      }
-      if (first === null || of === null) return
-      const key = of.keySerde.decode(rowInner(first))
-      const row = store.getBytes(first)
-      store.putBytes(first, null, streamTime)
-      for (const value of row === null ? [] : valuesOf(row.value)) {
-        forward(key, of.join(of.valueSerde.decode(value), null, key), rowTime(first), undefined)
-      }
+  const next = (streamTime: number): { readonly key: Buffer; readonly side: Side } | null => {
+    let found: { readonly key: Buffer; readonly side: Side } | null = null
+    for (const side of sides) {
+      const region = side.pending as number
+      const key = store.first(region, rowsBefore(region, streamTime - side.aheadMs - graceMs))
+      if (key !== null && (found === null || rowTime(key) < rowTime(found.key))) found = { key, side }
     }
+    return found
   }
+  return site.due((rowsMax, drop) => {
+    const streamTime = timeOf(store, FLUSHED)
+    let rows = 0
+    for (; rows < rowsMax; rows++) {
+      const first = next(streamTime)
+      if (first === null) break
+      const row = store.getBytes(first.key)
+      store.putBytes(first.key, null, streamTime)
+      if (row === null || drop) continue
+      const { join, keySerde, valueSerde } = first.side
+      const key = keySerde.decode(rowInner(first.key))
+      for (const value of valuesOf(row.value)) forward(key, join(valueSerde.decode(value), null, key), rowTime(first.key), undefined)
+    }
+    return rows
+  })
 }

@@ -1,6 +1,6 @@
 // What falls due by time: many windows at once, one that makes its callback throw, updates on the wall clock.
 import { describe, expect, test } from 'vitest'
-import { hopping, json, session, sliding, string, topology, tumbling, type Windowed } from '../../src/index.ts'
+import { hopping, json, session, sliding, string, topology, tumbling, type Windowed, within } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { plan } from '../../src/topology/plan.ts'
 import { Task } from '../operators/harness.ts'
@@ -48,6 +48,29 @@ describe('many windows that close with one record', () => {
       ).toEqual(['z'])
     })
   }
+
+  test('a left join: all that found no match go, in order', async () => {
+    await using driver = new TopologyTestDriver(
+      topology('many', (t) => {
+        const other = t.stream('other', text)
+        t.stream('in', text)
+          .leftJoin(other, (left, right) => `${left}-${right ?? 'none'}`, within(10), { store: 'joined', value: string() })
+          .to('out', text)
+      }),
+    )
+    const input = driver.input('in')
+    for (const key of names) await input.pipe({ key, value: 'x', timestamp: 15 })
+    await driver.commit()
+    await driver.crash()
+    await driver.input('other').pipe({ key: 'z', value: 'y', timestamp: 100 })
+    await driver.crash()
+    expect(
+      driver
+        .output('out')
+        .readAll()
+        .map(({ key, value }) => `${key} ${value}`),
+    ).toEqual(names.map((key) => `${key} x-none`))
+  }, 60_000)
 
   test('a suppressed table: all go', async () => {
     await using driver = new TopologyTestDriver(
