@@ -25,7 +25,16 @@ export interface Part {
   readonly judge: (sent: readonly Sent[], written: readonly Sent[]) => string[]
 }
 
+/** What the parts call, for real: a server in this process, named to them by the environment. */
+export interface World {
+  readonly env: Readonly<Record<string, string>>
+  /** What is wrong with the calls that came. */
+  readonly judge: () => string[]
+  readonly close: () => Promise<void>
+}
+
 export interface Scenario {
+  readonly outside?: (random: Seeded) => Promise<World>
   readonly parts: readonly Part[]
   /** What the world sends, in the order in which it happened. */
   readonly happened: (random: Seeded) => Sent[]

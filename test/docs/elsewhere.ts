@@ -17,6 +17,8 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run demo': demo,
   'npm run scenario <name>': { file: 'package.json', text: '"scenario": "node scripts/scenario.ts"' },
   'npm run scenario wallet': scenario('wallet'),
+  'npm run scenario orders': scenario('orders'),
+  'npx millrace run <file> --brokers <addresses>': kafka,
   'npm test': gate('`npm test` is lint, types and tests'),
   'npm run verify': gate('format:check'),
   'npm run format': { file: 'package.json', text: '"format": "biome format --write ."' },

@@ -10,7 +10,7 @@ import { drive } from '../../scripts/scenario/driven.ts'
 import { scenario as wallet } from '../../scripts/scenario/wallet.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-// As documents type them: npm run scenario wallet
+// As documents type them: npm run scenario wallet, npm run scenario orders
 
 async function scenario(...words: readonly string[]) {
   const temporary = mkdtempSync(join(tmpdir(), 'millrace-scenario-test-'))
@@ -30,6 +30,12 @@ test('wallet: in process, and killed on the embedded log', { timeout: 90_000 }, 
   expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\n/)
   expect(out).toMatch(/wallet.ts: SIGKILL to process \d+/)
   expect(out).toMatch(/every part killed once: 0 wrong\nwallet: right\n$/)
+})
+
+test('orders: in process', { timeout: 60_000 }, async () => {
+  const { out, errors, code, left } = await scenario('orders', '--histories', '3', '--kills', '0')
+  expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
+  expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\norders: right\n$/)
 })
 
 test('a name that is none, and a number that is none', { timeout: 60_000 }, async () => {
