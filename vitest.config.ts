@@ -13,6 +13,8 @@ const MERGE = [
   'test/operators/every-step.test.ts',
   'test/joins/*.property.test.ts',
   'test/windows/*.property.test.ts',
+  'test/{async,hold}/*.property.test.ts',
+  'test/async/sim.test.ts',
   'test/app/queries.test.ts',
   'test/topologies/{catalog,dead-letters}.test.ts',
   'test/runtime/{borrowed-stores,buffering-join,dedupe,faults,process.property,rebalance}.test.ts',
