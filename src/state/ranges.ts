@@ -88,6 +88,7 @@ export class Ranges {
   readonly #touched = new Set<string>()
   readonly #live = new Set<Cursor>()
   #record = 0
+  #applies = 0
 
   constructor(store: StateStore, open: Entries, sealed: Entries | null) {
     this.#store = store
@@ -118,6 +119,7 @@ export class Ranges {
   }
 
   applied(): void {
+    this.#applies++
     this.#sealed = null
     this.#fetched.clear()
   }
@@ -165,6 +167,7 @@ export class Ranges {
   async #fetch(id: string, range: ScanRange): Promise<void> {
     for (const other of this.#fetched.keys()) if (!this.#touched.has(other)) this.#fetched.delete(other)
     const before = this.#fetched.get(id) ?? NOTHING
+    const applies = this.#applies
     const rows = [...before.rows]
     let { bytes } = before
     let complete = true
@@ -187,8 +190,8 @@ export class Ranges {
         break
       }
     }
-    // An `apply` came between: what is here and what was there are of two states. The next try begins anew.
-    if ((this.#fetched.get(id) ?? NOTHING) === before) this.#fetched.set(id, { rows, complete, bytes })
+    // An `apply` came between: what is here is from before, what was there is of another state. The next try begins anew.
+    if (applies === this.#applies && (this.#fetched.get(id) ?? NOTHING) === before) this.#fetched.set(id, { rows, complete, bytes })
   }
 }
 

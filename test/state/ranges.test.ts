@@ -5,6 +5,7 @@ import { LIMITS } from '../../src/base/limits.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import { Overlay } from '../../src/state/overlay.ts'
 import type { ScanRange, StateStore } from '../../src/state/store.ts'
+import { proxied } from '../support/proxied.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
 const open = async () => new Overlay((await memoryProvider().open('0_0', 's', true)).store)
@@ -179,6 +180,35 @@ describe('ranges', () => {
       }
     }
     expect(applied).toBe(true)
+  })
+
+  it('have what an apply brought to the disk while they were fetched for the first time', async () => {
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    const { promise: come, resolve: go } = Promise.withResolvers<void>()
+    // The rows are those of the call, as those of LevelDB's snapshot are; they come late.
+    const late: StateStore = {
+      ...proxied(store),
+      async *scan(range) {
+        const rows = store.scan(range)
+        await come
+        yield* rows
+      },
+    }
+    const overlay = new Overlay(late)
+    overlay.put(bytes('a'), bytes('1'), 0)
+    overlay.seal()
+    overlay.mark()
+    let fetching = Promise.resolve()
+    expect(() => [
+      ...overlay.range({ from: null, to: null }, (fetch) => {
+        fetching = fetch()
+        throw new Error('wait')
+      }),
+    ]).toThrow('wait')
+    await overlay.apply({ changelogOffset: 1 })
+    go()
+    await fetching
+    expect(await again(overlay, () => texts(overlay, { from: null, to: null }))).toEqual(['a=1'])
   })
 
   it('that are left over are refused by the next record', async () => {
