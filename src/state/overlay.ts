@@ -258,7 +258,7 @@ export class Overlay {
     this.#applies++
   }
 
-  /** After its store was closed. */
+  /** After its store was closed, or handed on. */
   close(): void {
     this.reset()
     this.#cache.close()

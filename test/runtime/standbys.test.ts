@@ -6,7 +6,11 @@ import { MillraceError } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import type { GroupOptions, Log } from '../../src/log/log.ts'
+import { discardTask, type TaskDeps } from '../../src/runtime/recover.ts'
+import type { Task } from '../../src/runtime/task.ts'
+import { type Ages, CacheBudget } from '../../src/state/cache-budget.ts'
 import { type MemoryProvider, memoryProvider } from '../../src/state/memory.ts'
+import { Overlay } from '../../src/state/overlay.ts'
 import type { StateStore, StoreProvider } from '../../src/state/store.ts'
 import { expectCounts, logOf, records, run } from '../support/counted-keys.ts'
 import { lockedStores } from '../support/locked-stores.ts'
@@ -128,6 +132,28 @@ describe('a standby', () => {
     await a.worker.close()
     expect([...disks[0].held]).toEqual([])
     await expectCounts(log, 800)
+  })
+
+  it('that takes over the stores of a task leaves the bound of the row caches to those that run', async () => {
+    const shared = new Set<unknown>()
+    class Counted extends CacheBudget {
+      override join(cache: Ages): void {
+        shared.add(cache)
+        super.join(cache)
+      }
+      override leave(cache: Ages): void {
+        shared.delete(cache)
+        super.leave(cache)
+      }
+    }
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    const overlay = new Overlay(store, { cache: new Counted() })
+    expect(shared.size).toBe(1)
+    const task = { drop() {}, stores: [{ name: 's', overlay, changelogTopic: 'c' }] } as unknown as Task
+    await discardTask({ heir: () => true } as unknown as TaskDeps, task)
+    expect(shared.size).toBe(0)
+    expect(store.damaged).toBe(null)
+    await store.close()
   })
 
   it('that is refused a write is opened again and catches up; nothing else notices', async () => {
