@@ -127,8 +127,9 @@ export interface TaskServices {
   wake(wake: Wake): void
   /** As the error's policy says, or a dead letter whatever that says. */
   giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void
-  /** Undoes the record that is being processed and keeps its input waiting, until something else has happened in the task. */
-  pauseInput(): never
+  /** Undoes the record that is being processed and keeps its input waiting, until something else has happened in the task. Comes back
+   *  where what a record cache lets go must not wait: that is to be taken all the same. */
+  pauseInput(): void
   /** What is under way now; the operator keeps it true. */
   readonly underWay: Set<UnderWay>
   /** Has the task look at its wakes soon; may be called at any time. */

@@ -116,7 +116,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
         return false
       }
       const oldest = headOf(own)
-      const over = count - (waiters.exempt?.() ?? 0) > recordsMax
+      const over = onFull !== 'pause' && count - (waiters.exempt?.() ?? 0) > recordsMax
       if (over && onFull === 'fail') refuse(count - 1)
       if (over || wallEnd(oldest) <= services.nowMs() || streamEnd(oldest) <= context.streamTime) {
         expire(own, oldest, over ? FULL : '')

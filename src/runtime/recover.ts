@@ -121,7 +121,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         wake: (wake) => void wakes.all.push(wake),
         giveUp: (record, error, always) => task?.giveUp(record, error, always),
         pauseInput() {
-          throw new Pause()
+          if (task?.mayPause !== false) throw new Pause()
         },
         underWay,
         rouse: () => deps.rouse?.(),
@@ -352,7 +352,10 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId' | 'res
 /** After a failed epoch: loses what is not committed; the tasks are to be opened again. A damaged store is set aside. */
 export async function discardTask(deps: TaskDeps, task: Task): Promise<void> {
   task.drop()
-  if (deps.heir?.(task) === true) return
+  if (deps.heir?.(task) === true) {
+    for (const { overlay } of task.stores) overlay.close() // its rows in memory; the store goes on without them
+    return
+  }
   await closeTask(task)
   for (const { name, overlay } of task.stores) {
     if (overlay.store.damaged !== null) await deps.provider.setAside(task.id, name, overlay.store.damaged)

@@ -47,6 +47,7 @@ export class Task {
   suspended: Suspend | null = null
   /** A processor has asked for a commit. */
   commitRequested = false
+  mayPause = true // false while a record cache lets go: the commit waits for that, and a full operator further down may wait for the commit
   readonly #parts: TaskParts
   readonly #context: RecordContext
   #dirty = false
@@ -238,6 +239,7 @@ export class Task {
     const now = Math.max(0, this.#context.streamTime)
     this.#beginWithout(now)
     program.dues.begin(due.singly > 0)
+    this.mayPause = !due.held
     let rows: number
     try {
       rows = due.step(rowsMax, false)
@@ -287,6 +289,7 @@ export class Task {
     this.#parts.readers?.mark()
     for (const cache of this.program.caches) cache.mark()
     this.timers.mark()
+    this.mayPause = true
     this.program.staged.length = 0
   }
 
