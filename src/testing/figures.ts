@@ -1,5 +1,6 @@
 // What a session tells of its plan and its tasks.
 import type { Task } from '../runtime/task.ts'
+import type { AnySerde } from '../serde/serde.ts'
 import type { Plan, PlanSource } from '../topology/plan-types.ts'
 
 /** What records come in by from outside. */
@@ -7,6 +8,25 @@ export function externalSources(plan: Plan): PlanSource[] {
   return plan.subTopologies.flatMap((sub) =>
     sub.nodes.flatMap(({ operator }) => (operator.kind === 'source' && !operator.internal ? [operator] : [])),
   )
+}
+
+/** What lines can be read for. */
+export interface Input {
+  readonly topic: string | RegExp
+  readonly key: AnySerde
+  readonly value: AnySerde
+}
+
+export function inputsOf(plan: Plan): readonly Input[] {
+  const found = externalSources(plan).flatMap(({ topics, key, value }): Input[] =>
+    (topics instanceof RegExp ? [topics] : topics).map((topic) => ({ topic, key, value })),
+  )
+  return [...found, ...plan.globals]
+}
+
+/** External topics that are read and written, which the user said is meant. */
+export function loopedTopics(plan: Plan): ReadonlySet<string> {
+  return new Set(plan.inputs.filter((input) => plan.outputs.includes(input)))
 }
 
 /** Counters and gauges by node and name. */

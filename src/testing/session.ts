@@ -32,7 +32,7 @@ import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
-import { externalSources, sumsOf } from './figures.ts'
+import { externalSources, type Input, inputsOf, loopedTopics, sumsOf } from './figures.ts'
 import { Patience } from './patience.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
@@ -89,6 +89,7 @@ export class Session {
   #reader!: Reader
   #barrier!: Barrier
   #topics = new Set<string>() // external topics known so far
+  readonly #looped: ReadonlySet<string> // those that are read and written: read from the log, as what comes through a repartition topic is
   #tasks: Task[] = []
   #lines: (Line | Advance)[] = [] // since the last barrier
   #barrierAtMs = 0
@@ -103,6 +104,7 @@ export class Session {
     this.#options = options
     this.partitions = options.partitions ?? 1
     this.plan = planOf(topology, options.applicationId ?? topology.name)
+    this.#looped = loopedTopics(this.plan)
   }
 
   async start(): Promise<void> {
@@ -150,10 +152,11 @@ export class Session {
       for (let partition = 0; partition < count; partition++) this.#tasks.push(await openTask(deps, taskId(sub, partition)))
     }
     this.#reader = this.#log.reader({ isolation: 'uncommitted' })
-    const internal = new Set(this.plan.internalTopics.filter((topic) => topic.kind === 'repartition').map((topic) => topic.name))
+    const hops = new Set(this.plan.internalTopics.filter((topic) => topic.kind === 'repartition').map((topic) => topic.name))
+    for (const topic of this.#looped) hops.add(topic)
     const queues = this.#tasks.flatMap((task) => task.queues)
     this.#reader.assign(
-      queues.filter((queue) => internal.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
+      queues.filter((queue) => hops.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
     )
   }
 
@@ -216,13 +219,8 @@ export class Session {
   }
 
   /** Sources to read lines with. */
-  inputs(): readonly { readonly topic: string | RegExp; readonly key: AnySerde; readonly value: AnySerde }[] {
-    const found: { topic: string | RegExp; key: AnySerde; value: AnySerde }[] = []
-    for (const source of externalSources(this.plan)) {
-      const topics = source.topics instanceof RegExp ? [source.topics] : source.topics
-      for (const topic of topics) found.push({ topic, key: source.key, value: source.value })
-    }
-    return [...found, ...this.plan.globals]
+  inputs(): readonly Input[] {
+    return inputsOf(this.plan)
   }
 
   /** Serdes of a sink's topic; null for the dead-letter topic. */
@@ -268,16 +266,18 @@ export class Session {
     }
   }
 
-  async #carry(line: Line): Promise<void> {
-    const chunk: Chunk = {
-      topic: line.topic,
-      partition: line.partition,
-      records: [line.record],
-      bytes: 0,
-      position: line.record.offset + 1,
-      endOffset: line.record.offset + 1,
+  async #carry({ topic, partition, record }: Line): Promise<void> {
+    if (this.#looped.has(topic)) {
+      const { timestamp, key, value, headers } = record
+      this.#writer.append(topic, partition, timestamp, key, value, headers) // among what the topology writes there itself
+      this.#barrier.worked(0)
+      await this.#writer.drain()
+      for (const hop of await this.#reader.poll(0)) for (const task of this.#tasks) task.accept(hop)
+      return await this.#settle()
     }
-    for (const table of this.#globals) if (table.spec.topic === line.topic) await whenThere(() => table.accept(chunk))
+    const next = record.offset + 1
+    const chunk: Chunk = { topic, partition, records: [record], bytes: 0, position: next, endOffset: next }
+    for (const table of this.#globals) if (table.spec.topic === topic) await whenThere(() => table.accept(chunk))
     for (const task of this.#tasks) task.accept(chunk)
     await this.#settle()
   }
@@ -402,6 +402,7 @@ export class Session {
   }
 
   #waits({ topic, partition, record }: Line): boolean {
+    if (this.#looped.has(topic)) return false // it is in the log
     const reads = (queue: InputQueue): boolean => queue.topic === topic && queue.partition === partition
     return this.#tasks.some((task) => task.queues.some((queue) => reads(queue) && queue.position <= record.offset))
   }
@@ -409,10 +410,11 @@ export class Session {
   /** What is committed is not read again: outputs were handed out, repartition topics go on from the committed offsets. Changelogs
    *  stay, a crash restores from them: a record for each key that an epoch has written. */
   #forget(): void {
-    for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)])
+    for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)].filter((topic) => !this.#looped.has(topic)))
       for (let partition = 0; partition < this.partitions; partition++) this.#log.forget(topic, partition, Number.MAX_SAFE_INTEGER)
     for (const queue of this.#tasks.flatMap((task) => task.queues))
-      if (this.#sized.partitions.has(queue.topic)) this.#log.forget(queue.topic, queue.partition, queue.committed)
+      if (this.#sized.partitions.has(queue.topic) || this.#looped.has(queue.topic))
+        this.#log.forget(queue.topic, queue.partition, queue.committed)
   }
 
   async crash(): Promise<void> {

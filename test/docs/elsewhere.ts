@@ -18,6 +18,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run scenario <name>': { file: 'package.json', text: '"scenario": "node scripts/scenario.ts"' },
   'npm run scenario wallet': scenario('wallet'),
   'npm run scenario orders': scenario('orders'),
+  'npm run scenario engagements': scenario('engagements'),
   'npx millrace run <file> --brokers <addresses>': kafka,
   'npm test': gate('`npm test` is lint, types and tests'),
   'npm run verify': gate('format:check'),

@@ -10,7 +10,8 @@ import { drive } from '../../scripts/scenario/driven.ts'
 import { scenario as wallet } from '../../scripts/scenario/wallet.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-// As documents type them: npm run scenario wallet, npm run scenario orders
+// As documents type them: npm run scenario wallet, npm run scenario orders,
+// npm run scenario engagements
 
 async function scenario(...words: readonly string[]) {
   const temporary = mkdtempSync(join(tmpdir(), 'millrace-scenario-test-'))
@@ -32,10 +33,11 @@ test('wallet: in process, and killed on the embedded log', { timeout: 90_000 }, 
   expect(out).toMatch(/every part killed once: 0 wrong\nwallet: right\n$/)
 })
 
-test('orders: in process', { timeout: 60_000 }, async () => {
-  const { out, errors, code, left } = await scenario('orders', '--histories', '3', '--kills', '0')
+test.each(['orders', 'engagements'])('%s: in process', { timeout: 60_000 }, async (name) => {
+  const { out, errors, code, left } = await scenario(name, '--histories', '3', '--kills', '0')
   expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
-  expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\norders: right\n$/)
+  expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\n/)
+  expect(out).toMatch(new RegExp(`\\n${name}: right\\n$`))
 })
 
 test('a name that is none, and a number that is none', { timeout: 60_000 }, async () => {
