@@ -2,7 +2,7 @@
 // internal topics are there. On the embedded log missing external topics are made; on Kafka they are somebody's business.
 import { MillraceError } from '../base/errors.ts'
 import type { Log } from '../log/log.ts'
-import { deadLetterTopic } from '../runtime/dead-letter.ts'
+import { deadLetterDoneTopic, deadLetterTopic } from '../runtime/dead-letter.ts'
 import { Suspend } from '../runtime/suspend.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
 import { matchesTopic } from '../topology/pattern.ts'
@@ -89,6 +89,7 @@ function resized(name: string, has: number, needed: number, plan: Plan, partitio
  *  itself, of an earlier shape of the topology too: a wide pattern would read its own changelogs. */
 export function isMatchedInput(plan: Plan, name: string): boolean {
   if (name.startsWith('__') || name === deadLetterTopic(plan.applicationId)) return false
+  if (name === deadLetterDoneTopic(plan.applicationId)) return false
   if (name.startsWith(`${plan.applicationId}-`) && /-(changelog|repartition)$/.test(name)) return false
   return plan.patterns.some((pattern) => matchesTopic(pattern, name))
 }

@@ -13,6 +13,8 @@ export function statusOf(error: unknown): number {
 
 /** What stderr is told; empty where help or the version was asked for. */
 export function failureText(error: unknown, verbose: boolean): string {
+  if (error instanceof CommanderError && error.code === 'commander.help' && error.exitCode !== 0)
+    return 'millrace: which command of it? --help lists them\n'
   if (error instanceof CommanderError) return error.exitCode === 0 ? '' : `millrace: ${oneLine(error.message)}\n`
   const line = `millrace: ${explain(error)}\n`
   return verbose ? `${line}${stacks(error)}` : line

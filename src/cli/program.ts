@@ -136,6 +136,54 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     )
     .action(async (store: string, key: string | undefined, flags) => (await import('./query.ts')).query(store, key, flags))
 
+  const letters = program
+    .command('dead-letter')
+    .description('Show the records that were given up; write them back to their topics, or drop them.')
+    .addHelpText(
+      'after',
+      example(
+        'millrace dead-letter list --state-dir state',
+        'millrace dead-letter replay --state-dir state --key order-1',
+        'millrace dead-letter drop --state-dir state --offset 0:17',
+      ),
+    )
+  const lettering = (name: string, description: string): Command =>
+    reaching(
+      letters
+        .command(name)
+        .description(description)
+        .option('--verbose', 'stack traces with errors, debug messages in the log')
+        .allowExcessArguments(false)
+        .addOption(
+          new Option('--offset <partition:offset>', 'this one, as list shows it; may be said several times').argParser(
+            (place: string, others: readonly string[] = []) => [...others, place],
+          ),
+        )
+        .addOption(new Option('--key <key>', 'those of this key, as list shows it'))
+        .addOption(new Option('--topic <topic>', 'those of records that were read from this topic'))
+        .addOption(
+          new Option('--since <time>', 'those of records of this time or later: epoch ms, an ISO date, or a duration ago, such as 2h'),
+        )
+        .addOption(new Option('--limit <n>', 'the first n of them').argParser(whole(1, 1e9)))
+        .addOption(new Option('--json', 'JSON lines')),
+    )
+
+  lettering('list', 'Print the dead letters that were neither replayed nor dropped.')
+    .addOption(new Option('--all', 'those that were, too'))
+    .addHelpText(
+      'after',
+      example('millrace dead-letter list --state-dir state --since 2h', 'millrace dead-letter list --state-dir state --json'),
+    )
+    .action(async (flags) => (await import('./dead-letter.ts')).listLetters(flags))
+  lettering('replay', 'Write dead letters back to the topics and partitions that they came from, each once; without an option all of them.')
+    .addOption(new Option('--rate <n>', 'records a second').argParser(whole(1, 1e6)).default(100))
+    .addHelpText('after', example('millrace dead-letter replay --state-dir state --topic orders --rate 500'))
+    .action(async (flags) => (await import('./dead-letter.ts')).settleLetters('replay', flags))
+  lettering('drop', 'Take dead letters off the list without replaying them. They stay in their topic.')
+    .addOption(new Option('--all', 'all of them; else name some'))
+    .addHelpText('after', example('millrace dead-letter drop --state-dir state --offset 0:17'))
+    .action(async (flags) => (await import('./dead-letter.ts')).settleLetters('drop', flags))
+
   command('reset', 'Begin anew: offsets to the beginning, internal topics and stores deleted. Outputs and dead letters stay.')
     .argument('<file>', 'the topology file')
     .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))

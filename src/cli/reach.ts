@@ -1,4 +1,4 @@
-// How `produce`, `consume` and `query` get at their records: the process that owns the state directory, by its socket; the embedded
+// How `produce`, `consume`, `query` and `dead-letter` get at their records: the process that owns the state directory, by its socket; the embedded
 // log in it when none runs; Kafka with --brokers.
 //
 // 1. A directory that does not exist, or that holds no log, is refused and left as it is, but by `produce --topology`.
@@ -103,5 +103,6 @@ async function open(layered: Layered, known: Remembered | null, flags: ReachFlag
   // The lock is ours by now: nobody else's topology is overwritten.
   if (file !== null && brokers === undefined) remember(config.stateDir, file, config.applicationId)
   const createPartitions = brokers === undefined ? (flags.partitions ?? LIMITS.embeddedPartitions) : null
-  return { control: recordsControl({ log, plan, world, createPartitions }), close: () => log.close() }
+  const named = options.applicationId === undefined ? {} : { applicationId: options.applicationId }
+  return { control: recordsControl({ log, plan, world, createPartitions, ...named }), close: () => log.close() }
 }

@@ -83,6 +83,9 @@ function clientOn(socket: Socket, stateDir: string): ControlClient {
     async *rows(store, rowsAsk, limit) {
       for await (const answer of ask({ op: 'rows', store, ask: rowsAsk, limit })) if ('lines' in answer) yield answer.lines
     },
+    async *deadLetters(deadLetterAsk) {
+      for await (const answer of ask({ op: 'deadLetters', ask: deadLetterAsk })) if ('lines' in answer) yield answer.lines
+    },
     close: () => socket.destroy(),
   }
 }

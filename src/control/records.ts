@@ -17,6 +17,7 @@ import { changelogHolder, changelogPartitions } from '../runtime/changelog-holde
 import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPartition } from '../runtime/query.ts'
 import { committedValue, type Holder } from '../runtime/reads.ts'
 import type { Plan } from '../topology/plan-types.ts'
+import { deadLetters } from './dead-letters.ts'
 import { badLine, type Line } from './lines.ts'
 import { parseLine, type RecordLine } from './ndjson.ts'
 import { parseKey } from './parse-key.ts'
@@ -29,6 +30,8 @@ export interface RecordsOptions {
   readonly log: Log
   /** Null: records can be shown as text, nothing else. */
   readonly plan: Plan | null
+  /** Whose dead letters, where there is no plan. */
+  readonly applicationId?: string
   readonly world: World
   /** Partitions of input topics that are missing and made; null: they are refused. */
   readonly createPartitions: number | null
@@ -50,12 +53,19 @@ export function recordsControl(options: RecordsOptions): ControlHandler {
     consume: (topic, follow, signal) => consume(options, topic, follow, signal),
     query: (store, key) => query(options, store, key),
     rows: (store, ask, limit) => rows(options, store, ask, limit),
+    deadLetters: (ask, signal) => deadLetters({ ...options, applicationId: applicationOf(options) }, ask, signal),
   }
 }
 
 function planOf(options: RecordsOptions): Plan {
   if (options.plan !== null) return options.plan
   throw new MillraceError('STREAM_USAGE', 'which topology is this of? name its file with --topology')
+}
+
+function applicationOf({ plan, applicationId }: RecordsOptions): string {
+  const id = plan?.applicationId ?? applicationId
+  if (id !== undefined) return id
+  throw new MillraceError('STREAM_USAGE', 'whose dead letters? name the application with --application-id, or its file with --topology')
 }
 
 class LineWriter {

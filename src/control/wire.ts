@@ -5,6 +5,7 @@
 // 2. Records travel as the lines that people see: the process that owns the log knows the serdes.
 import { type ErrorCode, explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { type DeadLetterAsk, isDeadLetterAsk } from './dead-letter-ask.ts'
 import type { Line } from './lines.ts'
 import type { RowsAsk } from './rows.ts'
 
@@ -18,6 +19,7 @@ export type Request =
   | { readonly op: 'consume'; readonly topic: string; readonly follow: boolean }
   | { readonly op: 'query'; readonly store: string; readonly key: string }
   | { readonly op: 'rows'; readonly store: string; readonly ask: RowsAsk; readonly limit: number }
+  | { readonly op: 'deadLetters'; readonly ask: DeadLetterAsk }
 
 export type Answer =
   | { readonly lines: readonly string[] }
@@ -34,6 +36,8 @@ export interface ControlHandler {
   query(store: string, key: string): Promise<{ readonly value: unknown } | null>
   /** Rows of a store as lines of JSON, `limit` at most. */
   rows(store: string, ask: RowsAsk, limit: number): AsyncIterable<readonly string[]>
+  /** Dead letters as lines of JSON; of those that are replayed or dropped, how many with each commit, and which could not be. */
+  deadLetters(ask: DeadLetterAsk, signal: AbortSignal): AsyncIterable<readonly string[]>
 }
 
 export function frame(message: Request | Answer): string {
@@ -48,6 +52,7 @@ export function parseRequest(text: string): Request {
   if (op === 'query' && typeof request.store === 'string' && typeof request.key === 'string') return request as unknown as Request
   if (op === 'rows' && typeof request.store === 'string' && isAsk(request.ask) && Number.isSafeInteger(request.limit))
     return request as unknown as Request
+  if (op === 'deadLetters' && isDeadLetterAsk(request.ask)) return request as unknown as Request
   throw new MillraceError('STREAM_USAGE', `control socket: a request that this version does not know (${String(op)})`)
 }
 

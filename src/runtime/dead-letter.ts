@@ -19,8 +19,16 @@ export function deadLetterTopic(applicationId: string): string {
   return `${applicationId}-dead-letter`
 }
 
+/** Which of them are done with, replayed or dropped. */
+export function deadLetterDoneTopic(applicationId: string): string {
+  return `${applicationId}-dead-letter-done`
+}
+
+/** What all headers of a trouble begin with. */
+export const ERROR_HEADERS = '__streams.errors.'
+
 /** What a dead letter says of what had to be left out of it, because it was too long for a record. */
-const LEFT_OUT = '__millrace.errors.left.out'
+export const LEFT_OUT = '__millrace.errors.left.out'
 
 /** The record with the headers of its trouble. Where that is more than a record may have, its own headers stay behind, then its value, then
  *  its key: the origin says where they are. A dead letter that no log takes would stop its task for good. */
@@ -53,7 +61,7 @@ function deadLetterHeaders(topic: string, partition: number, record: LogRecord, 
   const stack = root instanceof Error ? (root.stack ?? '') : ''
   const text = (value: string): Buffer => Buffer.from(value, 'utf8')
   return [
-    ...record.headers.filter(([name]) => !name.startsWith('__streams.errors.')),
+    ...record.headers.filter(([name]) => !name.startsWith(ERROR_HEADERS)),
     ['__streams.errors.exception', text(error instanceof MillraceError ? error.code : root instanceof Error ? root.name : typeof root)],
     ['__streams.errors.message', text(explain(error).slice(0, LIMITS.stacktraceBytesMax))],
     ['__streams.errors.stacktrace', text(stack.slice(0, LIMITS.stacktraceBytesMax))],

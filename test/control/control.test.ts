@@ -204,7 +204,13 @@ describe('query', () => {
 })
 
 describe('the socket', () => {
-  const silent: ControlHandler = { produce: async () => {}, async *consume() {}, query: async () => null, async *rows() {} }
+  const silent: ControlHandler = {
+    produce: async () => {},
+    async *consume() {},
+    query: async () => null,
+    async *rows() {},
+    async *deadLetters() {},
+  }
 
   test('is private, and gone at the end', async () => {
     server = await openControlServer(place.folder, silent)

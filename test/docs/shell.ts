@@ -94,7 +94,7 @@ export function openShell(): Shell {
 }
 
 const runs = (command: string): boolean => /^npx millrace (run|dev) /.test(command)
-const asks = (command: string): boolean => /^(npx millrace (query|consume)|curl) /.test(command)
+const asks = (command: string): boolean => /^(npx millrace (query|consume|dead-letter list)|curl) /.test(command)
 
 /** A block that shows a refusal ends with another status than 0; every other command with 0. */
 function judge(block: Block, commands: readonly string[], said: readonly Said[]): string | null {

@@ -40,7 +40,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   operators: ['base', 'serde', 'topology', 'state/store', 'state/overlay'],
   barrier: ['base', 'log/log', 'state/store'],
   assignment: ['base', 'topology/plan', 'topology/plan-types', 'log/log'],
-  control: ['base', 'serde', 'topology', 'log/log', 'runtime/query', 'runtime/reads', 'runtime/changelog-holder', 'state/store'],
+  control: [
+    'base',
+    'serde',
+    'topology',
+    'log/log',
+    'runtime/query',
+    'runtime/reads',
+    'runtime/changelog-holder',
+    'runtime/dead-letter',
+    'state/store',
+  ],
   server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
