@@ -3,8 +3,9 @@
 // Invariants
 // 1. `begin` is synchronous up to the seal: when it returns, the next epoch is open.
 // 2. The group identity is taken at the seal: an epoch is committed under the generation that it was processed in (R4).
-// 3. At least once: nothing of a changelog leaves before all outputs of its epoch are acknowledged. A store that has been fed from its
-//    changelog may know a record already when it comes again, and put nothing out for it.
+// 3. At least once: nothing of a changelog leaves before all outputs of its epoch are acknowledged, and nothing of a store's before what
+//    the task's later stores have written is: a store may feed those that come after it. One that has been fed from its changelog may know
+//    a record already when it comes again, and put nothing out for it, nor pass it on.
 // 4. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
 import type { World } from '../base/ports.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Guarantee, Writer } from '../log/log.ts'
@@ -56,6 +57,8 @@ export interface EpochFigures {
   epochs: number
   lastCommitMs: number
 }
+
+type Appended = Parameters<Writer['append']>
 
 export class Barrier {
   readonly figures: EpochFigures = { epochs: 0, lastCommitMs: 0 }
@@ -123,10 +126,15 @@ export class Barrier {
     let bytes = 0
     for (const participant of participants) bytes += participant.openBytes ?? 0
     const offsets: CommittedOffset[] = []
-    const later: Parameters<Writer['append']>[] = []
-    const append: Writer['append'] = this.#o.guarantee === 'exactly_once' ? this.#append : (...record) => void later.push(record)
+    const later: Appended[][] = []
+    let own: Appended[] = []
+    const append: Writer['append'] = this.#o.guarantee === 'exactly_once' ? this.#append : (...record) => void own.push(record)
     try {
-      for (const participant of participants) offsets.push(...participant.seal(append))
+      for (const participant of participants) {
+        own = []
+        offsets.push(...participant.seal(append))
+        addLater(later, own)
+      }
       this.#o.writer.seal()
     } catch (error) {
       this.#fail(error)
@@ -152,15 +160,15 @@ export class Barrier {
     participants: readonly Participant[],
     identity: GroupIdentity | null,
     offsets: readonly CommittedOffset[],
-    later: readonly Parameters<Writer['append']>[],
+    later: readonly (readonly Appended[])[],
   ): Promise<void> {
     const { writer, guarantee, groupId } = this.#o
-    let ends = await writer.flush()
-    if (later.length > 0) {
+    const ends = new Map(await writer.flush())
+    for (const records of later) {
       await writer.commit(identity, groupId, [])
-      for (const record of later) writer.append(...record)
+      for (const record of records) writer.append(...record)
       writer.seal() // with outputs of the next epoch, which may be there early
-      ends = await writer.flush()
+      for (const [partition, end] of await writer.flush()) ends.set(partition, end)
     }
     if (guarantee === 'exactly_once') {
       this.#advance('committing')
@@ -210,6 +218,17 @@ export class Barrier {
   recover(): void {
     this.#state = recovered(this.#state)
     this.#failure = null
+  }
+}
+
+/** Of one participant: its last changelog first. The logs of several leave together. */
+function addLater(later: Appended[][], own: readonly Appended[]): void {
+  const topics = [...new Set(own.map(([topic]) => topic))].reverse()
+  for (const record of own) {
+    const at = topics.indexOf(record[0])
+    const records = later[at]
+    if (records === undefined) later[at] = [record]
+    else records.push(record)
   }
 }
 

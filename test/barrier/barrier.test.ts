@@ -17,7 +17,7 @@ function made(
   guarantee: Guarantee,
   fails: Step | null,
   drain = async (): Promise<void> => {},
-): { readonly barrier: Barrier; readonly steps: string[]; begin(): void } {
+): { readonly barrier: Barrier; readonly steps: string[]; readonly writer: Writer; begin(): void } {
   const steps: string[] = []
   const step = (name: Step): void => {
     steps.push(name)
@@ -61,7 +61,7 @@ function made(
     barrier.worked(1)
     barrier.begin([participant])
   }
-  return { barrier, steps, begin }
+  return { barrier, steps, writer, begin }
 }
 
 describe('an epoch', () => {
@@ -77,6 +77,34 @@ describe('an epoch', () => {
     begin()
     await barrier.settled()
     expect(steps).toEqual([...OUTPUTS, ...CHANGELOGS, 'end 7', 'apply', 'app@5', 'commit'])
+  })
+
+  it('at_least_once: the changelog of a store is written when those of the stores that it feeds are there', async () => {
+    const { barrier, steps, writer } = made('at_least_once', null)
+    const flushed: string[] = []
+    let appended: string[] = []
+    writer.append = (topic) => void appended.push(topic)
+    writer.flush = async () => {
+      flushed.push(appended.join())
+      appended = []
+      return new Map(flushed.at(-1) === '' ? [] : [[`${flushed.at(-1)?.split(',')[0]}-0`, flushed.length]])
+    }
+    const ends: string[][] = []
+    const of = (...topics: string[]): Participant => ({
+      seal(append) {
+        for (const topic of topics) append(topic, 0, 0, null, null, NO_HEADERS)
+        return []
+      },
+      async applied(all) {
+        ends.push([...all].map(([at, end]) => `${at}@${end}`))
+      },
+    })
+    barrier.worked(1)
+    barrier.begin([of('register', 'register', 'sums', 'totals'), of('other')])
+    await barrier.settled()
+    expect(flushed).toEqual(['', 'totals,other', 'sums', 'register,register'])
+    expect(ends[0]).toEqual(['totals-0@2', 'sums-0@3', 'register-0@4'])
+    expect(steps.filter((step) => step === 'seal')).toHaveLength(4)
   })
 
   it.each<Guarantee>(['exactly_once', 'at_least_once'])(

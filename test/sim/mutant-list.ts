@@ -363,4 +363,11 @@ export const MUTANTS: readonly Mutant[] = [
     case: 'foreign',
     kinds: ['pause', 'ambush'],
   },
+  {
+    id: '23',
+    what: "at least once: a store's changelog is written before those of the stores that it feeds (found by this simulator)",
+    edits: [{ file: 'src/barrier/barrier.ts', from: '.map(([topic]) => topic))].reverse()', to: '.map(([topic]) => topic))]' }],
+    seedsMax: 5_000,
+    case: 'join',
+  },
 ]
