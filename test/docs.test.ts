@@ -34,6 +34,7 @@ const DOCUMENTS = [
   'topologies/wallet/README.md',
   'topologies/orders/README.md',
   'topologies/engagements/README.md',
+  'topologies/pipeline/README.md',
 ]
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const documents = DOCUMENTS.map((path) => ({ path, text: read(path), blocks: blocksOf(read(path)) }))

@@ -19,6 +19,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run scenario wallet': scenario('wallet'),
   'npm run scenario orders': scenario('orders'),
   'npm run scenario engagements': scenario('engagements'),
+  'npm run scenario pipeline': scenario('pipeline'),
   'npx millrace run <file> --brokers <addresses>': kafka,
   'npm test': gate('`npm test` is lint, types and tests'),
   'npm run verify': gate('format:check'),

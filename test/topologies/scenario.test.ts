@@ -11,7 +11,7 @@ import { scenario as wallet } from '../../scripts/scenario/wallet.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 // As documents type them: npm run scenario wallet, npm run scenario orders,
-// npm run scenario engagements
+// npm run scenario engagements, npm run scenario pipeline
 
 async function scenario(...words: readonly string[]) {
   const temporary = mkdtempSync(join(tmpdir(), 'millrace-scenario-test-'))
@@ -33,7 +33,7 @@ test('wallet: in process, and killed on the embedded log', { timeout: 90_000 }, 
   expect(out).toMatch(/every part killed once: 0 wrong\nwallet: right\n$/)
 })
 
-test.each(['orders', 'engagements'])('%s: in process', { timeout: 60_000 }, async (name) => {
+test.each(['orders', 'engagements', 'pipeline'])('%s: in process', { timeout: 60_000 }, async (name) => {
   const { out, errors, code, left } = await scenario(name, '--histories', '3', '--kills', '0')
   expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
   expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\n/)
