@@ -202,9 +202,10 @@ function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: Bu
   return reader
 }
 
-/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value. */
+/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value, and `lateTo` takes it. */
 function valueFor(node: Node, parent: DraftNode): AnySerde {
-  const counts = (node.kind === 'aggregate' || (node.kind === 'windowAggregate' && node.onLate === null)) && node.form === 'count'
+  const counts =
+    (node.kind === 'aggregate' || (node.kind === 'windowAggregate' && node.onLate === null && !node.sinksLate)) && node.form === 'count'
   return counts ? PRESENT : parent.value
 }
 
