@@ -101,6 +101,7 @@ export function compile(options: ProgramOptions): Program {
   const staged: Staged[] = []
   const dues = new Dues()
   const caches: RecordCache[] = []
+  const cacheOf = new Map<number, RecordCache>()
   const counters = new Map<string, Map<string, Counter>>()
   const gauges = new Map<string, Map<string, Counter>>()
   const instances: (Instance | undefined)[] = new Array(nodes.length)
@@ -112,9 +113,10 @@ export function compile(options: ProgramOptions): Program {
   }
 
   /** Children are compiled first, so their caches come behind. */
-  const cached = (site: Site, bytesMax: number): Site => {
+  const cached = (site: Site, index: number, bytesMax: number): Site => {
     const cache = new RecordCache(site, site.forward, bytesMax, dues)
     caches.unshift(cache)
+    cacheOf.set(index, cache)
     return { ...site, forward: cache.push }
   }
 
@@ -133,7 +135,7 @@ export function compile(options: ProgramOptions): Program {
       forward: fanOut(children),
       forwardTo: (child) => children[child] ?? nothing,
       store: (i) => views[i] as StoreView,
-      getter: (input) => getterOf(instances, node, input, nodes),
+      getter: (input) => getterOf(instances, node, input, nodes, cacheOf),
       send(topic, to, key, value, timestamp) {
         const count = partitionsOf(topic)
         if (count === 0) throw new MillraceError('STREAM_TOPIC_MISSING', `${node.name}: topic ${topic} does not exist`)
@@ -157,7 +159,7 @@ export function compile(options: ProgramOptions): Program {
       gauge: (name) => named(gauged, name),
     }
     const cacheBytes = node.stores[0]?.cacheBytes
-    if (cacheBytes !== undefined) site = cached(site, cacheBytes)
+    if (cacheBytes !== undefined) site = cached(site, index, cacheBytes)
     if (node.operator.kind === 'source') instances[index] = { inputs: [site.forward] }
     else instances[index] = operators[node.operator.kind](site)
   }
@@ -193,7 +195,13 @@ function fanOut(children: readonly Push[]): Push {
 }
 
 /** Looked up at the call: a node is compiled before its parents. */
-function getterOf(instances: readonly (Instance | undefined)[], node: PlanNode, input: number, nodes: readonly PlanNode[]): TableGetter {
+function getterOf(
+  instances: readonly (Instance | undefined)[],
+  node: PlanNode,
+  input: number,
+  nodes: readonly PlanNode[],
+  cacheOf: ReadonlyMap<number, RecordCache>,
+): TableGetter {
   const parent = node.parents[input]
   let found: TableGetter | undefined
   return (key, asOf) => {
@@ -201,6 +209,8 @@ function getterOf(instances: readonly (Instance | undefined)[], node: PlanNode, 
       found = parent === undefined ? undefined : instances[parent]?.getter
       if (found === undefined)
         throw new Error(`${node.name}: input ${input} (${parent === undefined ? 'none' : nodes[parent]?.name}) is no table`)
+      const cache = parent !== undefined && MAKES_TABLE.has(node.operator.kind) ? cacheOf.get(parent) : undefined
+      if (cache !== undefined) found = cache.gone(found)
     }
     return found(key, asOf)
   }
@@ -241,6 +251,17 @@ const KEEPS_KEY = new Set([
   'streamJoin',
   'streamGlobalJoin',
   'source',
+])
+
+/** What makes a table of tables looks up rows that have gone on; others, as a stream's join, the latest. */
+const MAKES_TABLE = new Set([
+  'tableFilter',
+  'tableFilterNot',
+  'tableMapValues',
+  'suppress',
+  'tableJoin',
+  'foreignKeyLeft',
+  'foreignKeyRight',
 ])
 
 const LOOKS_UP = new Set(['tableJoin', 'streamTableJoin', 'bufferingJoin'])

@@ -7,10 +7,12 @@
 // 3. Keys go on in the order of their last updates, each with the timestamp and the headers of that one.
 // 4. `rollback` undoes what was taken in and what was taken out since `mark`.
 // 5. Keys and values wait as bytes: nobody can change them meanwhile, and their sizes are known.
+// 6. Tables that are made of this one look up what has gone on, not what waits. Else two rows that go within one epoch would each find
+//    the other one gone already and leave their join where it is, and a row that comes and goes would have been joined meanwhile.
 import { keyBytes, keyText } from '../base/bytes.ts'
 import type { Headers } from '../base/record.ts'
 import { keyToBytes, valueToBytes } from '../operators/encode.ts'
-import type { Push, Site } from '../operators/operator.ts'
+import type { Push, Site, TableGetter } from '../operators/operator.ts'
 import type { Due, Dues } from './dues.ts'
 
 interface Waiting {
@@ -60,6 +62,17 @@ export class RecordCache {
     this.#add({ text, value: bytes, old: first, timestamp, headers: context.headers, order: this.#order++ })
     this.#journal.push(text, before)
     if (this.#bytes > this.#bytesMax) this.due.asked = true
+  }
+
+  /** The row that last went on; `latest` finds it when none waits. */
+  gone(latest: TableGetter): TableGetter {
+    const { node } = this.#site
+    return (key) => {
+      const bytes = keyToBytes(this.#site, node.key, key)
+      const waiting = bytes === null ? undefined : this.#waiting.get(keyText(bytes))
+      if (waiting === undefined) return latest(key)
+      return waiting.old === null ? null : { value: node.value.decode(waiting.old), timestamp: -1 }
+    }
   }
 
   mark(): void {

@@ -5,7 +5,9 @@
 //    without a store only when it must send old values itself.
 // 2. filter, mapValues and joins without a store pass the demand up. A table at its source (toTable) answers it with a store.
 // 3. A filter sends old values also unasked where it costs no further store: then it need not forward deletes of what it never let pass.
-// 4. A table that a join looks up is in a store, or computed by filter, mapValues or a join from tables that are.
+// 4. A join of two tables that are made of the same rows must keep what it put out where old values count: one change of a row comes to it
+//    by both sides, one after the other, so that what the joiner makes of an old row and a new one was never out.
+// 5. A table that a join looks up is in a store, or computed by filter, mapValues or a join from tables that are.
 import type { Node } from './node.ts'
 
 export interface Demand {
@@ -19,12 +21,13 @@ export function demandOf(nodes: readonly Node[]): Demand {
   const sendsOld = new Set<number>()
   const kept = new Set<number>()
   const readable = new Set<number>()
+  const made = new Map<number, ReadonlySet<number>>()
 
   function demandOld(id: number): void {
     if (sendsOld.has(id)) return
     sendsOld.add(id)
     const node = nodes[id] as Node
-    if (lacksStore(node)) kept.add(id)
+    if (lacksStore(node) || meetsItself(id)) kept.add(id)
     else if (isComputed(node)) node.parents.forEach(demandOld)
   }
 
@@ -37,11 +40,26 @@ export function demandOf(nodes: readonly Node[]): Demand {
     else if (isComputed(node)) node.parents.forEach(demandRead)
   }
 
+  /** The tables whose stores its rows are made of. */
+  function madeOf(id: number): ReadonlySet<number> {
+    const node = nodes[id] as Node
+    const found = made.get(id) ?? (isComputed(node) ? new Set(node.parents.flatMap((parent) => [...madeOf(parent)])) : new Set([id]))
+    made.set(id, found)
+    return found
+  }
+
+  function meetsItself(id: number): boolean {
+    const node = nodes[id] as Node
+    if (node.kind !== 'tableJoin' || node.store !== null) return false
+    const [left, right] = node.parents as [number, number]
+    return [...madeOf(left)].some((table) => madeOf(right).has(table))
+  }
+
   /** Sends old values where that needs no further store. */
   function offerOld(id: number): boolean {
     if (sendsOld.has(id)) return true
     const node = nodes[id] as Node
-    if (lacksStore(node) && !kept.has(id)) return false
+    if ((lacksStore(node) || meetsItself(id)) && !kept.has(id)) return false
     if (isComputed(node) && !node.parents.map(offerOld).every(Boolean)) return false
     sendsOld.add(id)
     return true
