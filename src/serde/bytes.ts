@@ -1,5 +1,5 @@
-// bytes(): bytes as they are. Never copies: what is decoded is a view of the record's memory and must not be changed.
-// As JSON: base64, with its padding.
+// bytes(): bytes as they are, copied on either way: callbacks change values in place, and the memory below is a store's row or a record
+// on its way. As JSON: base64, with its padding.
 import { asBuffer } from '../base/bytes.ts'
 import { refuseBytes, refuseValue } from './refuse.ts'
 import type { Serde } from './serde.ts'
@@ -11,8 +11,8 @@ function check(value: unknown): Buffer {
 
 const BYTES: Serde<Buffer> = Object.freeze({
   name: 'bytes',
-  encode: (value: Buffer) => check(value),
-  decode: (bytes: Uint8Array) => asBuffer(bytes),
+  encode: (value: Buffer) => Buffer.from(check(value)),
+  decode: (bytes: Uint8Array) => Buffer.from(bytes),
   toJson: (value: Buffer) => check(value).toString('base64'),
   fromJson(json: unknown): Buffer {
     if (typeof json !== 'string') throw refuseValue('bytes()', 'base64 text', json)
@@ -23,7 +23,7 @@ const BYTES: Serde<Buffer> = Object.freeze({
   },
 })
 
-/** Bytes as they are: no copy on either way. */
+/** Bytes as they are. What is handed out may be changed: it is a copy. */
 export function bytes(): Serde<Buffer> {
   return BYTES
 }

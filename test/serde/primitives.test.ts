@@ -181,12 +181,14 @@ test('string refuses exactly the bytes that are not UTF-8', () => {
   )
 })
 
-test('bytes never copies', () => {
-  const memory = new Uint8Array(8).subarray(2, 6)
-  for (const view of [bytes().decode(memory), bytes().encode(memory as Buffer)]) {
-    expect(view.buffer).toBe(memory.buffer)
-    expect([view.byteOffset, view.length]).toEqual([2, 4])
-  }
+test('bytes copies: what is handed in and out may be changed', () => {
+  const mine = Buffer.from([1, 2])
+  const written = bytes().encode(mine)
+  mine[0] = 9
+  expect([...written]).toEqual([1, 2])
+  const handed = bytes().decode(written)
+  handed[0] = 9
+  expect([...written]).toEqual([1, 2])
 })
 
 test('int64 fits where the DSL wants a Serde of the value', () => {
