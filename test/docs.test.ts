@@ -63,7 +63,9 @@ const asProgram = (code: string): string => (isProgram(code) ? code : asTopology
 /** What a piece calls of the package, and does not say where it comes from. */
 const names = (code: string): string => {
   const used = Object.keys(millrace).filter((name) => new RegExp(`(?<![\\w$.])${name}[(<]`).test(code))
-  return used.length === 0 ? '' : `const { ${used.join(', ')} } = millrace\n`
+  const types = new Set(code.match(/\bReadOnly\w+Store(?=<)/g))
+  const imported = types.size === 0 ? '' : `import type { ${[...types].join(', ')} } from 'millrace'\n`
+  return used.length === 0 ? imported : `${imported}const { ${used.join(', ')} } = millrace\n`
 }
 
 describe.each(documents)('$path', ({ path, text, blocks }) => {
