@@ -183,10 +183,11 @@ describe('run', () => {
     expect(readdirSync(empty)).toEqual([])
   }, 60_000)
 
-  test('no broker within 10 s: status 1, the address named', async () => {
+  // 8 s of asking; the rest is the start of a process, which a busy machine draws out.
+  test('no broker: status 1 soon, the address named', async () => {
     const begun = performance.now()
     const ended = await millrace(['run', file, '--state-dir', state, '--brokers', '127.0.0.1:9'])
-    expect(performance.now() - begun).toBeLessThan(10_000)
+    expect(performance.now() - begun).toBeLessThan(20_000)
     expect(ended.status).toBe(1)
     expect(ended.err.trim().split('\n').at(-1)).toMatch(/^millrace: .*127\.0\.0\.1:9/)
   }, 30_000)

@@ -78,7 +78,7 @@ const RECEIVERS: Readonly<Record<string, string>> = {
 const WINDOWING = 'm.WindowedByOptions<string, string>'
 const OPTIONS: Readonly<Record<string, string>> = {
   't.stream': 'm.SourceOptions<string, string>',
-  't.table': 'm.TableSourceOptions<string, string>',
+  't.table': 'm.TableSourceOptions<string, string> & m.CacheOptions',
   'stream.to': 'm.SinkOptions<string, string>',
   'stream.map': 'm.KeyValueOptions<string, string>',
   'stream.groupBy': 'm.KeyOptions<string>',
@@ -90,7 +90,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   'table.join': 'm.StoreValueOptions<string>',
   'table.suppress': 'm.SuppressUntilClose | m.SuppressFor',
   'grouped.count': 'm.StoreOptions',
-  'grouped.aggregate': 'm.StoreValueOptions<string>',
+  'grouped.aggregate': 'm.StoreValueOptions<string> & m.CacheOptions',
   'grouped.windowedBy': WINDOWING,
   'windowed.count': 'm.WindowStoreOptions',
   'rows.range': "NonNullable<Parameters<ReturnType<m.StreamProcessor['store']>['range']>[2]>",

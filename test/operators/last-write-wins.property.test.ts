@@ -196,7 +196,7 @@ describe('one by one', () => {
     send(it, { version: 3, n: 'c' }, 5)
     expect(it.events).toEqual([20, 5])
     expect(counts(it)).toEqual([2, 2, 1, 0])
-    expect(it.task.instances[1]!.getter!('k')).toEqual({ value: { version: 3, n: 'c' }, timestamp: 5 })
+    expect(it.task.instances[1]!.getter!('k')).toEqual({ value: { version: 3, n: 'c' }, timestamp: 5, version: 3 })
   })
 
   test('equal versions: the greater bytes as the serde writes them, not as they came', () => {
