@@ -16,8 +16,8 @@ import { deadLetterDoneTopic, deadLetterTopic } from '../runtime/dead-letter.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
 import type { DeadLetterAsk } from './dead-letter-ask.ts'
-import { encodeDone, isDone, readDone, walk } from './dead-letter-done.ts'
-import { isWhole, keyText, originOf, originText, placeOf, readOrigin, replayHeaders, showLetter } from './letter.ts'
+import { type Done, encodeDone, isDone, readDone, walk } from './dead-letter-done.ts'
+import { isWhole, keyText, type Origin, originOf, originText, placeOf, readOrigin, replayHeaders, showLetter } from './letter.ts'
 import type { TopicSerdes } from './serdes.ts'
 import { shownSerdes } from './topic-serdes.ts'
 
@@ -31,14 +31,16 @@ export interface DeadLetterOptions {
 
 const BATCHES_PER_SECOND = 10
 const BATCH_RECORDS_MAX = 1_000
-export const RATE = 100
+const RATE = 100
+/** Well under the transaction timeout. */
+const OPEN_MAX_MS = LIMITS.transactionTimeoutMs / 8
 
 interface Scope {
   readonly options: DeadLetterOptions
   readonly ask: DeadLetterAsk
   readonly signal: AbortSignal
   readonly topic: TopicInfo
-  readonly serdesOf: (record: LogRecord) => Promise<TopicSerdes | null>
+  readonly serdes: KnownSerdes
   /** Offsets that were named and not met as pending. */
   readonly named: Set<string>
   /** Partitions that a letter can be in. */
@@ -52,7 +54,7 @@ export async function* deadLetters(options: DeadLetterOptions, ask: DeadLetterAs
     throw new MillraceError('STREAM_USAGE', `there is no topic ${name}: the application ${options.applicationId} has not run here`)
   const places = ask.offsets?.map((place) => Number(place.split(':')[0]))
   const partitions = Array.from({ length: topic.partitions }, (_, partition) => partition).filter((one) => places?.includes(one) ?? true)
-  const scope: Scope = { options, ask, signal, topic, serdesOf: serdesOf(options.plan), named: new Set(ask.offsets), partitions }
+  const scope: Scope = { options, ask, signal, topic, serdes: knownSerdes(options.plan), named: new Set(ask.offsets), partitions }
   yield* ask.act === 'list' ? list(scope) : settle(scope, ask.act)
   if (!signal.aborted && scope.named.size > 0) yield [...scope.named].map((place) => JSON.stringify({ absent: place }))
 }
@@ -65,18 +67,25 @@ async function* list(scope: Scope): AsyncGenerator<readonly string[]> {
     if (left === 0) break
     const done = doneOf(partition)
     for await (const records of lettersOf(scope, partition, ask.all === true ? 0 : done.before)) {
-      const lines: string[] = []
-      for (const record of records) {
-        const over = isDone(done, record.offset)
-        if ((over && ask.all !== true) || !(await isMeant(scope, partition, record))) continue
-        const serdes = await scope.serdesOf(record)
-        lines.push(await whenThere(() => showLetter(placeOf(partition, record.offset), record, serdes, over)))
-        if (--left === 0) break
-      }
+      await scope.serdes.learn(records)
+      const lines = await whenThere(() => listed(scope, partition, done, records, left))
+      left -= lines.length
       if (lines.length > 0) yield lines
       if (left === 0) break
     }
   }
+  if (left === 0) scope.named.clear() // the others may well be there
+}
+
+function listed(scope: Scope, partition: number, done: Done, records: readonly LogRecord[], max: number): string[] {
+  const lines: string[] = []
+  for (const record of records) {
+    if (lines.length === max) break
+    const over = isDone(done, record.offset)
+    if ((over && scope.ask.all !== true) || !isMeant(scope, partition, record)) continue
+    lines.push(showLetter(placeOf(partition, record.offset), record, scope.serdes.of(record), over))
+  }
+  return lines
 }
 
 async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<readonly string[]> {
@@ -91,7 +100,7 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
     const rate = act === 'drop' ? Number.POSITIVE_INFINITY : (ask.rate ?? RATE)
     const batchMax = Math.min(BATCH_RECORDS_MAX, Math.max(1, Math.floor(rate / BATCHES_PER_SECOND)))
     const begun = world.clock.monotonic()
-    const send = sender(options, writer)
+    const sending = sender(options, writer)
     let left = ask.limit ?? Number.MAX_SAFE_INTEGER
     let total = 0
     for (const partition of partitions) {
@@ -100,10 +109,13 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
       const way = walk(former)
       let batch = 0
       let bytes = 0
+      let openedAt = 0
       const commit = async (): Promise<string> => {
         const row = encodeDone(way.now(), topic.id)
         writer.append(doneTopic, 0, world.clock.now(), Buffer.from(String(partition)), row, NO_HEADERS)
-        await ended(writer)
+        writer.seal()
+        await writer.flush()
+        await writer.commit(null, '', [])
         const line = JSON.stringify({ done: batch })
         total += batch
         batch = 0
@@ -111,17 +123,23 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
         return line
       }
       for await (const records of lettersOf(scope, partition, former.before)) {
+        await scope.serdes.learn(records)
+        const open = records.filter(({ offset }) => !isDone(former, offset))
+        const meant = new Set(await whenThere(() => open.filter((record) => isMeant(scope, partition, record))))
+        if (act === 'replay') await sending.learn(meant)
         for (const record of records) {
           if (isDone(former, record.offset)) {
             way.done(record.offset)
             continue
           }
-          if (left === 0 || !(await isMeant(scope, partition, record))) {
+          if (left === 0 || !meant.has(record)) {
             way.open(record.offset)
             continue
           }
           const place = placeOf(partition, record.offset)
-          const refused = act === 'drop' ? null : await send(record, place)
+          if (batch === 0) openedAt = world.clock.monotonic()
+          const whole = act === 'drop' || isWhole(record) ? record : await sending.find(record)
+          const refused = act === 'drop' ? null : sending.send(record, whole, place)
           if (refused !== null) {
             way.open(record.offset)
             yield [JSON.stringify({ refused: place, reason: refused })]
@@ -138,52 +156,71 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
           if (signal.aborted) return
         }
         if (left === 0) break
+        // Where few of many are meant: a transaction must not stay open for the whole way.
+        if (batch > 0 && world.clock.monotonic() - openedAt > OPEN_MAX_MS) yield [await commit()]
       }
       if (batch > 0) yield [await commit()]
     }
+    if (left === 0) scope.named.clear()
+  } catch (error) {
+    throw retold(error)
   } finally {
     await writer.close()
   }
 }
 
-async function ended(writer: Writer): Promise<void> {
-  try {
-    writer.seal()
-    await writer.flush()
-    await writer.commit(null, '', [])
-  } catch (error) {
-    const code = error instanceof MillraceError ? error.code : 'STREAM_DOUBT'
-    const why = code === 'STREAM_FENCED' ? 'another dead-letter command of this application has taken over' : 'the last commit failed'
-    throw new MillraceError(code, `${why}; run it again: what is done is not done twice`, { cause: error, disposition: 'stop' })
-  }
+function retold(error: unknown): unknown {
+  if (!(error instanceof MillraceError) || (error.code !== 'STREAM_FENCED' && error.code !== 'STREAM_DOUBT')) return error
+  const why = error.code === 'STREAM_FENCED' ? 'another dead-letter command of this application has taken over' : 'the last commit failed'
+  return new MillraceError(error.code, `${why}; run it again: what is done is not done twice`, { cause: error, disposition: 'stop' })
 }
 
-/** Appends the record that a letter was; answers why that cannot be. */
-function sender({ log, world }: DeadLetterOptions, writer: Writer): (letter: LogRecord, place: string) => Promise<string | null> {
+interface Sender {
+  /** Looks up where the records came from. */
+  learn(letters: Iterable<LogRecord>): Promise<void>
+  /** The record of a letter that is not whole; null: it is gone. */
+  find(letter: LogRecord): Promise<LogRecord | null>
+  /** Appends the record that a letter was; answers why that cannot be. */
+  send(letter: LogRecord, record: LogRecord | null, place: string): string | null
+}
+
+function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
   const partitions = new Map<string, number>()
-  return async (letter, place) => {
-    const origin = originOf(letter.headers)
+  const unfit = (origin: Origin | null): string | null => {
     if (origin === null) return 'its headers do not say where it came from'
-    const { topic, partition } = origin
-    let count = partitions.get(topic)
-    if (count === undefined) {
-      count = (await log.topics([topic])).get(topic)?.partitions ?? 0
-      partitions.set(topic, count)
-    }
-    if (count === 0) return `there is no topic ${topic} any more`
-    if (partition >= count) return `topic ${topic} has ${count} partitions, it came from partition ${partition}`
-    const record = isWhole(letter) ? letter : await readOrigin(log, origin, letter, world)
-    if (record === null) return `it is too long to be whole, and ${originText(origin)} is not there any more`
-    const headers = replayHeaders(record.headers, place)
-    if (record !== letter && recordBytes(record.key, record.value, headers) > LIMITS.recordBytesMax)
-      writer.append(topic, partition, record.timestamp, record.key, record.value, record.headers)
-    else writer.append(topic, partition, record.timestamp, record.key, record.value, headers)
-    return null
+    const count = partitions.get(origin.topic) ?? 0
+    if (count === 0) return `there is no topic ${origin.topic} any more`
+    return origin.partition < count ? null : `topic ${origin.topic} has ${count} partitions, it came from partition ${origin.partition}`
+  }
+  return {
+    async learn(letters) {
+      const topics = new Set<string>()
+      for (const { headers } of letters) topics.add(originOf(headers)?.topic ?? '')
+      const missing = [...topics].filter((topic) => topic !== '' && !partitions.has(topic))
+      if (missing.length === 0) return
+      const infos = await log.topics(missing)
+      for (const topic of missing) partitions.set(topic, infos.get(topic)?.partitions ?? 0)
+    },
+    async find(letter) {
+      const origin = originOf(letter.headers)
+      return origin === null || unfit(origin) !== null ? null : await readOrigin(log, origin, letter, world)
+    },
+    send(letter, record, place) {
+      const origin = originOf(letter.headers)
+      const why = unfit(origin)
+      if (origin === null || why !== null) return why
+      if (record === null) return `it is too long to be whole, and ${originText(origin)} is not there any more`
+      const headers = replayHeaders(record.headers, place)
+      // One that fills a record to the last byte goes without the header that says what it is.
+      const fits = recordBytes(record.key, record.value, headers) <= LIMITS.recordBytesMax
+      writer.append(origin.topic, origin.partition, record.timestamp, record.key, record.value, fits ? headers : record.headers)
+      return null
+    },
   }
 }
 
 /** Takes the names that it meets off the list of those that are missed. */
-async function isMeant({ ask, named, serdesOf: serdes }: Scope, partition: number, record: LogRecord): Promise<boolean> {
+function isMeant({ ask, named, serdes }: Scope, partition: number, record: LogRecord): boolean {
   if (ask.offsets !== undefined) {
     const place = placeOf(partition, record.offset)
     if (!ask.offsets.includes(place)) return false
@@ -191,23 +228,29 @@ async function isMeant({ ask, named, serdesOf: serdes }: Scope, partition: numbe
   }
   if (ask.since !== undefined && record.timestamp < ask.since) return false
   if (ask.topic !== undefined && originOf(record.headers)?.topic !== ask.topic) return false
-  if (ask.key === undefined) return true
-  const known = await serdes(record)
-  return (await whenThere(() => keyText(record.key, known))) === ask.key
+  return ask.key === undefined || keyText(record.key, serdes.of(record)) === ask.key
 }
 
-function serdesOf(plan: Plan | null): (record: LogRecord) => Promise<TopicSerdes | null> {
+interface KnownSerdes {
+  /** Before `of` is asked. */
+  learn(records: readonly LogRecord[]): Promise<void>
+  of(record: LogRecord): TopicSerdes | null
+}
+
+function knownSerdes(plan: Plan | null): KnownSerdes {
   const known = new Map<string, TopicSerdes | null>()
-  return async ({ headers }) => {
-    const topic = originOf(headers)?.topic
-    if (plan === null || topic === undefined) return null
-    let serdes = known.get(topic)
-    if (serdes === undefined) {
-      serdes = shownSerdes(plan, topic)
-      if (serdes !== null) await prepareSerdes(pairWritings(topic, serdes))
-      known.set(topic, serdes)
-    }
-    return serdes
+  const topicOf = ({ headers }: LogRecord): string => originOf(headers)?.topic ?? ''
+  return {
+    async learn(records) {
+      if (plan === null) return
+      for (const topic of new Set(records.map(topicOf))) {
+        if (topic === '' || known.has(topic)) continue
+        const serdes = shownSerdes(plan, topic)
+        if (serdes !== null) await prepareSerdes(pairWritings(topic, serdes))
+        known.set(topic, serdes)
+      }
+    },
+    of: (record) => known.get(topicOf(record)) ?? null,
   }
 }
 

@@ -1,6 +1,7 @@
 // The dead letters of an application, listed, replayed and dropped: on a log in memory, directly and over the socket, with commits that fail.
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { isMatchedInput } from '../../src/app/topics.ts'
 import type { LogRecord } from '../../src/base/record.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { connectControl } from '../../src/control/client.ts'
@@ -256,6 +257,46 @@ test('a signal ends it between two commits', async () => {
   expect(await recordsOf('in', 0)).toHaveLength(5)
   expect(doneOf(await asked(direct(), fast))).toBe(25)
   expect(await recordsOf('in', 0)).toHaveLength(30)
+})
+
+test('a client that leaves ends its replay; what was not done goes on later', async () => {
+  await lay(...Array.from({ length: 60 }, (_, n) => ({ value: Buffer.from(String(n)) })))
+  server = await openControlServer(place.folder, direct())
+  const client = await connectControl(place.folder)
+  if (client === null) throw new Error('nobody listens')
+  for await (const _ of client.deadLetters({ act: 'replay', rate: 100 }, new AbortController().signal)) break
+  client.close()
+  await expect
+    .poll(async () => {
+      const before = (await recordsOf('in', 0)).length
+      await world.timers.sleep(300)
+      return (await recordsOf('in', 0)).length - before
+    })
+    .toBe(0)
+  const there = (await recordsOf('in', 0)).length
+  expect(there).toBeLessThan(60)
+  expect(doneOf(await asked(direct(), fast))).toBe(60 - there)
+  expect((await recordsOf('in', 0)).map(({ value }) => Number(value))).toEqual(Array.from({ length: 60 }, (_, n) => n))
+})
+
+test('a name that the limit did not come to is not called missing', async () => {
+  await lay({}, {}, {})
+  expect(await asked(direct(), { ...fast, offsets: ['0:0', '0:2'], limit: 1 })).toEqual([{ done: 1 }])
+  expect(await asked(direct(), { act: 'list', offsets: ['0:1', '0:2'], limit: 1 })).toHaveLength(1)
+})
+
+test('no pattern of the topology reads what is noted of dead letters', () => {
+  const all = planOf(
+    topology('all', (t) => {
+      t.stream(/^(all|other)-.*/, { key: string(), value: string() }).to('out', { key: string(), value: string() })
+    }),
+    'all',
+  )
+  expect(['all-dead-letter', 'all-dead-letter-done', 'other-dead-letter-done'].map((name) => isMatchedInput(all, name))).toEqual([
+    false,
+    false,
+    true,
+  ])
 })
 
 test('of two at a time the later takes over; each letter is replayed once', async () => {
