@@ -6,7 +6,8 @@
 //
 // Invariants
 // 1. A result is only made of the present left row and an answer to the present sequence and foreign key.
-// 2. Of two answers to one sequence the one with the greater counter counts, whichever comes first.
+// 2. Of two answers to one sequence the one with the greater counter counts, whichever comes first. Of equal ones the later: they differ only
+//    after a crash under at-least-once, when a question is answered again.
 // 3. An old result stays out until the answer for the new foreign key is there; no row behind it: retracted (inner), or (left, null).
 // 4. An answer whose result can't be made, because a callback threw, is heard all the same: the next left row is joined with it.
 // 5. A change that keeps the foreign key sends nothing. A deleted row keeps its sequence.
@@ -86,8 +87,9 @@ export const foreignKeyLeft: Operator = (site) => {
     const state = row === null ? NO_STATE : decodeState(row.value)
     // The foreign key is compared too: after a crash under at-least-once a sequence may have been used for another one.
     const current = answer.sequence === state.sequence && sameBytes(answer.foreignKey, state.foreignKey)
-    if (!current || answer.counter <= state.counter) return null
     const { counter, timestamp, value } = answer
+    const repeated = counter === state.counter && sameBytes(value, state.value)
+    if (!current || counter < state.counter || repeated) return null
     return { ...state, heard: value === null ? 'absent' : 'present', counter, timestamp, value }
   }
 

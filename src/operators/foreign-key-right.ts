@@ -4,7 +4,8 @@
 // Invariants
 // 1. Of one left key and foreign key only the message with the greatest sequence counts, whichever comes first; less is ignored. An equal
 //    subscribe is answered again: it may be a repetition whose first answer was lost.
-// 2. The counter of a foreign key rises with each change that is told, so answers of one sequence are ordered.
+// 2. The counter of a foreign key rises with each change that is told, so answers of one sequence are ordered. It follows the offsets of the
+//    right side's input: after a crash under at-least-once, which may have lost it, a change is told under the same number again.
 // 3. Unsubscribing removes the row. A subscribe that comes after its own unsubscribe leaks a row, and its answers match no sequence.
 import type { ForeignKeyRight } from '../topology/plan-types.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
@@ -13,6 +14,7 @@ import { NOT_LATEST, type Operator, type Push } from './operator.ts'
 
 export const foreignKeyRight: Operator = (site) => {
   const { responseTopic, foreignKeySerde, rightValue } = site.node.operator as ForeignKeyRight
+  const { context } = site
   const right = site.getter(0)
   const store = site.store(0)
   const dropped = site.counter('dropped')
@@ -29,7 +31,7 @@ export const foreignKeyRight: Operator = (site) => {
     const prefix = subscriptionsPrefix(foreignKey)
     const subscriptions = store.prefixBytes(prefix)
     if (subscriptions.length === 0) return
-    const counter = counterOf(foreignKey) + 1
+    const counter = Math.max(counterOf(foreignKey), context.offset) + 1
     store.putBytes(counterKey(foreignKey), uint48(counter), timestamp)
     const valueBytes = valueToBytes(site, rightValue, value)
     for (const [rowKey, row] of subscriptions) {

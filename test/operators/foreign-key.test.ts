@@ -105,10 +105,18 @@ describe('left', () => {
     answer(it, { sequence: 0, value: row('R') })
     answer(it, { foreignKey: Buffer.from('xx'), value: row('R') })
     answer(it, { counter: 3, value: row('R') })
-    answer(it, { counter: 3, value: row('S') })
+    answer(it, { counter: 3, value: row('R') })
     answer(it, { counter: 2 })
     expect(it.out.map((record) => record[1])).toEqual(['1Rk'])
     expect(it.count('stale')).toBe(6)
+  })
+
+  test('the same question answered again, after a crash, with what came meanwhile: the later answer counts', () => {
+    const it = left('inner')
+    it.change(0, 'k', { fk: 'x', v: '1' }, 1)
+    answer(it, { counter: 3, value: row('R') })
+    answer(it, { counter: 3, value: row('S') })
+    expect(it.out.map((record) => record[1])).toEqual(['1Rk', '1Sk'])
   })
 
   test('inner: an old result stays out until the new answer; absent takes it back, once', () => {
@@ -175,6 +183,22 @@ describe('right', () => {
       ['r', 2, 'k', 1, 1, 'R', true, 3],
       ['r', 2, 'l', 1, 1, 'R', false, 3],
       ['r', 2, 'm', 1, 1, 'R', false, 9],
+    ])
+  })
+
+  test('a change has the same number when it comes again and the counter was lost', () => {
+    const numbers = [false, true].map((crashed) => {
+      const it = right()
+      ask(it, 'x', 'k', 1)
+      it.context.offset = 7
+      if (!crashed) it.change(0, 'x', 'R', 3)
+      it.context.offset = 9
+      it.change(0, 'x', 'S', 4)
+      return told(it).map((message) => (message as unknown[])[4])
+    })
+    expect(numbers).toEqual([
+      [0, 8, 10],
+      [0, 10],
     ])
   })
 
