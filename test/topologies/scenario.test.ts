@@ -25,15 +25,15 @@ async function scenario(...words: readonly string[]) {
   }
 }
 
-test('wallet: in process, and killed on the embedded log', { timeout: 90_000 }, async () => {
-  const { out, errors, code, left } = await scenario('wallet', '--histories', '3')
+test('pipeline: in process, and killed on the embedded log', { timeout: 90_000 }, async () => {
+  const { out, errors, code, left } = await scenario('pipeline', '--histories', '3')
   expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
   expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\n/)
-  expect(out).toMatch(/wallet.ts: SIGKILL to process \d+/)
-  expect(out).toMatch(/every part killed once: 0 wrong\nwallet: right\n$/)
+  expect(out).toMatch(/pipeline.ts: SIGKILL to process \d+/)
+  expect(out).toMatch(/every part killed once: 0 wrong\npipeline: right\n$/)
 })
 
-test.each(['orders', 'engagements', 'pipeline'])('%s: in process', { timeout: 60_000 }, async (name) => {
+test.each(['wallet', 'orders', 'engagements'])('%s: in process', { timeout: 60_000 }, async (name) => {
   const { out, errors, code, left } = await scenario(name, '--histories', '3', '--kills', '0')
   expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
   expect(out).toMatch(/in process: 3 histories, \d+ records, \d+ crashes: 0 wrong\n/)

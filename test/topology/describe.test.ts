@@ -1,5 +1,6 @@
 // What describe shows, in each format.
 import { describe, expect, it } from 'vitest'
+import { keyValue } from '../../src/dsl/stores.ts'
 import { json } from '../../src/serde/json.ts'
 import { string } from '../../src/serde/text.ts'
 import { layOut } from '../../src/topology/describe/layout.ts'
@@ -96,6 +97,16 @@ describe('mermaid', () => {
     }
     expect(lines.filter((line) => line.trim() === 'end')).toHaveLength(made.subTopologies.length)
     expect(lines.join('\n')).toContain('app-join-1-subscription-repartition *')
+  })
+
+  it('has a store that several processors share once', () => {
+    const shared = planOf((t) => {
+      const counts = t.store(keyValue({ name: 'counts', key: string(), value: string() }))
+      for (const topic of ['a', 'b']) t.stream(topic, text).process(() => ({ process: () => {} }), { stores: [counts] })
+    })
+    const lines = show(shared, 'mermaid').split('\n')
+    expect(lines.filter((line) => line.includes('[("counts")]'))).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('-.-'))).toHaveLength(2)
   })
 
   it('takes no markup from names', () => {

@@ -27,7 +27,8 @@ export function mermaidOf({ topology, subTopologies }: Graph): string {
       lines.push(`    ${self}[${quoted(node.operator === node.name ? [node.name] : [node.operator, node.name])}]`)
       for (const store of node.stores) {
         const own = idOf('store', store.name)
-        lines.push(`    ${own}[(${quoted([store.name + mark(store.generated)])})]`)
+        if (!seen.has(own)) lines.push(`    ${own}[(${quoted([store.name + mark(store.generated)])})]`)
+        seen.add(own)
         links.push(`  ${self} -.- ${own}`)
       }
       for (const child of node.children) links.push(`  ${self} --> ${idOf('node', child)}`)
