@@ -40,7 +40,7 @@ export type { Stream } from './dsl/stream.ts'
 export type { SuppressFor, SuppressUntilClose } from './dsl/suppress.ts'
 export type { Table } from './dsl/table.ts'
 export { type JoinWindow, type WithinOptions, within } from './dsl/within.ts'
-export { topology } from './dsl/topology.ts'
+export { type TopologyOptions, topology } from './dsl/topology.ts'
 export type {
   CacheOptions,
   GlobalTableOptions,

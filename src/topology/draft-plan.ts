@@ -35,6 +35,8 @@ export interface DraftPlan {
   readonly topics: DraftTopic[]
   readonly names: Set<string>
   readonly storeNames: Set<string>
+  /** With `optimize`: who reads the topic that a stream goes through, by the stream. Null: each reader has a topic of its own. */
+  readonly shared: Map<string, DraftNode> | null
 }
 
 /** Kafka's limit. */

@@ -25,7 +25,14 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
   const { nodes } = topology
   const specs = nodes.flatMap((node) => ('stores' in node ? node.stores : (storeOf(node) ?? [])))
   const storeNames = new Set(specs.map((spec) => spec.name.toLowerCase()))
-  const plan: DraftPlan = { applicationId, nodes: [], topics: [], names: new Set(), storeNames }
+  const plan: DraftPlan = {
+    applicationId,
+    nodes: [],
+    topics: [],
+    names: new Set(),
+    storeNames,
+    shared: topology.optimize === true ? new Map() : null,
+  }
   const { sendsOld, kept } = demandOf(nodes)
   const made = new Map<number, DraftNode>()
   const sources: { readonly node: SourceNode; readonly draft: DraftNode }[] = []
@@ -82,7 +89,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     return parents.map((parent, i) => {
       if (nodes[node.parents[i] as number]?.keyChanged !== true) return parent
       const name = parents.length === 1 ? store.name : `${store.name}-${i + 1}`
-      return addRepartition(plan, name, store.generated, parent, null, false, valueFor(node, parent))
+      return addRepartition(plan, name, store.generated, parent, null, false, valueFor(plan, node, parent))
     })
   }
 
@@ -105,7 +112,10 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         made.set(node.id, addSource(node))
         break
       case 'repartition':
-        made.set(node.id, addRepartition(plan, node.topicName ?? node.name, node.topicName === null, first, node.partitions))
+        made.set(
+          node.id,
+          addRepartition(plan, node.topicName ?? node.name, node.topicName === null, first, node.partitions, false, first.value, false),
+        )
         break
       case 'tableGroup':
         // Its aggregates read it, each through a topic of its own.
@@ -145,7 +155,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
             node,
             changed
               ? [
-                  addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys, valueFor(node, first)),
+                  addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys, valueFor(plan, node, first)),
                   ...parents.slice(1),
                 ]
               : parents,
@@ -202,8 +212,10 @@ function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: Bu
   return reader
 }
 
-/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value, and `lateTo` takes it. */
-function valueFor(node: Node, parent: DraftNode): AnySerde {
+/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value, and `lateTo` takes it; others may share the
+ *  topic. */
+function valueFor(plan: DraftPlan, node: Node, parent: DraftNode): AnySerde {
+  if (plan.shared !== null) return parent.value
   const counts =
     (node.kind === 'aggregate' || (node.kind === 'windowAggregate' && node.onLate === null && !node.sinksLate)) && node.form === 'count'
   return counts ? PRESENT : parent.value
@@ -218,7 +230,11 @@ function addRepartition(
   partitions: number | null,
   keepsNullKeys = false,
   value: AnySerde = parent.value,
+  shares = true,
 ): DraftNode {
+  const share = `${parent.order} ${keepsNullKeys}`
+  const known = shares ? plan.shared?.get(share) : undefined
+  if (known !== undefined) return known
   const topic = internalTopicName(plan, name, 'repartition')
   const { key } = parent
   const operator: RepartitionSink = { kind: 'repartitionSink', topic, key, value, keepsNullKeys }
@@ -232,6 +248,7 @@ function addRepartition(
   })
   const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'records', key, value)
   connect(plan, { name: topic, partitions, generated, writer, reader })
+  if (shares) plan.shared?.set(share, reader)
   return reader
 }
 

@@ -366,4 +366,6 @@ export interface Topology {
   readonly brand: 'millrace/topology'
   readonly name: string
   readonly nodes: readonly Node[]
+  /** Operators that would repartition the same stream share one topic. */
+  readonly optimize?: true
 }

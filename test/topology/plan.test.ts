@@ -4,6 +4,7 @@ import { topology } from '../../src/dsl/topology.ts'
 import { session, tumbling } from '../../src/dsl/windows.ts'
 import { json } from '../../src/serde/json.ts'
 import { string } from '../../src/serde/text.ts'
+import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { plan } from '../../src/topology/plan.ts'
 import { nodeNamed, planOf, shapeOf, storesOf, text } from './made.ts'
 
@@ -34,6 +35,70 @@ describe('what a repartition topic carries', () => {
           .count({ store: 'n' }),
       ),
     ).toEqual(['string'])
+    expect(valuesOf('app-n-repartition', (t) => changed(t).windowedBy(late, { lateTo: 'late' }).count({ store: 'n' }))).toEqual(['string'])
+  })
+})
+
+describe('with optimize', () => {
+  const build = (t: Parameters<Parameters<typeof planOf>[0]>[0]): void => {
+    const grouped = t.stream('a', text).groupBy((value) => value.slice(0, 1), { key: string() })
+    grouped.count({ store: 'n' }).toStream().to('counts')
+    grouped.windowedBy(tumbling('1m')).count({ store: 'w' })
+    grouped
+      .reduce((all, value) => all + value, { store: 'all' })
+      .toStream()
+      .to('out', text)
+    grouped.cogroup<string>((all, value) => all + value).aggregate(() => '', { store: 'c', value: string() })
+  }
+
+  it('all that needs a stream by its new key reads one topic, which carries the values', () => {
+    const made = plan(topology('t', build, { optimize: true }), 'app')
+    expect(made.internalTopics.flatMap(({ name, kind }) => (kind === 'repartition' ? [name] : []))).toEqual(['app-n-repartition'])
+    const sinks = made.subTopologies.flatMap(({ nodes }) => nodes).map(({ operator }) => operator)
+    expect(sinks.flatMap((operator) => (operator.kind === 'repartitionSink' ? [operator.value.name] : []))).toEqual(['string'])
+    expect(plan(topology('t', build), 'app').internalTopics.filter(({ kind }) => kind === 'repartition')).toHaveLength(4)
+  })
+
+  it('repartition() keeps a topic of its own, and so do records without a key that a left join puts out', () => {
+    const made = plan(
+      topology(
+        't',
+        (t) => {
+          const changed = t.stream('a', text).selectKey(first, { key: string() })
+          changed.groupByKey().count({ store: 'n' })
+          changed.repartition({ name: 'mine', partitions: 4 }).to('mine-out')
+          changed.repartition({ name: 'other' }).to('other-out')
+          changed.leftJoin(t.table('b', { ...text, store: 'b' }), first, { value: string() })
+        },
+        { optimize: true },
+      ),
+      'app',
+    )
+    const topics = made.internalTopics.flatMap(({ name, kind }) => (kind === 'repartition' ? [name] : []))
+    expect(topics.toSorted()).toEqual(['app-leftJoin-1-repartition', 'app-mine-repartition', 'app-n-repartition', 'app-other-repartition'])
+  })
+
+  it('what comes out is what comes out without it', async () => {
+    const play = async (optimize: boolean) => {
+      await using driver = new TopologyTestDriver(topology('t', build, { optimize }), { partitions: 2 })
+      for (const [i, value] of ['x1', 'y2', 'x3', 'y4', 'x5'].entries()) {
+        await driver.input('a').pipe({ key: `${i}`, value, timestamp: i })
+        if (i === 2) await driver.crash()
+      }
+      const rows = ['n', 'all', 'c'].map((store) => ['x', 'y'].map((key) => driver.store(store).get(key)))
+      return { counts: driver.output('counts').readTable(), out: driver.output('out').readTable(), rows }
+    }
+    const plain = await play(false)
+    expect(await play(true)).toEqual(plain)
+    expect(plain.rows).toEqual([
+      [3, 2],
+      ['x1x3x5', 'y2y4'],
+      ['x1x3x5', 'y2y4'],
+    ])
+  })
+
+  it('is true or false', () => {
+    expect(() => topology('t', build, { optimize: 1 as never })).toThrow(/^topology: optimize must be true or false, not /)
   })
 })
 
