@@ -81,9 +81,8 @@ export function sessionWindows(site: WindowSite, node: WindowAggregateNode, { ga
       const { streamTime, settled } = clock.observe(timestamp, number)
       const closeTime = streamTime - gapMs - graceMs
       const index = indexKey(keyBytes)
-      // What is closed for this input of a cogroup is still open for one that is behind: it stays listed.
-      const listed = readIndex(store, index).filter(({ end }) => end >= Math.min(closeTime, settled - gapMs - graceMs))
-      const met = listed.filter(({ start, end }) => end >= Math.max(closeTime, timestamp - gapMs) && start <= timestamp + gapMs)
+      const open = readIndex(store, index).filter(({ end }) => end >= closeTime)
+      const met = open.filter(({ start, end }) => end >= timestamp - gapMs && start <= timestamp + gapMs)
       const start = met.reduce((least, session) => Math.min(least, session.start), timestamp)
       const end = met.reduce((greatest, session) => Math.max(greatest, session.end), timestamp)
       if (end < closeTime) late(value, key, start, end, timestamp, streamTime)
@@ -104,7 +103,7 @@ export function sessionWindows(site: WindowSite, node: WindowAggregateNode, { ga
         }
         const state = step(merged, value, key) ?? null
         put({ start, end }, keyBytes, state)
-        const left = listed.filter((session) => !met.includes(session))
+        const left = open.filter((session) => !met.includes(session))
         writeIndex(store, index, state === null ? left : [...left, { start, end }], streamTime)
         if (!atClose) forward({ key, start, end }, state, end, old)
       }

@@ -198,34 +198,3 @@ describe('a windowed key', () => {
     expect(new Set(seen.values()).size).toBe(3)
   })
 })
-
-describe('sessions of a cogroup', () => {
-  test('that one input has left behind are still open for one that is behind', async () => {
-    await using driver = new TopologyTestDriver(
-      topology('behind', (t) => {
-        const [one, two] = [t.stream('one', text).groupByKey(), t.stream('two', text).groupByKey()]
-        one
-          .cogroup<string>((all, value) => all + value)
-          .cogroup(two, (all, value) => all + value)
-          .windowedBy(session(10))
-          .aggregate(
-            () => '',
-            (a, b) => a + b,
-            { store: 'sessions', value: string() },
-          )
-      }),
-    )
-    await driver.input('one').pipe(event('a', 5, '1'))
-    await driver.input('two').pipe(event('a', 9, '2'))
-    await driver.input('one').pipe([event('a', 45, '3'), event('a', 46, '4')])
-    await driver.crash()
-    await driver.input('two').pipe(event('a', 6, '5'))
-    const sessions = driver.store('sessions')
-    expect(sessions.get({ key: 'a', start: 5, end: 9 })).toBe('125')
-    expect(sessions.get({ key: 'a', start: 6, end: 6 })).toBeNull()
-    // Both are far on: it is over.
-    await driver.input('two').pipe([event('a', 60, '6'), event('b', 61, '7')])
-    await driver.input('one').pipe([event('b', 60, '8'), event('b', 62, '9')])
-    expect(sessions.get({ key: 'a', start: 5, end: 9 })).toBeNull()
-  })
-})
