@@ -5,7 +5,7 @@
 // Invariants
 // 1. The jars are fetched once a machine; the cache directory appears by one rename, so half a download is never used.
 // 2. What is started here is ended by its process id; the data directory goes with it.
-// 3. `kill` is kill -9 and keeps the data; `restart` starts on the same port and data.
+// 3. `kill` is kill -9 and keeps the data, `halt` ends a node cleanly; `restart` starts on the same port and data.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -37,6 +37,8 @@ export interface RunningKafka {
   stop(): Promise<void>
   /** Of one node, counted from 1. */
   kill(node?: number): Promise<void>
+  /** A clean stop: what is on its only replica is not left with a transaction that nobody can end. */
+  halt(node?: number): Promise<void>
   restart(node?: number): Promise<void>
 }
 
@@ -44,7 +46,7 @@ interface Node {
   readonly port: number
   pid(): number | undefined
   start(): Promise<void>
-  end(): Promise<void>
+  end(signal?: NodeJS.Signals): Promise<void>
   kill(): void
 }
 
@@ -78,13 +80,15 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
         started.stderr.on('data', keep)
         await answering(port, started, () => output)
       },
-      async end() {
+      async end(signal = 'SIGKILL') {
         const ending = child
         child = undefined
         if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return
         const gone = new Promise<void>((resolve) => ending.once('exit', () => resolve()))
-        ending.kill('SIGKILL') // at the stop, too: the data goes anyway, a clean end would only take seconds
+        ending.kill(signal) // SIGKILL at the stop, too: the data goes anyway, a clean end would only take seconds
+        const late = setTimeout(() => ending.kill('SIGKILL'), 30_000)
         await gone
+        clearTimeout(late)
       },
       kill: () => void child?.kill('SIGKILL'),
     }
@@ -117,6 +121,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
     pids: () => nodes.flatMap((each) => each.pid() ?? []),
     stop,
     kill: (number = 1) => node(number).end(),
+    halt: (number = 1) => node(number).end('SIGTERM'),
     async restart(number = 1) {
       await node(number).end()
       await node(number).start()
