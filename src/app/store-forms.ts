@@ -4,17 +4,18 @@
 // 1. Written when the topology was taken, read before anything is made. A directory that is new knows nothing and refuses nothing.
 // 2. Only stores that are in both are looked at: one that is new begins empty (a warning tells when records are behind it), one that is
 //    gone is kept, and goes on where it was when it comes back.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import { storeForms } from '../topology/fingerprint.ts'
 import type { Plan } from '../topology/plan-types.ts'
+import { readNotes, writeNotes } from './state-notes.ts'
 
 const FILE = 'stores.json'
+const ABOUT = 'stores as they are'
 
 /** `dir`: the application's, in the state directory. */
 export function refuseOtherForms(plan: Plan, dir: string): void {
-  const known = readForms(join(dir, FILE))
+  const known = readNotes(join(dir, FILE), ABOUT)
   for (const [store, form] of storeForms(plan)) {
     const before = known.get(store)
     if (before === undefined || before === form) continue
@@ -28,23 +29,5 @@ export function refuseOtherForms(plan: Plan, dir: string): void {
 
 export function rememberForms(plan: Plan, dir: string): void {
   const file = join(dir, FILE)
-  const forms = new Map([...readForms(file), ...storeForms(plan)])
-  if (forms.size === 0) return
-  writeFileSync(`${file}.new`, `${JSON.stringify(Object.fromEntries(forms), null, 1)}\n`, { mode: 0o600 })
-  renameSync(`${file}.new`, file)
-}
-
-function readForms(file: string): ReadonlyMap<string, string> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
-    throw error
-  }
-  try {
-    return new Map(Object.entries(JSON.parse(text) as Record<string, string>))
-  } catch (error) {
-    throw new MillraceError('STREAM_USAGE', `${file} is damaged: delete it to go on with the stores as they are`, { cause: error })
-  }
+  writeNotes(file, [...readNotes(file, ABOUT), ...storeForms(plan)])
 }

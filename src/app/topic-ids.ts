@@ -3,17 +3,17 @@
 //
 // 1. Written when all topics are there, read before any is made. A directory that is new knows nothing and refuses nothing.
 // 2. Only topics that the topology still uses are looked at.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Plan } from '../topology/plan-types.ts'
+import { readNotes, writeNotes } from './state-notes.ts'
 
 const FILE = 'topics.json'
 
 /** `dir`: the application's, in the state directory. */
 export async function refuseOtherTopics(log: Log, plan: Plan, dir: string): Promise<void> {
-  const known = readIds(join(dir, FILE))
+  const known = readNotes(join(dir, FILE), 'topics as they are now')
   if (known.size === 0) return
   const internal = plan.internalTopics.map(({ name }) => name)
   const names = [...plan.inputs, ...internal].filter((name) => known.has(name))
@@ -37,23 +37,5 @@ export async function refuseOtherTopics(log: Log, plan: Plan, dir: string): Prom
 export async function rememberTopics(log: Log, plan: Plan, dir: string): Promise<void> {
   const found = await log.topics([...plan.inputs, ...plan.internalTopics.map(({ name }) => name)])
   const ids = [...found.values()].flatMap(({ name, id }) => (id === undefined ? [] : [[name, id] as const]))
-  if (ids.length === 0) return
-  const file = join(dir, FILE)
-  writeFileSync(`${file}.new`, `${JSON.stringify(Object.fromEntries(ids), null, 1)}\n`, { mode: 0o600 })
-  renameSync(`${file}.new`, file)
-}
-
-function readIds(file: string): ReadonlyMap<string, string> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
-    throw error
-  }
-  try {
-    return new Map(Object.entries(JSON.parse(text) as Record<string, string>))
-  } catch (error) {
-    throw new MillraceError('STREAM_USAGE', `${file} is damaged: delete it to go on with the topics as they are now`, { cause: error })
-  }
+  writeNotes(join(dir, FILE), ids)
 }

@@ -85,7 +85,7 @@ export class RowCache {
 
   age(): void {
     this.#old = this.#young
-    this.#young = generation(this.#old.lengthOf.length)
+    this.#young = generation(Math.max(64, this.#old.index.size)) // as many as were used: an idle cache costs nothing
   }
 
   /** Its store is closed. */

@@ -212,8 +212,8 @@ function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: Bu
   return reader
 }
 
-/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value, and `lateTo` takes it; others may share the
- *  topic. */
+/** A count looks at no value, so none is written, sent and read again for it. `onLate` is shown the value, and `lateTo` takes it;
+ *  others may share the topic. */
 function valueFor(plan: DraftPlan, node: Node, parent: DraftNode): AnySerde {
   if (plan.shared !== null) return parent.value
   const counts =
