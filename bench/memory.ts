@@ -108,7 +108,7 @@ async function measure(of: Case, dir: string, stores: string, steps: readonly ('
   for (const step of steps) {
     if (step === 'close') {
       started = performance.now()
-      await append(log, closing(of))
+      await append(log, closing())
       while ((await records(log, 'out')) < before + OPEN) await world.timers.sleep(20)
     }
     await running.untilCaughtUp(600_000)

@@ -1,4 +1,5 @@
 // What BENCH memory runs: topologies that hold a million things at once, and the input that opens them and closes all together.
+import type { SessionWindows, TimeWindows } from '../src/base/window.ts'
 import { json, string, session, topology, tumbling, within } from '../src/index.ts'
 import type { Topology } from '../src/topology/node.ts'
 import { partitionOf } from '../src/base/murmur2.ts'
@@ -9,9 +10,6 @@ export interface Case {
   readonly topology: Topology
   /** Ascending in time, one thing to hold each. */
   readonly input: (count: number) => Generator<InputRecord>
-  /** The record that closes what a partition holds; it opens something itself. */
-  readonly closeTopic: string
-  readonly closeKey: string
 }
 
 const PARTITIONS = 4
@@ -28,39 +26,32 @@ function* distinct(topic: string, count: number, atMs: (i: number) => number = (
 const clicks = { key: string(), value: click }
 const counts = { key: string(), value: json<number>() }
 
+function counted(name: string, windows: TimeWindows | SessionWindows): Topology {
+  return topology(name, (t) => {
+    const grouped = t.stream('clicks', clicks).groupByKey()
+    const closed = { emit: 'close' } as const
+    const windowed = 'gapMs' in windows ? grouped.windowedBy(windows, closed) : grouped.windowedBy(windows, closed)
+    windowed
+      .count({ store: 'counts' })
+      .toStream()
+      .map((n, { key }) => [key, n], counts)
+      .to('out', counts)
+  })
+}
+
 export const CASES: readonly Case[] = [
   {
     name: 'tumbling, emit close',
-    topology: topology('bench-close', (t) => {
-      t.stream('clicks', clicks)
-        .groupByKey()
-        .windowedBy(tumbling('1h', { grace: '5m' }), { emit: 'close' })
-        .count({ store: 'counts' })
-        .toStream()
-        .map((n, { key }) => [key, n], counts)
-        .to('out', counts)
-    }),
+    topology: counted('bench-close', tumbling('1h', { grace: '5m' })),
     input: (count) => distinct('clicks', count),
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
   {
     name: 'many windows a key, emit close',
-    topology: topology('bench-spread', (t) => {
-      t.stream('clicks', clicks)
-        .groupByKey()
-        .windowedBy(tumbling('1s', { grace: '1d' }), { emit: 'close' })
-        .count({ store: 'counts' })
-        .toStream()
-        .map((n, { key }) => [key, n], counts)
-        .to('out', counts)
-    }),
+    topology: counted('bench-spread', tumbling('1s', { grace: '1d' })),
     *input(count) {
       for (let i = 0; i < count; i++)
         yield { topic: 'clicks', key: Buffer.from(`visitor-${i % 100}`), value, timestamp: START_MS + Math.floor(i / 100) * 1_000 }
     },
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
   {
     name: 'tumbling, suppress until close',
@@ -75,8 +66,6 @@ export const CASES: readonly Case[] = [
         .to('out', counts)
     }),
     input: (count) => distinct('clicks', count),
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
   {
     name: 'suppress for a time',
@@ -87,23 +76,11 @@ export const CASES: readonly Case[] = [
         .to('out', clicks)
     }),
     input: (count) => distinct('clicks', count),
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
   {
     name: 'sessions, emit close',
-    topology: topology('bench-sessions', (t) => {
-      t.stream('clicks', clicks)
-        .groupByKey()
-        .windowedBy(session('30m', { grace: '5m' }), { emit: 'close' })
-        .count({ store: 'counts' })
-        .toStream()
-        .map((n, { key }) => [key, n], counts)
-        .to('out', counts)
-    }),
+    topology: counted('bench-sessions', session('30m', { grace: '5m' })),
     input: (count) => distinct('clicks', count),
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
   {
     name: 'left join of streams',
@@ -118,21 +95,19 @@ export const CASES: readonly Case[] = [
         .to('out', { key: string(), value: json() })
     }),
     input: (count) => distinct('clicks', count),
-    closeTopic: 'clicks',
-    closeKey: 'closing',
   },
 ]
 
-/** One record a partition, a day later. */
-export function closing({ closeTopic, closeKey }: Case): InputRecord[] {
+/** One record a partition, days later: it closes what the partition holds, and opens something itself. */
+export function closing(): InputRecord[] {
   const records: InputRecord[] = []
   const seen = new Set<number>()
   for (let i = 0; seen.size < PARTITIONS; i++) {
-    const key = Buffer.from(`${closeKey}-${i}`)
+    const key = Buffer.from(`closing-${i}`)
     const partition = partitionOf(key, PARTITIONS)
     if (seen.has(partition)) continue
     seen.add(partition)
-    records.push({ topic: closeTopic, key, value, timestamp: START_MS + 3 * DAY_MS })
+    records.push({ topic: 'clicks', key, value, timestamp: START_MS + 3 * DAY_MS })
   }
   return records
 }

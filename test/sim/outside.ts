@@ -4,6 +4,7 @@ import { json, string, topology } from '../../src/index.ts'
 import { type Fed, isPoison, KEYS, listsOf, NONE, POISON, parsed, type SimCase } from './case.ts'
 import { fedOf } from './checks.ts'
 import type { History, Violation } from './history.ts'
+import { notOnce, parkedIn } from './parked.ts'
 
 // --- records that wait for several rows -----------------------------------------------------------------------------------
 
@@ -61,7 +62,7 @@ function judge(history: History): Violation[] {
     for (const row of needs) if (!there.has(row)) violations.push({ check: 'S', what: `bundle ${n} left without ${row}` })
   }
   const heads = new Map<string, Bundle>()
-  for (const bundle of waiting(history)) {
+  for (const bundle of parkedIn<Bundle>(history, 'held', BUNDLE)) {
     left.set(bundle.n, (left.get(bundle.n) ?? 0) + 1)
     if (bundle.n < (heads.get(bundle.own)?.n ?? Number.POSITIVE_INFINITY)) heads.set(bundle.own, bundle)
   }
@@ -69,27 +70,7 @@ function judge(history: History): Violation[] {
     if (needs.every((row) => there.has(row))) violations.push({ check: 'L', what: `bundle ${n} still waits for ${needs}, which are there` })
     if (n < (latest.get(own) ?? -1)) violations.push({ check: 'O', what: `bundle ${n} waits behind ${latest.get(own)} of the same key` })
   }
-  for (const n of bundles.keys()) {
-    const times = left.get(n) ?? 0
-    if (times !== 1) violations.push({ check: times === 0 ? 'L' : 'D', what: `bundle ${n} left or waits ${times} times` })
-  }
-  return violations
-}
-
-/** What the changelog says is parked: rows of the queues (their first byte is 1) hold the bundle as it came. */
-function waiting(history: History): Bundle[] {
-  return (history.changelogs.get('held') ?? []).flatMap((records) => {
-    const queued = new Map<string, string>()
-    for (const { key, value } of records) {
-      if (key === null || key[0] !== 1) continue
-      if (value === null) queued.delete(key.toString('latin1'))
-      else queued.set(key.toString('latin1'), value.toString('latin1'))
-    }
-    return [...queued.values()].flatMap((row) => {
-      const text = BUNDLE.exec(row)?.[0]
-      return text === undefined ? [] : [JSON.parse(text) as Bundle]
-    })
-  })
+  return [...violations, ...notOnce('bundle', bundles.keys(), left)]
 }
 
 // --- calls: each record answered once, in the order of its key --------------------------------------------------------------

@@ -7,6 +7,7 @@ import { Oracle } from '../runtime/buffering-join-oracle.ts'
 import { type Fed, isPoison, KEYS, listsOf, NONE, POISON, parsed, type SimCase } from './case.ts'
 import { fedOf } from './checks.ts'
 import type { History, Violation } from './history.ts'
+import { notOnce, parkedIn } from './parked.ts'
 
 interface Joined {
   readonly n: number
@@ -152,31 +153,11 @@ function judge(history: History): Violation[] {
       violations.push({ check: 'S', what: `order ${n} of ${order.product} was joined with ${row}` })
   }
   const heads = new Map<string, Order>()
-  for (const order of waitingOrders(history)) {
+  for (const order of parkedIn<Order>(history, 'parked', ORDER)) {
     left.set(order.n, (left.get(order.n) ?? 0) + 1)
     if (order.n < (heads.get(lane(order))?.n ?? Number.POSITIVE_INFINITY)) heads.set(lane(order), order)
   }
   for (const { n, product } of heads.values())
     if (texts.has(product)) violations.push({ check: 'L', what: `order ${n} still waits for ${product}, which is there` })
-  for (const n of orders.keys()) {
-    const times = left.get(n) ?? 0
-    if (times !== 1) violations.push({ check: times === 0 ? 'L' : 'D', what: `order ${n} left or waits ${times} times` })
-  }
-  return violations
-}
-
-/** What the changelog says is parked: rows of the queues (their first byte is 1) hold the order as it came. */
-function waitingOrders(history: History): Order[] {
-  return (history.changelogs.get('parked') ?? []).flatMap((records) => {
-    const queued = new Map<string, string>()
-    for (const { key, value } of records) {
-      if (key === null || key[0] !== 1) continue
-      if (value === null) queued.delete(key.toString('latin1'))
-      else queued.set(key.toString('latin1'), value.toString('latin1'))
-    }
-    return [...queued.values()].flatMap((row) => {
-      const text = ORDER.exec(row)?.[0]
-      return text === undefined ? [] : [JSON.parse(text) as Order]
-    })
-  })
+  return [...violations, ...notOnce('order', orders.keys(), left)]
 }
