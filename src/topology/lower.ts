@@ -89,7 +89,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     return parents.map((parent, i) => {
       if (nodes[node.parents[i] as number]?.keyChanged !== true) return parent
       const name = parents.length === 1 ? store.name : `${store.name}-${i + 1}`
-      return addRepartition(plan, name, store.generated, parent, null, false, valueFor(plan, node, parent))
+      return addRepartition(plan, parent, { name, generated: store.generated, value: valueFor(plan, node, parent) })
     })
   }
 
@@ -98,7 +98,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     const { name, generated } = node.store
     const [leftChanged, rightChanged] = node.parents.map((id) => nodes[id]?.keyChanged === true)
     const through = (parent: DraftNode, side: string, keepsNullKeys: boolean): DraftNode =>
-      addRepartition(plan, `${name}-${side}`, generated, parent, null, keepsNullKeys)
+      addRepartition(plan, parent, { name: `${name}-${side}`, generated, keepsNullKeys })
     const newLeft = leftChanged ? through(left, 'left', node.type !== 'inner') : left
     if (left === right) return [newLeft, newLeft]
     return [newLeft, rightChanged ? through(right, 'right', node.type === 'outer') : right]
@@ -114,7 +114,12 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
       case 'repartition':
         made.set(
           node.id,
-          addRepartition(plan, node.topicName ?? node.name, node.topicName === null, first, node.partitions, false, first.value, false),
+          addRepartition(plan, first, {
+            name: node.topicName ?? node.name,
+            generated: node.topicName === null,
+            partitions: node.partitions,
+            shares: false,
+          }),
         )
         break
       case 'tableGroup':
@@ -132,7 +137,9 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
         break
       case 'holdUntil': {
         const changed = nodes[node.parents[0] as number]?.keyChanged === true
-        const stream = changed ? addRepartition(plan, node.store.name, node.store.generated, first, null, true) : first
+        const stream = changed
+          ? addRepartition(plan, first, { name: node.store.name, generated: node.store.generated, keepsNullKeys: true })
+          : first
         made.set(node.id, addHoldUntil(plan, node, stream, parents.slice(1)))
         break
       }
@@ -155,7 +162,12 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
             node,
             changed
               ? [
-                  addRepartition(plan, name, spec?.generated ?? true, first, null, keepsNullKeys, valueFor(plan, node, first)),
+                  addRepartition(plan, first, {
+                    name,
+                    generated: spec?.generated ?? true,
+                    keepsNullKeys,
+                    value: valueFor(plan, node, first),
+                  }),
                   ...parents.slice(1),
                 ]
               : parents,
@@ -195,7 +207,7 @@ function streamOfBufferingJoin(plan: DraftPlan, nodes: readonly Node[], join: Bu
   const { name, generated } = join.store
   if (join.on === null) {
     const changed = nodes[join.parents[0] as number]?.keyChanged === true
-    return changed ? addRepartition(plan, name, generated, stream, null) : stream
+    return changed ? addRepartition(plan, stream, { name, generated }) : stream
   }
   const topic = internalTopicName(plan, name, 'repartition')
   const operator: ParkingSink = { kind: 'parkingSink', topic, join }
@@ -221,17 +233,21 @@ function valueFor(plan: DraftPlan, node: Node, parent: DraftNode): AnySerde {
   return counts ? PRESENT : parent.value
 }
 
+interface Repartition {
+  readonly name: string
+  readonly generated: boolean
+  /** What the user asked for; left out: as many as its readers need. */
+  readonly partitions?: number | null
+  readonly keepsNullKeys?: boolean
+  /** Left out: the parent's. */
+  readonly value?: AnySerde
+  /** Others may read it too, where repartition topics are merged; left out: true. */
+  readonly shares?: boolean
+}
+
 /** Writes below `parent`, reads in another sub-topology; answers with the reader. */
-function addRepartition(
-  plan: DraftPlan,
-  name: string,
-  generated: boolean,
-  parent: DraftNode,
-  partitions: number | null,
-  keepsNullKeys = false,
-  value: AnySerde = parent.value,
-  shares = true,
-): DraftNode {
+function addRepartition(plan: DraftPlan, parent: DraftNode, repartition: Repartition): DraftNode {
+  const { name, generated, partitions = null, keepsNullKeys = false, value = parent.value, shares = true } = repartition
   const share = `${parent.order} ${keepsNullKeys}`
   const known = shares ? plan.shared?.get(share) : undefined
   if (known !== undefined) return known
