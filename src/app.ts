@@ -8,7 +8,7 @@
 // 3. `failed` rejects when the worker had to give up; it never resolves.
 import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
-import { type Crew, type CrewStatus, statusOf } from './app/crew.ts'
+import { type Crew, type CrewStatus, figuresOf, statusOf } from './app/crew.ts'
 import { dismissFormer } from './app/former-workers.ts'
 import { Member } from './app/member.ts'
 import { openStateDir, type StateDir } from './app/state-dir.ts'
@@ -184,7 +184,7 @@ export class StreamProcessor {
     const world = this.#world
     const state = openStateDir(config.stateDir, config.applicationId, world)
     await this.#lock()
-    await this.#serve()
+    await this.#serve(state)
     const log = await openLog(config, world)
     await this.#unlessClosed(log)
     this.#log = log
@@ -217,6 +217,7 @@ export class StreamProcessor {
         createPartitions: embedded ? LIMITS.embeddedPartitions : null,
         row: (store, key) => this.store(store).read(key),
         holder: this.#held(),
+        figures: () => figuresOf(config.applicationId, this.#crew?.words() ?? []),
       }),
     )
     await this.#unlessClosed(control)
@@ -227,19 +228,21 @@ export class StreamProcessor {
     const { config, plan } = this
     const onFatal = (error: unknown): void => this.#give(error)
     const world = this.#world
+    const place = this.#server?.place ?? null
     if (config.workers > 1) {
       const { Threads } = await import('./app/threads/threads.ts')
-      return new Threads({ config, plan, state, module: config.module as string, world, onFatal })
+      return new Threads({ config, plan, state, module: config.module as string, place, world, onFatal })
     }
     const onEpoch = (figure: EpochFigure): void => this.#server?.epoch(figure)
-    return new Member({ config, plan, state, topics, log, world, number: 0, stopping: () => this.#stopping, onFatal, onEpoch })
+    return new Member({ config, plan, state, topics, log, world, number: 0, place, stopping: () => this.#stopping, onFatal, onEpoch })
   }
 
-  async #serve(): Promise<void> {
-    const { server } = this.config
+  async #serve({ processId }: StateDir): Promise<void> {
+    const { server, brokers } = this.config
     if (server !== null) {
       const { openHttpServer, openMergedMetrics, openMetrics } = await import('./server/server.ts')
-      const served = this.#held()
+      const others = { self: processId, peers: () => this.#crew?.peers() ?? [] }
+      const served = { ...this.#held(), ...(brokers.length === 0 ? {} : { others }) }
       const metrics =
         this.config.workers > 1
           ? openMergedMetrics(async () => (await this.#crew?.readings?.()) ?? [])

@@ -6,6 +6,7 @@
 // 3. What this version cannot do is refused, not ignored.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isLoopback } from './base/address.ts'
 import { type Duration, durationMs } from './base/duration.ts'
 import { MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
@@ -44,6 +45,9 @@ export interface ServerOptions {
   readonly host?: string
   /** 32 bytes or more; every request must then bring it. */
   readonly token?: string | Secret
+  /** `host:port`, or a host, by which the other processes reach this one: they pass queries of its keys on to it. Default: the host (bound to
+   *  all addresses, the name of the machine) and the port. */
+  readonly advertise?: string
   /** Stores that may be read; default: all. */
   readonly stores?: readonly string[]
 }
@@ -96,6 +100,7 @@ export interface Config {
     readonly port: number
     readonly host: string
     readonly token: Secret | null
+    readonly advertise: string | null
     readonly stores: readonly string[] | null
   } | null
   readonly onError: { readonly deserialization: Policy; readonly callback: Policy; readonly production: Policy }
@@ -126,6 +131,7 @@ const RESETS = ['earliest', 'latest'] as const
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
 const COMMIT_INTERVAL_MS_MAX = 30_000
 const TOKEN_BYTES_MIN = 32
+const HOST_AND_PORT = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+)(?::(\d{1,5}))?$/
 
 export function resolveConfig(topologyName: string, given: ProcessorOptions = {}): Config {
   const options = fields(given, 'options', OPTION_NAMES) as ProcessorOptions
@@ -146,11 +152,6 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     onError: policies(options.onError),
     offsetReset: oneOf(options.offsetReset ?? 'earliest', RESETS, 'offsetReset'),
   })
-}
-
-/** 127.0.0.0/8, ::1 and localhost. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 function refuse(what: string): MillraceError {
@@ -191,7 +192,7 @@ function brokers(value: unknown): readonly string[] {
   if (!Array.isArray(value)) throw refuse("brokers must be a list of 'host:port'")
   if (value.length === 0) throw refuse("brokers is an empty list: name at least one 'host:port', or leave it out for the embedded log")
   return value.map((broker: unknown) => {
-    const match = typeof broker === 'string' ? /^(\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+)(?::(\d{1,5}))?$/.exec(broker.trim()) : null
+    const match = typeof broker === 'string' ? HOST_AND_PORT.exec(broker.trim()) : null
     if (match === null || Number(match[2] ?? 1) > 65_535 || Number(match[2] ?? 1) < 1)
       throw refuse(`broker ${JSON.stringify(broker)} is no 'host:port'`)
     return `${match[1]}:${match[2] ?? 9092}`
@@ -247,7 +248,7 @@ function sasl(value: unknown, tlsGiven: unknown): Config['sasl'] {
 
 function server(value: unknown): Config['server'] {
   if (value === undefined) return null
-  const given = fields(value, 'server', ['port', 'host', 'token', 'stores'])
+  const given = fields(value, 'server', ['port', 'host', 'token', 'advertise', 'stores'])
   const port = whole(given.port, 'server.port', 0, 65_535)
   const host = text(given.host, 'server.host') ?? '127.0.0.1'
   const token = secret(given.token, 'server.token')
@@ -257,7 +258,16 @@ function server(value: unknown): Config['server'] {
     throw refuse(
       `server.host ${host} can be reached from outside: give a token of ${TOKEN_BYTES_MIN} bytes or more (MILLRACE_TOKEN or --token-file), or use 127.0.0.1`,
     )
-  return { port, host, token, stores: names(given.stores) }
+  return { port, host, token, advertise: advertise(given.advertise), stores: names(given.stores) }
+}
+
+function advertise(value: unknown): string | null {
+  const address = text(value, 'server.advertise')
+  if (address === undefined) return null
+  const match = HOST_AND_PORT.exec(address)
+  if (match === null || Number(match[2] ?? 1) > 65_535 || Number(match[2] ?? 1) < 1)
+    throw refuse(`server.advertise ${JSON.stringify(address)} is no 'host:port'`)
+  return address
 }
 
 function names(value: unknown): readonly string[] | null {

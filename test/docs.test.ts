@@ -27,6 +27,8 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'src/README.md',
   'docs/operations.md',
+  'docs/cli.md',
+  'docs/runbook.md',
   'docs/schema-registry.md',
   'docs/dsl.md',
   'docs/reliability.md',

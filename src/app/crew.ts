@@ -1,5 +1,7 @@
 // What runs the tasks of a processor, as the processor sees it: one worker in its own thread (member.ts), or several in threads of
 // their own (threads/).
+import type { Peer } from '../assignment/peers.ts'
+import type { ProcessFigures, TaskFigures } from '../control/figures.ts'
 import type { RestoreProgress } from '../runtime/recover.ts'
 import type { StandbyFigure } from '../runtime/standbys.ts'
 import type { WorkerReading } from '../server/metrics.ts'
@@ -12,7 +14,10 @@ export interface Word {
   readonly ready: boolean
   readonly tasks: readonly TaskWord[]
   readonly epochs: number
+  /** Of the last epoch. */
+  readonly commitMs: number
   readonly rewinds: number
+  readonly fenced: number
   readonly rebalances: number
   /** Null: nothing is being restored. */
   readonly restoring: RestoreProgress | null
@@ -21,12 +26,7 @@ export interface Word {
   readonly standbys: readonly StandbyFigure[]
 }
 
-export interface TaskWord {
-  readonly id: string
-  readonly stores: readonly string[]
-  readonly records: number
-  readonly deadLetters: number
-}
+export type TaskWord = TaskFigures
 
 export interface Crew {
   /** Resolves when all workers have joined the group; tasks are restored and run in the background. */
@@ -40,6 +40,8 @@ export interface Crew {
   applying(): boolean
   /** Of a global table that has been read to its end; undefined: there is none of this name, or it is still being read. */
   globalStore(name: string): StateStore | undefined
+  /** The processes of the application that answer queries, and their tasks, as the last assignment has it. */
+  peers(): readonly Peer[]
   /** The metrics of workers that live elsewhere; null: one that has not answered in time. */
   readings?(): Promise<readonly (WorkerReading | null)[]>
 }
@@ -50,6 +52,21 @@ export interface CrewStatus extends Figures {
   readonly records: number
   readonly deadLetters: number
   readonly restoring: RestoreProgress | null
+}
+
+export function figuresOf(applicationId: string, words: readonly Word[]): ProcessFigures {
+  const { ready, epochs, rewinds, rebalances, restoring, standbys } = statusOf(words)
+  return {
+    applicationId,
+    ready,
+    epochs,
+    commitMs: Math.max(0, ...words.map((word) => word.commitMs)),
+    rewinds,
+    rebalances,
+    restoring,
+    standbys: new Set(standbys.map(({ task }) => task)).size,
+    tasks: words.flatMap((word) => word.tasks),
+  }
 }
 
 /** The worst of all, and their sums. */
@@ -64,6 +81,7 @@ export function statusOf(words: readonly Word[]): CrewStatus {
     deadLetters: tasks.reduce((total, { deadLetters }) => total + deadLetters, 0),
     epochs: sum((word) => word.epochs),
     rewinds: sum((word) => word.rewinds),
+    fenced: sum((word) => word.fenced),
     rebalances: sum((word) => word.rebalances),
     restoring: words.find((word) => word.restoring !== null)?.restoring ?? null,
     restored: restores.reduce((total, { restored }) => total + restored, 0),

@@ -4,6 +4,7 @@
 // Invariants
 // 1. The global tables are read to their end before the worker joins the group; they are closed after it.
 // 2. Nothing of it is shared with another worker of this process but the folders of the stores, and those by `claims` only.
+import { isMisplaced, type Peer, type Place } from '../assignment/peers.ts'
 import type { EpochFigure } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -37,9 +38,12 @@ export interface MemberOptions {
   /** Of this process; 1 when left out. All have the same disk: each says that a part of it is its own, so that the tasks of a
    *  sub-topology are spread over them. */
   readonly count?: number
+  /** Where the process answers queries; null: nowhere. */
+  readonly place: Place | null
   readonly stopping: () => boolean
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
+  readonly onPeers?: (peers: readonly Peer[]) => void
   /** With several workers: who of them has which store open. */
   readonly claims?: Claims
 }
@@ -49,6 +53,7 @@ export class Member implements Crew {
   readonly #o: MemberOptions
   readonly #restores = new Map<string, RestoreProgress>()
   #restoring: RestoreProgress | null = null
+  #peers: readonly Peer[] = []
   #worker: Worker | null = null
 
   constructor(options: MemberOptions) {
@@ -67,7 +72,7 @@ export class Member implements Crew {
   }
 
   async start(): Promise<void> {
-    const { config, log, number, plan, state, stopping, onEpoch } = this.#o
+    const { config, log, number, plan, state, stopping, onEpoch, place } = this.#o
     await prepareSerdes(writingsOf(plan))
     await this.globals.start()
     if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
@@ -79,6 +84,7 @@ export class Member implements Crew {
       transactionalId: id,
       instanceId: embedded ? null : id,
       host: state.processId,
+      ...(place === null ? {} : { peering: { place, heard: (peers) => this.#hear(peers, place) } }),
       standbys: embedded ? 0 : config.standbys,
       guarantee: config.guarantee,
       limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
@@ -108,20 +114,34 @@ export class Member implements Crew {
     return this.#worker === null ? undefined : globalNamed(this.globals.tables, name)?.store
   }
 
+  peers(): readonly Peer[] {
+    return this.#peers
+  }
+
+  #hear(peers: readonly Peer[], place: Place): boolean {
+    this.#peers = peers
+    this.#o.onPeers?.(peers)
+    return isMisplaced(peers, this.#o.state.processId, place)
+  }
+
   words(): readonly [Word] {
     const worker = this.#worker
     const tasks = [...(worker?.tasks.values() ?? [])]
     return [
       {
         ready: worker?.ready ?? false,
-        tasks: tasks.map(({ id, stores, counts: { records, deadLetters } }) => ({
+        tasks: tasks.map(({ id, stores, queues, counts: { records, out, deadLetters } }) => ({
           id,
           stores: stores.map(({ name }) => name),
           records,
+          out,
+          lag: queues.reduce((sum, { endOffset, position }) => sum + Math.max(0, endOffset - position), 0),
           deadLetters,
         })),
         epochs: worker?.barrier.figures.epochs ?? 0,
+        commitMs: worker?.barrier.figures.lastCommitMs ?? 0,
         rewinds: worker?.counts.rewinds ?? 0,
+        fenced: worker?.counts.fenced ?? 0,
         rebalances: worker?.counts.rebalances ?? 0,
         restoring: worker?.restoring === true ? this.#restoring : null,
         restores: [...this.#restores.values()],

@@ -9,9 +9,12 @@
 //    same generation: neither stands, both have to let go.
 // 3. A claim that does not stand is refused by name: what its member did since is not to be committed.
 import { assignTasks } from './assignor.ts'
+import { type Peer, type Peering, peersOf, type Place } from './peers.ts'
 import { assignStandbys } from './standbys.ts'
 
-export interface Claim {
+export type { Peering }
+
+export interface Claim extends Place {
   /** Task ids it runs, restores or has not let go of yet. */
   readonly owned: readonly string[]
   /** The generation whose assignment it adopted last; -1: none. */
@@ -42,9 +45,11 @@ export interface Share {
   readonly awaited: readonly string[]
   /** Tasks of others whose stores it is to keep current. One that it still runs: from when it has given it up. */
   readonly standbys: readonly string[]
+  /** The same for all: where each task is asked for. */
+  readonly peers: readonly Peer[]
 }
 
-const NOTHING: Share = { tasks: [], refused: [], awaited: [], standbys: [] }
+const NOTHING: Share = { tasks: [], refused: [], awaited: [], standbys: [], peers: [] }
 
 /** The leader's answer to all claims: every member is in it. `stateful`: the tasks that a standby is of use for. */
 export function shareOut(
@@ -58,6 +63,7 @@ export function shareOut(
     tasks,
   )
   const standbys = assignStandbys(members, stateful, target, Math.max(0, ...members.map((member) => member.standbys)))
+  const peers = peersOf(members, standing, target)
   return new Map(
     members.map(({ memberId, owned }) => {
       const mine = target.get(memberId) ?? []
@@ -69,6 +75,7 @@ export function shareOut(
           refused: owned.filter((id) => standing.get(id) !== memberId),
           awaited: mine.filter((id) => !given(id)),
           standbys: standbys.get(memberId) ?? [],
+          peers,
         },
       ]
     }),
@@ -88,11 +95,23 @@ function standingClaims(members: readonly Claimant[]): ReadonlyMap<string, strin
   return new Map([...standing].map(([id, { memberId }]) => [id, memberId]))
 }
 
-export function encodeClaim(claim: Claim): Buffer {
+/** Without a place: its process answers no queries for others. */
+export function encodeClaim(claim: Omit<Claim, keyof Place> & Partial<Place>): Buffer {
   return Buffer.from(JSON.stringify(claim))
 }
 
-const CLAIMS_NOTHING: Claim = { owned: [], generation: -1, stored: [], bytes: {}, at: {}, standingBy: [], host: '', standbys: 0 }
+const CLAIMS_NOTHING: Claim = {
+  owned: [],
+  generation: -1,
+  stored: [],
+  bytes: {},
+  at: {},
+  standingBy: [],
+  host: '',
+  standbys: 0,
+  address: '',
+  machine: '',
+}
 
 /** What a claim does not say, it does not claim: an older version knew fewer words. */
 export function decodeClaim(bytes: Buffer): Claim {

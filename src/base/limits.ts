@@ -87,6 +87,9 @@ export const LIMITS = {
   answerBytesMax: 1024 * 1024,
   answerRowsMax: 1_000,
   answerScanRowsMax: 100_000, // rows looked at for one answer: remembered deletes are not shown
+  forwardWaitMs: 5_000, // for the answer of the instance that has a key
+  forwardSocketsMax: 32, // to one instance
+  forwardAgeMsMax: 300_000, // a forwarded request that is older than this, by the wall clocks of both, is refused
   answerWaitMs: 5_000, // for an epoch that is just being applied
   // a schema registry
   registryTimeoutMs: 5_000,

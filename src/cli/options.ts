@@ -3,12 +3,13 @@
 //
 // 1. A flag beats the environment, the environment beats the file. Lists and objects are replaced whole, but for `server`, `tls` and
 //    `sasl`, whose parts come one by one.
-// 2. A variable whose name is nearly one of ours is refused: a typo in MILLRACE_BROKERS must not start the embedded log.
+// 2. A variable MILLRACE_* that is not known is refused: a typo in MILLRACE_BROKERS must not start the embedded log. Those that Kubernetes makes
+//    of a service called millrace are not ours.
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
 import { Secret } from '../base/secret.ts'
-import { closest, editSteps } from '../base/suggest.ts'
+import { closest } from '../base/suggest.ts'
 import { OPTION_NAMES, type ProcessorOptions, resolveConfig, type ServerOptions } from '../config.ts'
 import { loadDefault } from './load.ts'
 
@@ -25,6 +26,7 @@ export interface Flags {
   readonly port?: string
   readonly host?: string
   readonly tokenFile?: string
+  readonly advertise?: string
   readonly config?: string
 }
 
@@ -50,6 +52,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_PORT: ['server', 'port'],
   MILLRACE_HOST: ['server', 'host'],
   MILLRACE_TOKEN: ['server', 'token'],
+  MILLRACE_ADVERTISE: ['server', 'advertise'],
 }
 const OTHER_VARIABLES = ['MILLRACE_CONFIG', 'MILLRACE_TOKEN_FILE']
 const NUMBERS = ['workers', 'standbys', 'port']
@@ -58,7 +61,7 @@ const SECRETS = ['password', 'token']
 type Layer = Record<string, unknown>
 
 export async function gatherOptions(flags: Flags, environment: Environment): Promise<ProcessorOptions> {
-  refuseNearMisses(environment)
+  refuseUnknown(environment)
   const file = flags.config ?? environment.MILLRACE_CONFIG
   const merged = merge(merge(file === undefined ? {} : await configFile(file), fromEnvironment(environment)), fromFlags(flags))
   const tokenFile = flags.tokenFile ?? environment.MILLRACE_TOKEN_FILE
@@ -108,7 +111,7 @@ function fromEnvironment(environment: Environment): Layer {
   const layer: Layer = {}
   for (const [variable, [name, part]] of Object.entries(VARIABLES)) {
     const text = environment[variable]
-    if (text === undefined || text === '') continue
+    if (text === undefined || text === '' || isKubernetesLink(variable, text)) continue
     put(layer, name, part, text, variable)
   }
   return layer
@@ -130,6 +133,7 @@ function fromFlags(flags: Flags): Layer {
   }
   if (flags.port !== undefined) put(layer, 'server', 'port', flags.port, '--port')
   if (flags.host !== undefined) put(layer, 'server', 'host', flags.host, '--host')
+  if (flags.advertise !== undefined) put(layer, 'server', 'advertise', flags.advertise, '--advertise')
   return layer
 }
 
@@ -167,11 +171,18 @@ function readText(file: string): string {
   }
 }
 
-function refuseNearMisses(environment: Environment): void {
-  const known = [...Object.keys(VARIABLES), ...OTHER_VARIABLES]
-  for (const name of Object.keys(environment)) {
-    if (!name.startsWith('MILLRACE_') || known.includes(name)) continue
-    const meant = known.find((candidate) => editSteps(name, candidate) <= 2)
-    if (meant !== undefined) throw new MillraceError('STREAM_USAGE', `the environment has ${name}, which is not known: ${meant} was meant?`)
+/** Every variable that is read, for the documents and for completion. */
+export const VARIABLE_NAMES: readonly string[] = [...Object.keys(VARIABLES), ...OTHER_VARIABLES]
+
+function refuseUnknown(environment: Environment): void {
+  for (const [name, text = ''] of Object.entries(environment)) {
+    if (!name.startsWith('MILLRACE_') || VARIABLE_NAMES.includes(name) || isKubernetesLink(name, text)) continue
+    throw new MillraceError('STREAM_USAGE', `the environment has ${name}, which is not known${closest(name, VARIABLE_NAMES)}`)
   }
+}
+
+/** What Kubernetes puts into each container for a service whose name begins with ours. */
+function isKubernetesLink(name: string, text: string): boolean {
+  if (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text)) return true
+  return /^MILLRACE_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/.test(name)
 }

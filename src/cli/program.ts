@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { DESCRIBE_FORMATS } from '../topology/describe/formats.ts'
+import { SHELLS } from './shells.ts'
 
 /** package.json lies two folders up, from src/cli as from dist/cli. */
 function version(): string {
@@ -53,6 +54,7 @@ export function buildProgram(): Command {
       .addOption(new Option('--commit-interval <duration>', 'time between two commits, such as 100ms'))
       .addOption(new Option('--port <n>', 'HTTP port for health, metrics and stores; 0 takes a free one (default: none is opened)'))
       .addOption(new Option('--host <address>', 'address for --port; one that is not loopback needs a token (default: 127.0.0.1)'))
+      .addOption(new Option('--advertise <host:port>', 'where the other processes of the application reach --port (default: its address)'))
       .addOption(new Option('--token-file <file>', 'file with the token for --port, 32 bytes or more (or MILLRACE_TOKEN)'))
       .addOption(config())
       .addOption(new Option('--json', 'log as JSON lines, also on a terminal'))
@@ -194,6 +196,44 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addOption(new Option('--json', 'one JSON object instead of lines'))
     .addHelpText('after', example('millrace reset topologies/catalog.ts --state-dir state --dry-run'))
     .action(async (file: string, flags) => (await import('./reset.ts')).reset(file, flags))
+
+  command('verify', 'Hold the stores of a state directory against their changelogs. Status 1: one is not what its changelog says.')
+    .argument('<file>', 'the topology file')
+    .addOption(stateDir('folder of the stores and the embedded log (default: .millrace/<application id>)'))
+    .addOption(brokers())
+    .addOption(applicationId())
+    .addOption(config())
+    .addOption(new Option('--rebuild', 'set those aside that are not, and restore them'))
+    .addOption(new Option('--json', 'JSON lines'))
+    .addHelpText('after', example('millrace verify topologies/catalog.ts --state-dir state --rebuild'))
+    .action(async (file: string, flags) => (await import('./verify.ts')).verify(file, flags))
+
+  command('top', 'Watch a running process: rates, lag and epochs, in all and by task. On a terminal until q; else once.')
+    .addOption(stateDir('state directory of the process'))
+    .addOption(new Option('--interval <duration>', 'between two looks').default('1s'))
+    .addOption(new Option('--once', 'print it once, also on a terminal'))
+    .addOption(new Option('--json', 'print the totals once, as JSON'))
+    .addOption(config())
+    .addHelpText('after', example('millrace top --state-dir state', 'millrace top --state-dir state --once'))
+    .action(async (flags) => (await import('./top.ts')).top(flags))
+
+  command('init', 'Make a new project: a topology, a test of it in any order of events, package.json, tsconfig.json.')
+    .argument('<folder>', 'where; it must not be there, or be empty')
+    .addOption(new Option('--name <name>', "of the project and its topology (default: the folder's)"))
+    .addHelpText('after', example('millrace init shop && cd shop && npm install && npm test'))
+    .action(async (folder: string, flags) => (await import('./init.ts')).init(folder, flags, version()))
+
+  command('completion', 'Print what a shell needs to complete the words of millrace.')
+    .argument('<shell>', SHELLS.join(', '))
+    .addHelpText(
+      'after',
+      example(
+        'source <(millrace completion bash)',
+        'millrace completion zsh > "${fpath[1]}/_millrace"',
+        'millrace completion fish > ~/.config/fish/completions/millrace.fish',
+      ),
+    )
+    .action(async (shell: string) => (await import('./completion.ts')).printCompletion(program, shell))
 
   return program
 }

@@ -1,14 +1,12 @@
 // `millrace reset`: shows what of an application is there and takes it away, so that it begins anew. With --dry-run it only shows.
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { OffsetReset, Reset } from '../app/reset.ts'
-import { MillraceError } from '../base/errors.ts'
 import { systemWorld } from '../base/system.ts'
 import { resolveConfig } from '../config.ts'
 import { plan as planOf } from '../topology/plan.ts'
 import { loadTopology } from './load.ts'
 import { type Flags, gatherOptions } from './options.ts'
 import { outputTo } from './output.ts'
+import { withOwnLog } from './own-log.ts'
 import { keepPrivate } from './state-dir.ts'
 
 export interface ResetFlags extends Flags {
@@ -20,30 +18,15 @@ export async function reset(file: string, flags: ResetFlags): Promise<void> {
   keepPrivate()
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, await gatherOptions(flags, process.env))
-  const embedded = config.brokers.length === 0
-  if (embedded && !existsSync(join(config.stateDir, 'log')))
-    throw new MillraceError(
-      'STREAM_STATE_MISSING',
-      `state directory ${config.stateDir} holds no embedded log; name the one of a run with --state-dir, or for Kafka --brokers <host:port>`,
-    )
-  const { lockStateDir, openLog } = await import('../app.ts')
   const { applyReset, findReset } = await import('../app/reset.ts')
   const plan = planOf(topology, config.applicationId)
-  const unlock = !embedded && existsSync(config.stateDir) ? await lockStateDir(config.stateDir) : () => {}
-  try {
-    const log = await openLog(config, systemWorld())
-    try {
-      const found = await findReset(log, plan, config.stateDir)
-      if (flags.dryRun !== true) await applyReset(log, plan, found)
-      const output = outputTo(process.stdout)
-      for (const line of flags.json === true ? [asJson(found, flags)] : asText(found, flags)) output.line(line)
-      await output.flush()
-    } finally {
-      await log.close()
-    }
-  } finally {
-    unlock()
-  }
+  await withOwnLog(config, systemWorld(), async (log) => {
+    const found = await findReset(log, plan, config.stateDir)
+    if (flags.dryRun !== true) await applyReset(log, plan, found)
+    const output = outputTo(process.stdout)
+    for (const line of flags.json === true ? [asJson(found, flags)] : asText(found, flags)) output.line(line)
+    await output.flush()
+  })
 }
 
 const asJson = (found: Reset, flags: ResetFlags): string => JSON.stringify({ dryRun: flags.dryRun === true, ...found })

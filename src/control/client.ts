@@ -4,6 +4,7 @@
 // 2. An owner that goes away in the middle is STREAM_CLOSED: what was answered before is durable, the rest is not known.
 import { connect, type Socket } from 'node:net'
 import { type ErrorCode, MillraceError } from '../base/errors.ts'
+import type { ProcessFigures } from './figures.ts'
 import { type Line, lineBatches, lineText } from './lines.ts'
 import { withSocketPath } from './socket.ts'
 import { type Answer, type ControlHandler, FRAME_BYTES_MAX, frame, parseAnswer, REQUEST_BYTES, type Request } from './wire.ts'
@@ -85,6 +86,10 @@ function clientOn(socket: Socket, stateDir: string): ControlClient {
     },
     async *deadLetters(deadLetterAsk) {
       for await (const answer of ask({ op: 'deadLetters', ask: deadLetterAsk })) if ('lines' in answer) yield answer.lines
+    },
+    async figures() {
+      const answer = await last({ op: 'figures' })
+      return ('ok' in answer ? answer.figures : undefined) as ProcessFigures
     },
     close: () => socket.destroy(),
   }

@@ -18,6 +18,7 @@ import { encodeKey, type QueryableStore, queryableNames, queryableStore, taskPar
 import { committedValue, type Holder } from '../runtime/reads.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { deadLetters } from './dead-letters.ts'
+import type { ProcessFigures } from './figures.ts'
 import { badLine, type Line } from './lines.ts'
 import { parseLine, type RecordLine } from './ndjson.ts'
 import { parseKey } from './parse-key.ts'
@@ -39,6 +40,8 @@ export interface RecordsOptions {
   readonly row?: (store: string, key: unknown) => unknown
   /** The running process, for more than one row; absent likewise. */
   readonly holder?: Holder
+  /** Of the running process. */
+  readonly figures?: () => ProcessFigures
 }
 
 export function recordsControl(options: RecordsOptions): ControlHandler {
@@ -54,6 +57,10 @@ export function recordsControl(options: RecordsOptions): ControlHandler {
     query: (store, key) => query(options, store, key),
     rows: (store, ask, limit) => rows(options, store, ask, limit),
     deadLetters: (ask, signal) => deadLetters({ ...options, applicationId: applicationOf(options) }, ask, signal),
+    async figures() {
+      if (options.figures !== undefined) return options.figures()
+      throw new MillraceError('STREAM_CLOSED', 'no process runs here: there is nothing to watch')
+    },
   }
 }
 

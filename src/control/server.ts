@@ -1,4 +1,4 @@
-// The owner's end of the control socket: answers `produce`, `consume`, `query` and `dead-letter` of other processes on this machine.
+// The owner's end of the control socket: answers `produce`, `consume`, `query`, `dead-letter` and `top` of other processes on this machine.
 //
 // 1. Mode 0600 from its first moment; it is made in the state directory and removed at the end.
 // 2. The socket file of a process that died is replaced; one that answers belongs to a live process (STREAM_STATE_LOCKED).
@@ -92,6 +92,8 @@ async function answer(socket: Socket, handler: ControlHandler, text: string, gon
     } else if (request.op === 'query') {
       const row = await handler.query(request.store, request.key)
       await send(socket, row === null ? { ok: true } : { ok: true, row })
+    } else if (request.op === 'figures') {
+      await send(socket, { ok: true, figures: await handler.figures() })
     } else if (request.op === 'rows') {
       for await (const lines of handler.rows(request.store, request.ask, request.limit)) {
         if (gone.aborted) return

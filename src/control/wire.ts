@@ -6,6 +6,7 @@
 import { type ErrorCode, explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type DeadLetterAsk, isDeadLetterAsk } from './dead-letter-ask.ts'
+import type { ProcessFigures } from './figures.ts'
 import type { Line } from './lines.ts'
 import type { RowsAsk } from './rows.ts'
 
@@ -20,10 +21,11 @@ export type Request =
   | { readonly op: 'query'; readonly store: string; readonly key: string }
   | { readonly op: 'rows'; readonly store: string; readonly ask: RowsAsk; readonly limit: number }
   | { readonly op: 'deadLetters'; readonly ask: DeadLetterAsk }
+  | { readonly op: 'figures' }
 
 export type Answer =
   | { readonly lines: readonly string[] }
-  | { readonly ok: true; readonly row?: { readonly value: unknown } }
+  | { readonly ok: true; readonly row?: { readonly value: unknown }; readonly figures?: ProcessFigures }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } }
 
 /** What the owner of a log does for others. */
@@ -38,6 +40,8 @@ export interface ControlHandler {
   rows(store: string, ask: RowsAsk, limit: number): AsyncIterable<readonly string[]>
   /** Dead letters as lines of JSON; of those that are replayed or dropped, how many with each commit, and which could not be. */
   deadLetters(ask: DeadLetterAsk, signal: AbortSignal): AsyncIterable<readonly string[]>
+  /** Of the process that runs; refused where none does. */
+  figures(): Promise<ProcessFigures>
 }
 
 export function frame(message: Request | Answer): string {
@@ -52,6 +56,7 @@ export function parseRequest(text: string): Request {
   if (op === 'query' && typeof request.store === 'string' && typeof request.key === 'string') return request as unknown as Request
   if (op === 'rows' && typeof request.store === 'string' && isAsk(request.ask) && Number.isSafeInteger(request.limit))
     return request as unknown as Request
+  if (op === 'figures') return { op }
   if (op === 'deadLetters' && isDeadLetterAsk(request.ask)) return request as unknown as Request
   throw new MillraceError('STREAM_USAGE', `control socket: a request that this version does not know (${String(op)})`)
 }

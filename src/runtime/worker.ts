@@ -11,7 +11,7 @@
 // 5. Tasks go on over a rebalance only from one generation to the very next under one member id: else somebody may have run them
 //    in between, and they are recovered like after a failure.
 // 6. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
-import { decodeShare, encodeClaim } from '../assignment/hand-over.ts'
+import { decodeShare, encodeClaim, type Peering } from '../assignment/hand-over.ts'
 import { Barrier, type EpochFigure } from '../barrier/barrier.ts'
 import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
@@ -26,6 +26,7 @@ import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.
 import { assignShares } from './share.ts'
 import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
+import { countFailure, type WorkerCounts } from './worker-counts.ts'
 
 export interface WorkerOptions {
   readonly deps: TaskDeps
@@ -41,6 +42,8 @@ export interface WorkerOptions {
   readonly host?: string
   /** How many other hosts are to keep the stores of each task current. */
   readonly standbys?: number
+  /** Left out: its process answers no queries for others. */
+  readonly peering?: Peering
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
 }
@@ -49,14 +52,9 @@ type Note =
   | { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void }
   | { readonly kind: 'assign'; readonly assignment: GroupAssignment; readonly identity: GroupIdentity }
 
-export interface WorkerCounts {
-  rewinds: number
-  rebalances: number
-}
-
 export class Worker {
   readonly tasks = new Map<string, Task>()
-  readonly counts: WorkerCounts = { rewinds: 0, rebalances: 0 }
+  readonly counts: WorkerCounts = { rewinds: 0, fenced: 0, rebalances: 0 }
   readonly barrier: Barrier
   readonly standbys: Standbys
   readonly #o: WorkerOptions
@@ -202,7 +200,7 @@ export class Worker {
           break
         }
         this.#stale = true
-        this.counts.rewinds++
+        countFailure(this.counts, error)
         failures++
         world.logger.warn({ reason: explain(error), failures }, 'epoch failed, rewinding to what is committed')
         await world.timers.sleep(Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(failures, 10), LIMITS.rewindBackoffMaxMs))
@@ -329,7 +327,7 @@ export class Worker {
     const owned = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#moves.outgoing, ...this.#lost]
     const generation = this.#identity?.generation ?? -1
     const { host = '', standbys = 0 } = this.#o
-    return encodeClaim({ owned: [...new Set(owned)], generation, host, standbys, ...this.#holdings.claim() })
+    return encodeClaim({ owned: [...new Set(owned)], generation, host, standbys, ...this.#o.peering?.place, ...this.#holdings.claim() })
   }
 
   /** Nothing of this task is open here. */
@@ -395,7 +393,7 @@ export class Worker {
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
-    const { tasks, refused, awaited, standbys } = decodeShare(assignment.userData)
+    const { tasks, refused, awaited, standbys, peers } = decodeShare(assignment.userData)
     const before = this.#identity
     const wanted = new Set(tasks)
     const mine = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#lost]
@@ -404,7 +402,7 @@ export class Worker {
     if (this.#stale) await this.#drop()
     this.#identity = identity
     this.#awaited = awaited.length === 0 ? null : { sinceMs: this.#o.deps.world.clock.monotonic() }
-    if (mine.some((id) => !wanted.has(id)) || refused.length > 0) this.#letGo = true
+    if (this.#o.peering?.heard(peers) === true || mine.some((id) => !wanted.has(id)) || refused.length > 0) this.#letGo = true
     this.#moves.callOff(this.#moves.incoming.filter((id) => !wanted.has(id)))
     this.#leaving = [...this.tasks.keys()].filter((id) => !wanted.has(id))
     this.#holdings.add([...tasks, ...standbys])

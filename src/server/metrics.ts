@@ -96,6 +96,9 @@ function doorOf(registry: Registry, answered: Metrics['answered'], epoch: Metric
 
 function addProcess(registry: Registry): Metrics['answered'] {
   collectDefaultMetrics({ register: registry })
+  // Gauges with the ending of counters; by type they are told without it.
+  for (const name of ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'])
+    registry.removeSingleMetric(name)
   const answers = new Counter({
     name: 'millrace_http_answers_total',
     help: 'HTTP answers by status',
@@ -193,6 +196,7 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   total('millrace_restored_records_total', 'Records restored from changelogs', () => served.figures().restored)
   total('millrace_epochs_total', 'Epochs committed', () => served.figures().epochs)
   total('millrace_rewinds_total', 'Epochs that failed: their records were read again', () => served.figures().rewinds)
+  total('millrace_fenced_total', 'Of the rewinds those because another process had taken over', () => served.figures().fenced)
   total('millrace_rebalances_total', 'Assignments adopted', () => served.figures().rebalances)
   const openSeconds = histogram('millrace_epoch_seconds', 'From the first record of an epoch to its seal', SECONDS)
   const commitSeconds = histogram('millrace_commit_seconds', 'From the seal of an epoch until it was committed and in the stores', SECONDS)

@@ -1,14 +1,27 @@
 // The routes: what a path answers. Each is a GET; who may ask was judged before (guard.ts).
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Peer } from '../assignment/peers.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
 import { heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
 import { describe } from '../topology/describe.ts'
+import { FORWARDED, type Forwarder } from './forward.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
-import { asOfAnswer, keyAnswer, placeOf, type RangeQuery, rangeAnswer, versionsAnswer, type WindowQuery, windowsAnswer } from './rows.ts'
+import {
+  asOfAnswer,
+  type KeyPlace,
+  keyAnswer,
+  placeOf,
+  type RangeQuery,
+  rangeAnswer,
+  versionsAnswer,
+  type WindowQuery,
+  windowPlaceOf,
+  windowsAnswer,
+} from './rows.ts'
 import type { Served } from './served.ts'
 
 export interface RouteOptions {
@@ -16,6 +29,8 @@ export interface RouteOptions {
   /** Stores that may be read; null: all. */
   readonly stores: readonly string[] | null
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
+  /** Asks the process that has a key. */
+  readonly forward: Forwarder['ask']
 }
 
 type Query = Readonly<Record<string, unknown>>
@@ -27,7 +42,7 @@ const TOPOLOGY_TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml; charset=utf-8',
 }
 
-export function addRoutes(app: FastifyInstance, { served, stores, metrics }: RouteOptions): void {
+export function addRoutes(app: FastifyInstance, { served, stores, metrics, forward }: RouteOptions): void {
   const { plan } = served
   const json = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).type(JSON_TYPE).send(text)
 
@@ -38,6 +53,20 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
     const found = queryableStore(plan, store)
     if (found === null) throw new Refusal('NOT_FOUND')
     return found
+  }
+
+  /** Answers from here, or from the process that has the key. */
+  const ofKey = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    store: QueryableStore,
+    { partition }: KeyPlace,
+    answer: () => Promise<string>,
+  ): Promise<FastifyReply> => {
+    const owner = request.headers[FORWARDED] === undefined ? ownerElsewhere(served, store, partition) : null
+    if (owner === null) return json(reply, await answer())
+    const { status, text } = await forward(owner, request.raw.url as string)
+    return json(reply, text, status)
   }
 
   app.get('/health', (request, reply) => {
@@ -72,7 +101,10 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
     const store = named(request)
     const { asOf } = fieldsOf(request, ['asOf'])
     const place = placeOf(served, store, keyOf(request))
-    return json(reply, asOf === undefined ? await keyAnswer(served, store, place) : await asOfAnswer(served, store, place, timeOf(asOf, 0)))
+    const at = asOf === undefined ? null : timeOf(asOf, 0)
+    return await ofKey(request, reply, store, place, () =>
+      at === null ? keyAnswer(served, store, place) : asOfAnswer(served, store, place, at),
+    )
   })
   app.get('/windows/:store', async (request, reply) => {
     const store = named(request)
@@ -81,19 +113,31 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics }: Rou
   })
   app.get('/windows/:store/:key', async (request, reply) => {
     const store = named(request)
-    return json(reply, await windowsAnswer(served, store, windowsOf(keyOf(request), fieldsOf(request, WINDOW_FIELDS))))
+    const query = windowsOf(keyOf(request), fieldsOf(request, WINDOW_FIELDS))
+    const place = windowPlaceOf(served, store, keyOf(request))
+    return await ofKey(request, reply, store, place, () => windowsAnswer(served, store, query))
   })
   app.get('/versions/:store/:key', async (request, reply) => {
     const store = named(request)
     const { from, to, limit } = fieldsOf(request, ['from', 'to', 'limit'])
     const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit) }
-    return json(reply, await versionsAnswer(served, store, placeOf(served, store, keyOf(request)), query))
+    const place = placeOf(served, store, keyOf(request))
+    return await ofKey(request, reply, store, place, () => versionsAnswer(served, store, place, query))
   })
 }
 
 const WINDOW_FIELDS = ['from', 'to', 'cursor', 'limit'] as const
 
 const keyOf = (request: FastifyRequest): string => (request.params as { readonly key: string }).key
+
+/** Null: the key is this process's, or nobody's whose address is known. */
+function ownerElsewhere(served: Served, store: QueryableStore, partition: number): Peer | null {
+  const { others } = served
+  if (others === undefined || store.subTopology < 0) return null
+  const task = taskId(store.subTopology, partition)
+  if (heldStore(served, task, store.name) !== null) return null
+  return others.peers().find((peer) => peer.host !== others.self && peer.tasks.includes(task)) ?? null
+}
 
 function health(served: Served): object {
   const ready = served.ready()

@@ -73,6 +73,13 @@ function placed(served: Served, store: QueryableStore, text: string, serde: AnyS
   }
 }
 
+/** Likewise of a key whose windows are asked for. */
+export function windowPlaceOf(served: Served, store: QueryableStore, keyText: string): KeyPlace {
+  const { windows } = store
+  if (windows === null) throw new Refusal('NOT_FOUND')
+  return placed(served, store, keyText, windows.inner, (key) => asBuffer(windows.inner.encode(key)))
+}
+
 /** The answer's JSON. Refused where the key's task is not here. */
 export async function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): Promise<string> {
   const held = storeOf(served, store, partition)
@@ -100,7 +107,7 @@ export async function windowsAnswer(served: Served, store: QueryableStore, query
   const bound = (text: string | null): Buffer | null => (text === null ? null : keyBytesOf(text, windows.inner))
   const keysOf = (): WindowAsk['keys'] => {
     if (query.key === null) return { from: bound(query.keyFrom), to: bound(query.keyTo) }
-    const { bytes, partition } = placed(served, store, query.key, windows.inner, (key) => asBuffer(windows.inner.encode(key)))
+    const { bytes, partition } = windowPlaceOf(served, store, query.key)
     return { only: bytes, partition }
   }
   const selection = windowSelection(store, { keys: keysOf(), from: query.from, to: query.to })

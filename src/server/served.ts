@@ -1,4 +1,5 @@
 // What the server is given of a running processor: read-only, and nothing that it could hold up.
+import type { Peer } from '../assignment/peers.ts'
 import type { World } from '../base/ports.ts'
 import type { RestoreProgress } from '../runtime/recover.ts'
 import type { StandbyFigure } from '../runtime/standbys.ts'
@@ -9,6 +10,8 @@ import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 export interface Figures {
   readonly epochs: number
   readonly rewinds: number
+  /** Of these: because another process had taken over. */
+  readonly fenced: number
   readonly rebalances: number
   /** Records restored from changelogs since the start. */
   readonly restored: number
@@ -16,6 +19,13 @@ export interface Figures {
   readonly restores: readonly RestoreProgress[]
   /** Stores that are kept current for tasks of other processes. */
   readonly standbys: readonly StandbyFigure[]
+}
+
+/** The other processes of the application, as the last assignment has it. */
+export interface Others {
+  /** This process, as they know it. */
+  readonly self: string
+  peers(): readonly Peer[]
 }
 
 /** A task whose rows can be read: its stores are open and restored. */
@@ -39,6 +49,8 @@ export interface Served {
   /** Of a global table that has been read to its end. */
   globalStore(name: string): StateStore | undefined
   figures(): Figures
+  /** Left out: no other process can have a key. */
+  readonly others?: Others
 }
 
 /** A worker of this very thread: its tasks can be looked into. */

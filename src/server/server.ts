@@ -5,11 +5,15 @@
 // 2. It reads: no request changes anything, and none of them is awaited by the worker's loop.
 // 3. `close` ends open connections; it does not wait for a slow reader.
 import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
 import Fastify, { type FastifyReply } from 'fastify'
 import type { EpochFigure } from '../barrier/barrier.ts'
+import type { Place } from '../assignment/peers.ts'
+import { advertisedAddress } from '../base/address.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Secret } from '../base/secret.ts'
+import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
 import { guardOf } from './guard.ts'
 import type { Metrics } from './metrics.ts'
 import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
@@ -20,12 +24,15 @@ export interface HttpOptions {
   readonly port: number
   readonly host: string
   readonly token: Secret | null
+  readonly advertise: string | null
   readonly stores: readonly string[] | null
 }
 
 export interface HttpServer {
   /** As it is bound: another than asked for when that was 0. */
   readonly port: number
+  /** Where other processes reach it. */
+  readonly place: Place
   /** For the histograms; called by the barrier, once an epoch. */
   epoch(figure: EpochFigure): void
   close(): Promise<void>
@@ -44,7 +51,10 @@ export { openMergedMetrics, openMetrics, openWorkerMetrics } from './metrics.ts'
 
 export async function openHttpServer(options: HttpOptions, served: Served, metrics: Metrics): Promise<HttpServer> {
   const { world } = served
-  const guard = guardOf({ host: options.host, token: options.token, clock: world.clock })
+  const { host, token, advertise } = options
+  const self = served.others?.self ?? null
+  const guard = guardOf({ host, token, clock: world.clock, advertise, self })
+  const forwarder = openForwarder({ token, world })
   const app = Fastify({
     logger: false,
     forceCloseConnections: true,
@@ -97,23 +107,27 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)
     guard(request.raw)
+    if (self !== null && request.headers[FORWARDED] !== undefined) reply.header(ANSWERED, answerProof(request.raw, self, token))
   })
   app.addHook('onResponse', async (_request, reply) => metrics.answered(reply.statusCode))
   app.setErrorHandler((error, _request, reply) => refuse(reply, error))
   app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
-  addRoutes(app, { served, stores: options.stores, metrics: metrics.render })
+  addRoutes(app, { served, stores: options.stores, metrics: metrics.render, forward: forwarder.ask })
 
   try {
-    await app.listen({ port: options.port, host: options.host.replace(/^\[(.*)\]$/, '$1') })
+    await app.listen({ port: options.port, host: host.replace(/^\[(.*)\]$/, '$1') })
   } catch (error) {
+    forwarder.close()
     await app.close().catch(() => {})
     throw listenError(options, error)
   }
   const { port } = app.server.address() as AddressInfo
   return {
     port,
+    place: { address: advertisedAddress(host, port, advertise, hostname()), machine: hostname() },
     epoch: metrics.epoch,
     async close() {
+      forwarder.close()
       await app.close()
       metrics.close()
     },

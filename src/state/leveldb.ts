@@ -13,7 +13,7 @@ import { Level } from 'level'
 import { MillraceError } from '../base/errors.ts'
 import type { World } from '../base/ports.ts'
 import { checkpointFault, DAMAGED_MARK, droppedWrites, lockedError, openFault, stillOpenError } from './damage.ts'
-import { makeStoreDirectory, moveAside, storePath } from './directory.ts'
+import { ignoreMissing, makeStoreDirectory, moveAside, storePath } from './directory.ts'
 import { CHECKPOINT_KEY, readCheckpoint, USER_END } from './framing.ts'
 import { type Database, levelStore } from './level-store.ts'
 import { memoryProvider } from './memory.ts'
@@ -120,6 +120,29 @@ export function levelProvider(options: LevelProviderOptions): StoreProvider {
         give(path)
       }
     },
+  }
+}
+
+/** A store as it lies on disk, for looking at it: null where there is none, or why it could not be used. Makes nothing and moves nothing. */
+export async function lookAtStore(
+  { dir, world, bootId = kernelBootId(), checkTables = true }: LevelProviderOptions,
+  task: string,
+  store: string,
+): Promise<StateStore | { readonly reason: string } | null> {
+  const path = storePath(dir, task, store)
+  const files = (await readdir(path).catch(ignoreMissing)) ?? []
+  if (files.length === 0) return null
+  if (openPaths.has(path)) throw lockedError(path)
+  openPaths.add(path)
+  const onClosed = (): void => void openPaths.delete(path)
+  try {
+    const found = await tryOpen(path, bootId, checkTables)
+    if ('db' in found) return levelStore({ name: `${task}/${store}`, path, bootId, world, ...found, onClosed })
+    onClosed()
+    return found
+  } catch (error) {
+    onClosed()
+    throw error
   }
 }
 

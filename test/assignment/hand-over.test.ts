@@ -13,16 +13,18 @@ const claimant = (memberId: string, owned: readonly string[], generation = -1): 
   standingBy: [],
   host: '',
   standbys: 0,
+  address: '',
+  machine: '',
 })
 
 describe('the hand-over', () => {
   it('gives a task that moves only after its owner has let go', () => {
     const first = shareOut([claimant('a', ['0_0', '0_1'], 3), claimant('b', [])], ['0_0', '0_1'])
-    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [] })
-    expect(first.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: [] })
+    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [], peers: [] })
+    expect(first.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: [], peers: [] })
     const second = shareOut([claimant('a', ['0_0'], 4), claimant('b', [], 4)], ['0_0', '0_1'])
-    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [] })
-    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], awaited: [], standbys: [] })
+    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [], peers: [] })
+    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], awaited: [], standbys: [], peers: [] })
   })
 
   it('refuses the claim of a member that the group went on without', () => {
@@ -48,22 +50,41 @@ describe('the hand-over', () => {
       standingBy: ['0_2'],
       host: 'h',
       standbys: 1,
+      address: 'h:1',
+      machine: 'm',
     }
     expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
-    const nothing = { owned: [], generation: -1, stored: [], bytes: {}, at: {}, standingBy: [], host: '', standbys: 0 }
+    const nothing = {
+      owned: [],
+      generation: -1,
+      stored: [],
+      bytes: {},
+      at: {},
+      standingBy: [],
+      host: '',
+      standbys: 0,
+      address: '',
+      machine: '',
+    }
     expect(decodeClaim(Buffer.alloc(0))).toEqual(nothing)
     expect(decodeClaim(Buffer.from('{"owned":["0_1"],"generation":2}'))).toEqual({ ...nothing, owned: ['0_1'], generation: 2 })
-    const share = { tasks: ['0_1'], refused: [], awaited: ['1_1'], standbys: ['0_2'] }
+    const share = {
+      tasks: ['0_1'],
+      refused: [],
+      awaited: ['1_1'],
+      standbys: ['0_2'],
+      peers: [{ host: 'h', address: 'h:1', machine: 'm', tasks: ['0_1'] }],
+    }
     expect(decodeShare(encodeShare(share))).toEqual(share)
-    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], awaited: [], standbys: [] })
+    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], awaited: [], standbys: [], peers: [] })
   })
 
   it('deals as many standbys as any member asks for, and leaves a task that moves with the one that had it', () => {
     const a = { ...claimant('a', ['0_0', '0_1'], 3), at: { '0_0': 7, '0_1': 9 } }
     const b = { ...claimant('b', []), standbys: 1 }
     const shares = shareOut([a, b], ['0_0', '0_1'], ['0_0', '0_1'])
-    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: ['0_1'] })
-    expect(shares.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: ['0_0'] })
+    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: ['0_1'], peers: [] })
+    expect(shares.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: ['0_0'], peers: [] })
     expect(shareOut([a, b], ['0_0', '0_1'], []).get('a')?.standbys).toEqual([])
   })
 

@@ -1,4 +1,4 @@
-// Calls something slow that writes down who called, in the file that MILLRACE_TEST_CALLS names.
+// Calls something slow that writes down who called, in the file that TEST_CALLS names.
 import { appendFileSync } from 'node:fs'
 import { json, string, topology } from 'millrace'
 
@@ -6,7 +6,7 @@ export interface Job {
   readonly n: number
 }
 
-const CALLS = process.env.MILLRACE_TEST_CALLS as string
+const CALLS = process.env.TEST_CALLS as string
 
 export default topology('calling', (t) => {
   t.stream('jobs', { key: string(), value: json<Job>() })

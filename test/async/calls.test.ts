@@ -38,7 +38,7 @@ describe('calls', () => {
     )
     const file = 'test/async/calling.ts'
     await succeed(['produce', '--state-dir', stateDir, '--topology', file, '--partitions', '2'], lines)
-    const start = () => startProcessorWith({ env: { MILLRACE_TEST_CALLS: calls } }, file, '--state-dir', stateDir)
+    const start = () => startProcessorWith({ env: { TEST_CALLS: calls } }, file, '--state-dir', stateDir)
     const done = async (): Promise<{ key: string; n: number }[]> =>
       (await consumed<string, Job>('done', stateDir)).map(({ key, value }) => ({ key, n: (value as Job).n }))
     for (let kill = 0; kill < kills; kill++) {

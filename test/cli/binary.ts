@@ -29,8 +29,13 @@ export interface RunOptions {
   readonly bin?: string
 }
 
+/** Without what the suites themselves are told by, which is no option of the binary. */
+export function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_')))
+}
+
 export function start(args: readonly string[], options: RunOptions = {}): Started {
-  const env = { ...process.env, ...options.env }
+  const env = { ...ownEnvironment(), ...options.env }
   const child = spawn(options.node ?? node, [options.bin ?? launcher, ...args], { cwd: options.cwd ?? root, env, stdio: 'pipe' })
   const out: Buffer[] = []
   const err: Buffer[] = []

@@ -1,8 +1,9 @@
 // Options: defaults, bounds, names, where they come from and which wins, and that secrets stay hidden.
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { isLoopback } from '../../src/base/address.ts'
 import { gatherOptions } from '../../src/cli/options.ts'
-import { isLoopback, type ProcessorOptions, resolveConfig } from '../../src/config.ts'
+import { type ProcessorOptions, resolveConfig } from '../../src/config.ts'
 import { type Scratch, scratch } from './binary.ts'
 
 const TOKEN = 'a-token-of-32-bytes-or-more-0123456789'
@@ -63,6 +64,7 @@ describe('resolveConfig', () => {
     [{ stateDir: '' }, /stateDir must be text/],
     [{ applicationId: 'a/b' }, /application name "a\/b"/],
     [{ server: { port: 70_000 } }, /server.port must be/],
+    [{ server: { port: 1, advertise: 'http://x:1' } }, /server.advertise "http:\/\/x:1" is no 'host:port'/],
     [{ server: { port: 1, hots: 'x' } }, /unknown option server.hots \(did you mean "host"\?\)/],
     [{ server: { port: 1, token: 'short' } }, /32 bytes or more/],
     [{ server: { port: 1, host: '0.0.0.0' } }, /can be reached from outside/],
@@ -135,8 +137,51 @@ describe('gatherOptions', () => {
     await expect(gatherOptions({ port: 'http' }, {})).rejects.toThrow(/--port must be a whole number, not "http"/)
     await expect(gatherOptions({}, { MILLRACE_WORKERS: 'many' })).rejects.toThrow(/MILLRACE_WORKERS must be a whole number/)
     await expect(gatherOptions({}, { MILLRACE_BROKER: 'a:1' })).rejects.toThrow(
-      /MILLRACE_BROKER, which is not known: MILLRACE_BROKERS was meant\?/,
+      /MILLRACE_BROKER, which is not known \(did you mean "MILLRACE_BROKERS"\?\)/,
     )
-    await expect(gatherOptions({}, { MILLRACE_KAFKA: '1' })).resolves.toEqual({})
+    await expect(gatherOptions({}, { MILLRACE_COLOUR: '1' })).rejects.toThrow(/MILLRACE_COLOUR, which is not known$/)
+    await expect(gatherOptions({}, { MILLRACE_: '1' })).rejects.toThrow(/MILLRACE_, which is not known/)
+  })
+  test('what Kubernetes makes of a service called millrace is not ours', async () => {
+    const links = {
+      MILLRACE_SERVICE_HOST: '10.0.0.1',
+      MILLRACE_SERVICE_PORT: '80',
+      MILLRACE_SERVICE_PORT_HTTP: '80',
+      MILLRACE_PORT: 'tcp://10.0.0.1:80',
+      MILLRACE_PORT_80_TCP: 'tcp://10.0.0.1:80',
+      MILLRACE_PORT_80_TCP_ADDR: '10.0.0.1',
+      MILLRACE_SHOP_PORT: 'tcp://10.0.0.1:80',
+    }
+    expect(await gatherOptions({}, links)).toEqual({})
+    await expect(gatherOptions({}, { MILLRACE_SHOP_PORT: '80' })).rejects.toThrow(/MILLRACE_SHOP_PORT/)
+  })
+  test('every option of a processor that a variable can say has one, and each variable says what the flag says', async () => {
+    const variables = {
+      MILLRACE_APPLICATION_ID: 'a',
+      MILLRACE_BROKERS: 'b:1',
+      MILLRACE_STATE_DIR: 'c',
+      MILLRACE_GUARANTEE: 'at_least_once',
+      MILLRACE_COMMIT_INTERVAL: '1s',
+      MILLRACE_WORKERS: '2',
+      MILLRACE_STANDBYS: '1',
+      MILLRACE_INSTANCE_ID: 'd',
+      MILLRACE_PORT: '1',
+      MILLRACE_HOST: '::1',
+      MILLRACE_ADVERTISE: 'pod-0:1',
+    }
+    const flags = {
+      applicationId: 'a',
+      brokers: 'b:1',
+      stateDir: 'c',
+      guarantee: 'at_least_once',
+      commitInterval: '1s',
+      workers: '2',
+      standbys: '1',
+      instanceId: 'd',
+      port: '1',
+      host: '::1',
+      advertise: 'pod-0:1',
+    }
+    expect(await gatherOptions({}, variables)).toEqual(await gatherOptions(flags, {}))
   })
 })

@@ -24,7 +24,21 @@ describe('words', () => {
     const all = await millrace(['--help'])
     expect(all.status).toBe(0)
     const names = [...all.out.matchAll(/^ {2}([a-z-]+) .*[A-Z]/gm)].map((match) => match[1] as string).filter((name) => name !== 'help')
-    expect(names).toEqual(['run', 'dev', 'try', 'describe', 'produce', 'consume', 'query', 'dead-letter', 'reset'])
+    expect(names).toEqual([
+      'run',
+      'dev',
+      'try',
+      'describe',
+      'produce',
+      'consume',
+      'query',
+      'dead-letter',
+      'reset',
+      'verify',
+      'top',
+      'init',
+      'completion',
+    ])
     for (const name of names) {
       const help = await millrace([name, '--help'])
       expect(help.status).toBe(0)

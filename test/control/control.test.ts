@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { connectControl } from '../../src/control/client.ts'
+import type { ProcessFigures } from '../../src/control/figures.ts'
 import type { Line } from '../../src/control/lines.ts'
 import { recordsControl } from '../../src/control/records.ts'
 import { type ControlServer, openControlServer } from '../../src/control/server.ts'
@@ -203,6 +204,27 @@ describe('query', () => {
   })
 })
 
+const figures: ProcessFigures = {
+  applicationId: 'shop',
+  ready: true,
+  epochs: 3,
+  commitMs: 1.5,
+  rewinds: 0,
+  rebalances: 1,
+  restoring: null,
+  standbys: 0,
+  tasks: [{ id: '0_1', records: 7, out: 2, lag: 1, deadLetters: 0, stores: ['counts'] }],
+}
+
+describe('figures', () => {
+  test('of the process that runs, as it tells them; without one they are refused', async () => {
+    const client = await overSocket(recordsControl({ log, plan, world, createPartitions: 3, figures: () => figures }))
+    expect(await client.figures()).toEqual(figures)
+    client.close()
+    await expect(here().figures()).rejects.toThrow(/no process runs here/)
+  })
+})
+
 describe('the socket', () => {
   const silent: ControlHandler = {
     produce: async () => {},
@@ -210,6 +232,7 @@ describe('the socket', () => {
     query: async () => null,
     async *rows() {},
     async *deadLetters() {},
+    figures: async () => figures,
   }
 
   test('is private, and gone at the end', async () => {

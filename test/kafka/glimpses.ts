@@ -85,6 +85,7 @@ export function openGlimpses({ brokers, groupId, input, partitions, keys, seenMs
     }
     const code = (body as { error?: { code?: string }; code?: string }).error?.code ?? (body as { code?: string }).code
     if (status === 503 && (code === 'NOT_READY' || code === 'STORE_RESTORING')) counts.refused++
+    else if (status === 502 && code === 'OWNER_UNREACHABLE') counts.refused++
     else if (status === 200 || status === 404) take(body, status)
     else refusals.push(`${by}${path}: ${status} ${JSON.stringify(body)}`)
   }

@@ -130,6 +130,26 @@ describe('the tarball', () => {
     },
     MINUTES,
   )
+  test(
+    'init makes a project that passes its test and its type check, in an empty directory',
+    () => {
+      const empty = join(folder, 'empty')
+      mkdirSync(empty)
+      done(`npx --yes --package ${tarball} millrace init shop`, empty)
+      const shop = join(empty, 'shop')
+      done(`npm install --prefer-offline --no-audit --no-fund ${tarball}`, shop)
+      expect(done('npm test', shop)).toMatch(/pass 1\b/)
+      // It is one that can fail.
+      const topology = join(shop, 'topologies/latest.ts')
+      const text = readFileSync(topology, 'utf8')
+      writeFileSync(topology, text.replace('event.version,', '-event.version,'))
+      expect(sh('npm test', shop).status).not.toBe(0)
+      writeFileSync(topology, text)
+      done('npm run types', shop)
+      expect(done('npx millrace describe topologies/latest.ts', shop)).toContain('listed')
+    },
+    4 * MINUTES,
+  )
   test('its own import is the same package as the binary', () => {
     writeFileSync(
       join(project, 'own.mjs'),

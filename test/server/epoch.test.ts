@@ -76,7 +76,15 @@ test('it is refused while a task is missing, and when an epoch never ends', { ti
   const restores = [
     { task: `${counts.subTopology}_0`, store: `${counts.subTopology}_0/counts`, restored: 7, remaining: 3, recordsPerSecond: 1 },
   ]
-  const figures = (): ReturnType<Served['figures']> => ({ epochs: 0, rewinds: 0, rebalances: 0, restored: 7, restores, standbys: [] })
+  const figures = (): ReturnType<Served['figures']> => ({
+    epochs: 0,
+    rewinds: 0,
+    fenced: 0,
+    rebalances: 0,
+    restored: 7,
+    restores,
+    standbys: [],
+  })
   const restoring = await refused({ ...served, ready: () => false, figures, tasks: () => missing })
   expect(refusalText(restoring as Refusal)).toBe('{"code":"STORE_RESTORING","restored":7,"remaining":3}')
   expect(restoring).toMatchObject({ status: 503 })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { openMergedMetrics, openWorkerMetrics } from '../../src/server/metrics.ts'
 import type { Metered } from '../../src/server/served.ts'
 
-const figures = (epochs: number) => ({ epochs, rewinds: 0, rebalances: 1, restored: 0, restores: [], standbys: [] })
+const figures = (epochs: number) => ({ epochs, rewinds: 0, fenced: 0, rebalances: 1, restored: 0, restores: [], standbys: [] })
 const served = (epochs: number): Metered =>
   ({
     plan: { subTopologies: [] },

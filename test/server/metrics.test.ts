@@ -37,7 +37,7 @@ test('docs/operations.md names each metric of the registry, and no other', async
     tasks: () => new Map(),
     applying: () => false,
     globalStore: () => undefined,
-    figures: () => ({ epochs: 0, rewinds: 0, rebalances: 0, restored: 0, restores: [], standbys: [] }),
+    figures: () => ({ epochs: 0, rewinds: 0, fenced: 0, rebalances: 0, restored: 0, restores: [], standbys: [] }),
   })
   const there = await metrics.registry.getMetricsAsJSON()
   metrics.close()

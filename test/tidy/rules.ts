@@ -51,7 +51,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'runtime/dead-letter',
     'state/store',
   ],
-  server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control'],
+  server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control', 'assignment/peers'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
 

@@ -102,6 +102,8 @@ async function boot(): Promise<void> {
     number,
     count: data.count,
     claims,
+    place: data.place,
+    onPeers: (peers) => say({ kind: 'peers', peers }),
     stopping: () => stopping,
     onFatal: (error) => say({ kind: 'failed', error: errorWords(error) }),
     onEpoch: (figure) => metrics?.epoch(figure),

@@ -8,6 +8,7 @@
 //    is done again by the next start.
 import { resolve } from 'node:path'
 import { Worker as Thread } from 'node:worker_threads'
+import type { Peer, Place } from '../../assignment/peers.ts'
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
@@ -30,13 +31,26 @@ export interface ThreadsOptions {
   readonly state: StateDir
   /** URL of the module that exports the topology. */
   readonly module: string
+  /** Where the process answers queries; null: nowhere. */
+  readonly place: Place | null
   readonly world: World
   readonly onFatal: (error: unknown) => void
 }
 
 /** src/ runs as it is, dist/ is built. */
 const ENDING = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const UNKNOWN: Word = { ready: false, tasks: [], epochs: 0, rewinds: 0, rebalances: 0, restoring: null, restores: [], standbys: [] }
+const UNKNOWN: Word = {
+  ready: false,
+  tasks: [],
+  epochs: 0,
+  commitMs: 0,
+  rewinds: 0,
+  fenced: 0,
+  rebalances: 0,
+  restoring: null,
+  restores: [],
+  standbys: [],
+}
 
 export class Threads implements Crew {
   readonly #o: ThreadsOptions
@@ -45,6 +59,7 @@ export class Threads implements Crew {
   readonly #claimed = new Claimed()
   readonly #opened = new Set<number>()
   #tasks: ReadonlyMap<string, HeldTask> | null = null
+  #peers: readonly Peer[] = []
   #closing = false
 
   constructor(options: ThreadsOptions) {
@@ -107,6 +122,11 @@ export class Threads implements Crew {
       : remoteStore(link, GLOBAL, name)
   }
 
+  /** As whichever worker has heard last. */
+  peers(): readonly Peer[] {
+    return this.#peers
+  }
+
   /** Null: it has not answered in time. */
   readings(): Promise<readonly (WorkerReading | null)[]> {
     const read = async (link: Link): Promise<WorkerReading | null> => {
@@ -120,7 +140,7 @@ export class Threads implements Crew {
   }
 
   #begin(number: number): Promise<void> {
-    const { config, module, plan, state, world, onFatal } = this.#o
+    const { config, module, plan, state, world, onFatal, place } = this.#o
     const started = Promise.withResolvers<void>()
     let running = false
     const fail = (error: unknown): void => {
@@ -137,6 +157,7 @@ export class Threads implements Crew {
       processId: state.processId,
       fingerprint: fingerprint(plan).hash,
       metrics: config.server !== null,
+      place,
       door: far,
     }
     const thread = new Thread(new URL(`./thread.${ENDING}`, import.meta.url), {
@@ -152,6 +173,7 @@ export class Threads implements Crew {
       else if (said.kind === 'log') world.logger[said.level]({ worker: number, ...said.fields }, said.message)
       else if (said.kind === 'take') link.tell({ taken: said.id, free: this.#claimed.take(said.name, number) })
       else if (said.kind === 'give') this.#claimed.give(said.name, number)
+      else if (said.kind === 'peers') this.#peers = said.peers
       else if (said.kind === 'opened') this.#opened.add(number)
       else if (said.kind === 'failed') fail(errorOf(said.error))
       else if (said.kind === 'started') {

@@ -5,6 +5,7 @@
 // 2. Rows cross in one buffer that is handed over, not copied: a Buffer of Node's would take the pool that it lies in along.
 import type { MessagePort } from 'node:worker_threads'
 import { explain, MillraceError, type ErrorCode } from '../../base/errors.ts'
+import type { Peer, Place } from '../../assignment/peers.ts'
 import type { ProcessorOptions } from '../../config.ts'
 import type { WorkerReading } from '../../server/metrics.ts'
 import type { ScanRange, Stored } from '../../state/store.ts'
@@ -22,6 +23,8 @@ export interface ThreadData {
   /** Of the plan that the processor has: the module must give the same one. */
   readonly fingerprint: string
   readonly metrics: boolean
+  /** Where the process answers queries; null: nowhere. */
+  readonly place: Place | null
   readonly door: Door
 }
 
@@ -71,6 +74,7 @@ export type Said =
   | { readonly kind: 'started' }
   | { readonly kind: 'failed'; readonly error: ErrorWords }
   | { readonly kind: 'word'; readonly word: Word }
+  | { readonly kind: 'peers'; readonly peers: readonly Peer[] }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly fields: object; readonly message: string }
   | { readonly kind: 'take'; readonly id: number; readonly name: string }
   | { readonly kind: 'give'; readonly name: string }

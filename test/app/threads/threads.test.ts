@@ -38,7 +38,15 @@ function crewOf(text: string): Threads {
   const config = resolveConfig('shop', { brokers, stateDir: place.folder, workers: 2, module: place.write('shop.ts', text) })
   const state = { path: place.folder, stores: join(place.folder, 'shop'), processId: '0123456789abcdef' }
   const onFatal = (error: unknown): void => void fatal.push(error)
-  crew = new Threads({ config, plan: planOf(shop, 'shop'), state, module: config.module as string, world: systemWorld(), onFatal })
+  crew = new Threads({
+    config,
+    plan: planOf(shop, 'shop'),
+    state,
+    module: config.module as string,
+    place: null,
+    world: systemWorld(),
+    onFatal,
+  })
   return crew
 }
 
