@@ -16,7 +16,7 @@ const MERGE = [
   'test/{async,hold}/*.property.test.ts',
   'test/async/sim.test.ts',
   'test/app/queries.test.ts',
-  'test/topologies/{catalog,dead-letters}.test.ts',
+  'test/topologies/{catalog,catalog-saves,dead-letters,engagements,orders,pipeline,scenario,wallet}.test.ts',
   'test/runtime/{borrowed-stores,buffering-join,dedupe,faults,process.property,rebalance}.test.ts',
 ]
 const asked = (name: string): boolean => process.env[name] === '1'

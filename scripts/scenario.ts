@@ -1,7 +1,7 @@
 // `npm run scenario <name>`: a system of topologies/ under disorder, judged by plain code. First in process: histories with their records
-// shuffled, doubled and read again, with commits and crashes anywhere. Then on the embedded log: each part a real `millrace run` that
-// is killed with SIGKILL while it works. Status 0: nothing wrong. Status 1: something is. Status 2: bad words.
-//   node scripts/scenario.ts wallet [--histories 30] [--seed 1] [--kills 1]
+// shuffled, doubled and read again, with commits and crashes anywhere. Then on the embedded log, or on the Kafka of `--brokers`: each part a
+// real `millrace run` that is killed with SIGKILL while it works. Status 0: nothing wrong. Status 1: something is. Status 2: bad words.
+//   node scripts/scenario.ts wallet [--histories 30] [--seed 1] [--kills 1] [--brokers localhost:9092]
 //
 // 1. All it writes is in one temporary directory, which goes when it ends, also on Ctrl-C. So do its processes, by their ids.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -10,10 +10,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endAll } from '../test/support/processor.ts'
 import { drive } from './scenario/driven.ts'
+import { runOnKafka } from './scenario/kafka.ts'
 import { runKilled } from './scenario/killed.ts'
 import type { Scenario } from './scenario/scenario.ts'
 
-const PARTS = ['driven', 'killed', 'scenario']
+const PARTS = ['driven', 'kafka', 'killed', 'scenario', 'settled']
 const names = readdirSync(new URL('scenario', import.meta.url))
   .map((file) => file.replace(/\.ts$/, ''))
   .filter((name) => !PARTS.includes(name))
@@ -23,8 +24,10 @@ const { values, positionals } = parseArgs({
   options: {
     histories: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
-    /** Runs on the embedded log, each with a kill of every part. */
+    /** Runs on a log, each with a kill of every part. */
     kills: { type: 'string', default: '1' },
+    /** Of a Kafka; without them: the embedded log. */
+    brokers: { type: 'string' },
   },
 })
 const refuse = (why: string): never => {
@@ -57,8 +60,9 @@ try {
   }
   if (histories > 0) tell(`in process: ${histories} histories, ${sent} records, ${crashes} crashes: ${wrong.length} wrong`)
   for (let i = 0; i < kills; i++) {
-    const found = await runKilled(scenario, { folder: join(base, `${i}`), seed: seed + i, tell })
-    tell(`on the embedded log, every part killed once: ${found.length} wrong`)
+    const run = { folder: join(base, `${i}`), seed: seed + i, tell }
+    const found = await (values.brokers === undefined ? runKilled(scenario, run) : runOnKafka(scenario, values.brokers, run))
+    tell(`on ${values.brokers === undefined ? 'the embedded log' : 'Kafka'}, every part killed once: ${found.length} wrong`)
     wrong.push(...found)
   }
   for (const what of wrong.slice(0, 10)) tell(`  ${what}`)

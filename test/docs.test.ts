@@ -33,6 +33,7 @@ const DOCUMENTS = [
   'docs/dsl.md',
   'docs/reliability.md',
   'docs/from-kafka-streams.md',
+  'topologies/catalog/README.md',
   'topologies/wallet/README.md',
   'topologies/orders/README.md',
   'topologies/engagements/README.md',

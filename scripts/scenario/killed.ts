@@ -2,14 +2,13 @@
 //
 // 1. What was sent while it was killed may not have arrived: it is sent again, so part of it comes twice.
 // 2. The embedded log belongs to one process: parts take turns on one log, each behind those that feed it.
-// 3. It waits until the judge has nothing to say, at most SETTLE_MS; what is wrong after that stays wrong.
+// 3. It waits until the judge has nothing to say, at most a minute; what is wrong after that stays wrong.
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { consumed, millrace, startProcessorWith, succeed } from '../../test/support/processor.ts'
 import { type Seeded, seeded } from '../../test/support/seeded.ts'
 import { disordered, type Scenario, type Sent, type Part } from './scenario.ts'
-
-const SETTLE_MS = 60_000
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+import { settled } from './settled.ts'
 
 export interface KilledOptions {
   readonly folder: string
@@ -44,8 +43,7 @@ export async function runKilled(scenario: Scenario, { folder, seed, tell }: Kill
           part.inputs.flatMap((topic) => flow.get(topic) ?? []),
           await written.read(),
         )
-      const deadline = performance.now() + SETTLE_MS
-      while ((await read()).length > 0 && performance.now() < deadline) await sleep(200)
+      await settled(read)
       await written.stop()
       wrong.push(...(await read()).map((what) => `${part.file}: ${what}`))
       for (const [topic, records] of Map.groupBy(await written.read(), ({ topic }) => topic)) {

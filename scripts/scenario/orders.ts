@@ -173,8 +173,14 @@ export const scenario: Scenario = {
       topology: (random) => payment({ check: check.call, charge: bankOf(random).call }),
       afterwards: waits,
       judge: judgePayment,
+      down: true,
     },
-    { ...settled('warehouse', ['orders', 'payments', 'reservations'], ['fulfilments']), topology: () => warehouse, judge: judgeWarehouse },
+    {
+      ...settled('warehouse', ['orders', 'payments', 'reservations'], ['fulfilments']),
+      topology: () => warehouse,
+      judge: judgeWarehouse,
+      down: true,
+    },
     {
       ...settled('notification', ['orders', 'fulfilments'], ['notices']),
       topology: (random) => notification(flaky(random, () => ({})).call),
@@ -183,8 +189,7 @@ export const scenario: Scenario = {
     },
     { ...settled('analytics', ['orders'], ['turnover']), topology: () => analytics, judge: judgeAnalytics },
     { ...settled('audit', events, ['audit']), topology: () => audit, judge: judgeAudit },
-    // Last: it was not there while the others worked.
-    { ...settled('loyalty', ['fulfilments'], ['points']), topology: () => loyalty, judge: judgeLoyalty },
+    { ...settled('loyalty', ['fulfilments'], ['points']), topology: () => loyalty, judge: judgeLoyalty, comesLast: true },
   ],
   async outside(random): Promise<World> {
     const [bank, mail] = [bankOf(random), flaky(random, (_: Notice) => ({}))]

@@ -6,6 +6,7 @@ import { engaging, judgeCauses, judgeEngagements } from '../../scripts/scenario/
 import type { Sent } from '../../scripts/scenario/scenario.ts'
 import { type Engagement, engagements, type Outcome } from '../../topologies/engagements/engagements.ts'
 import { seeded } from '../support/seeded.ts'
+import { runsOf } from '../support/tier.ts'
 
 const by = (key: string, id: string, options: Partial<Engagement> = {}): Sent => ({
   topic: 'engagements',
@@ -49,7 +50,7 @@ test('any interleaving of the users, twice, with crashes: each delivered once, u
         expect([...judgeEngagements(sent, seen), ...judgeCauses(sent, seen)]).toEqual([])
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runsOf(60, 1_200) },
   )
 })
 

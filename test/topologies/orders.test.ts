@@ -13,6 +13,7 @@ import { notification } from '../../topologies/orders/notification.ts'
 import { payment } from '../../topologies/orders/payment.ts'
 import warehouse from '../../topologies/orders/warehouse.ts'
 import { seeded } from '../support/seeded.ts'
+import { runsOf } from '../support/tier.ts'
 
 const order = (id: string, cents = 500, customer = 'ada'): Sent => {
   const value: OrderPlaced = { id, customer, sku: 'lamp', count: 1, cents }
@@ -79,7 +80,7 @@ test('nothing is fulfilled before its payment is authorized and its goods are re
         ['o4', 'cancelled'],
       ])
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(60, 1_200) },
   )
 })
 
@@ -115,7 +116,7 @@ test('a bank that fails is asked again under the same key, whatever crashes: no 
       expect(judgePayment(sent, outputs)).toEqual([])
       expect(bank.judge('the bank')).toEqual([])
     }),
-    { numRuns: 25 },
+    { numRuns: runsOf(25, 500) },
   )
 })
 
@@ -140,7 +141,7 @@ test('no more is reserved than was delivered, whatever overtakes and comes twice
       await withCrashes(inventory, sent, crashes, (driver) => void outputs.push(...written(driver, 'reservations')))
       expect(judgeInventory(sent, outputs)).toEqual([])
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(60, 1_200) },
   )
 })
 
@@ -158,6 +159,6 @@ test('loyalty, later, comes to the points of the whole history in any order', as
       expect(judgeLoyalty(sent, outputs)).toEqual([])
       expect(outputs.filter(({ key }) => key === 'ada').at(-1)?.value).toBe(3)
     }),
-    { numRuns: 40 },
+    { numRuns: runsOf(40, 800) },
   )
 })

@@ -6,6 +6,7 @@ import { eventsOf, HOT, judgePipeline } from '../../scripts/scenario/pipeline.ts
 import type { Sent } from '../../scripts/scenario/scenario.ts'
 import { type OrderEvent, pipeline, type Step } from '../../topologies/pipeline/pipeline.ts'
 import { seeded } from '../support/seeded.ts'
+import { runsOf } from '../support/tier.ts'
 
 const written = (driver: TopologyTestDriver): Sent[] =>
   driver
@@ -39,7 +40,7 @@ test('any order, duplicates, replays and crashes: created, parts, authorized, fu
         expect(judgePipeline(sent, written(driver))).toEqual([])
       },
     ),
-    { numRuns: 80 },
+    { numRuns: runsOf(80, 1_600) },
   )
 })
 

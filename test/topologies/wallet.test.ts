@@ -7,6 +7,7 @@ import { judgeProfiles, judgeWallet } from '../../scripts/scenario/wallet.ts'
 import type { Sent } from '../../scripts/scenario/scenario.ts'
 import profiles, { type UserUpdated } from '../../topologies/wallet/profiles.ts'
 import wallet, { type Account, type Command, type Entry } from '../../topologies/wallet/wallet.ts'
+import { runsOf } from '../support/tier.ts'
 
 const ACCOUNTS = ['ada', 'bob', 'cyd'] as const
 const command = (key: string, value: Command): Sent => ({ topic: 'wallet-commands', key, value })
@@ -76,7 +77,7 @@ test('any order, duplicates, replays and crashes: no money made or lost, each co
         expect(statements.get({ key, start, end: start + 1 })).toEqual(value)
       }
     }),
-    { numRuns: 150 },
+    { numRuns: runsOf(150, 3_000) },
   )
 })
 
@@ -101,7 +102,7 @@ test('accounts overtake each other: each decides as if it were alone', async () 
         if (lane[0] !== undefined) expect(driver.store<string, Account>('accounts').get(lane[0].key)?.balance).toBe(balance)
       }
     }),
-    { numRuns: 100 },
+    { numRuns: runsOf(100, 2_000) },
   )
 })
 
@@ -115,7 +116,7 @@ test('crashes leave no trace in what is written', async () => {
     fc.asyncProperty(arrivals, interruptions, async (sent, interrupted) => {
       expect(await outputs(sent, interrupted)).toEqual(await outputs(sent, []))
     }),
-    { numRuns: 30 },
+    { numRuns: runsOf(30, 600) },
   )
 })
 
@@ -164,6 +165,6 @@ test('profiles: any order of arrival gives the latest version', async () => {
       expect(judgeProfiles(sent, written(driver, 'profiles'))).toEqual([])
       expect(driver.store('profiles').get('bob')).toBe(null)
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(60, 1_200) },
   )
 })
