@@ -150,7 +150,7 @@ export class StreamProcessor {
 
   constructor(topology: Topology, options: ProcessorOptions = {}) {
     this.config = resolveConfig(topology.name, options)
-    this.plan = planOf(topology, this.config.applicationId)
+    this.plan = planOf(topology, this.config.applicationId, this.config.onError)
     refuseAlone(this.config)
     for (const name of this.config.server?.stores ?? []) this.#refuseUnknown(name)
     this.#world = options.world ?? systemWorld()

@@ -17,6 +17,15 @@ import { closest } from './base/suggest.ts'
 
 export type Policy = 'deadLetter' | 'skip' | 'fail'
 
+export interface OnError {
+  readonly deserialization?: Policy
+  readonly callback?: Policy
+  readonly production?: Policy
+  /** Behind a dead letter the later records of its key wait, until it is replayed or dropped; at most so many in one task (100,000), then the
+   *  input of that partition waits. It adds a store and an internal topic to each source. */
+  readonly blockKey?: boolean | { readonly maxRecords?: number }
+}
+
 export interface TlsOptions {
   /** PEM texts. */
   readonly ca?: string
@@ -74,7 +83,10 @@ export interface ProcessorOptions {
   readonly tls?: boolean | TlsOptions
   readonly sasl?: SaslOptions
   readonly server?: ServerOptions
-  readonly onError?: Policy | { readonly deserialization?: Policy; readonly callback?: Policy; readonly production?: Policy }
+  readonly onError?: Policy | OnError
+  /** How long a task waits for an empty input, so that records of several inputs go by their times. Default: 0, only for one that is known
+   *  to have more. -1: not at all. */
+  readonly maxIdle?: Duration
   /** Where a group without committed offsets begins, for sources that do not say it themselves. */
   readonly offsetReset?: 'earliest' | 'latest'
   /** Time, timers, chance and the logger; for tests. */
@@ -103,7 +115,15 @@ export interface Config {
     readonly advertise: string | null
     readonly stores: readonly string[] | null
   } | null
-  readonly onError: { readonly deserialization: Policy; readonly callback: Policy; readonly production: Policy }
+  readonly onError: {
+    readonly deserialization: Policy
+    readonly callback: Policy
+    readonly production: Policy
+    /** Left out: dead letters keep no key waiting. */
+    readonly blockKey?: { readonly maxRecords: number }
+  }
+  /** -1: an empty input is not waited for. */
+  readonly maxIdleMs: number
   readonly offsetReset: 'earliest' | 'latest'
 }
 
@@ -121,6 +141,7 @@ export const OPTION_NAMES = [
   'sasl',
   'server',
   'onError',
+  'maxIdle',
   'offsetReset',
   'world',
 ] as const satisfies readonly (keyof ProcessorOptions)[]
@@ -150,6 +171,7 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     sasl: sasl(options.sasl, options.tls),
     server: server(options.server),
     onError: policies(options.onError),
+    maxIdleMs: options.maxIdle === -1 ? -1 : durationMs(options.maxIdle ?? 0, 'maxIdle'),
     offsetReset: oneOf(options.offsetReset ?? 'earliest', RESETS, 'offsetReset'),
   })
 }
@@ -282,7 +304,18 @@ function policies(value: unknown): Config['onError'] {
     const policy = oneOf(value, POLICIES, 'onError')
     return { deserialization: policy, callback: policy, production: policy }
   }
-  const given = fields(value, 'onError', ['deserialization', 'callback', 'production'])
+  const given = fields(value, 'onError', ['deserialization', 'callback', 'production', 'blockKey'])
   const of = (name: string): Policy => oneOf(given[name] ?? 'deadLetter', POLICIES, `onError.${name}`)
-  return { deserialization: of('deserialization'), callback: of('callback'), production: of('production') }
+  const chosen = { deserialization: of('deserialization'), callback: of('callback'), production: of('production') }
+  const blockKey = blocking(given.blockKey)
+  if (blockKey === null) return chosen
+  if (!Object.values(chosen).includes('deadLetter'))
+    throw refuse("onError.blockKey keeps keys waiting behind dead letters, and no policy is 'deadLetter'")
+  return { ...chosen, blockKey }
+}
+
+function blocking(value: unknown): { readonly maxRecords: number } | null {
+  if (value === undefined || value === false) return null
+  const { maxRecords } = value === true ? {} : fields(value, 'onError.blockKey', ['maxRecords'])
+  return { maxRecords: whole(maxRecords ?? LIMITS.parkedRecordsMax, 'onError.blockKey.maxRecords', 1, Number.MAX_SAFE_INTEGER) }
 }

@@ -160,6 +160,7 @@ export class Member implements Crew {
       sized: topics.sized,
       globals: () => this.globals.tables,
       policies: config.onError,
+      maxIdleMs: config.maxIdleMs,
       deadLetterTopic: deadLetterTopic(config.applicationId),
       partitionsOf: topics.partitionsOf,
       inputTopics: topics.inputTopics,

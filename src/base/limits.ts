@@ -45,6 +45,7 @@ export const LIMITS = {
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
   timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
+  timestampMax: 2 ** 51, // logs take no later time; producers that write nanoseconds do come with one
   parkedRecordsMax: 100_000, // of one operator in one task, unless maxRecords says
   callsAtOnce: 16, // of one mapAsync in one task, unless concurrency says
   callsAtOnceMax: 10_000, // what concurrency may say

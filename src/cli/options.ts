@@ -43,6 +43,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_STANDBYS: ['standbys'],
   MILLRACE_INSTANCE_ID: ['instanceId'],
   MILLRACE_OFFSET_RESET: ['offsetReset'],
+  MILLRACE_MAX_IDLE: ['maxIdle'],
   MILLRACE_ON_ERROR: ['onError'],
   MILLRACE_TLS: ['tls'],
   MILLRACE_SASL_MECHANISM: ['sasl', 'mechanism'],
@@ -149,6 +150,7 @@ function value(name: string, text: string, origin: string): unknown {
     if (!/^\d{1,9}$/.test(text)) throw new MillraceError('STREAM_USAGE', `${origin} must be a whole number, not ${JSON.stringify(text)}`)
     return Number(text)
   }
+  if (name === 'maxIdle' && text === '-1') return -1
   if (name === 'tls') {
     if (text !== 'true' && text !== 'false')
       throw new MillraceError('STREAM_USAGE', `${origin} must be true or false, not ${JSON.stringify(text)}`)

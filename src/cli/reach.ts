@@ -97,7 +97,7 @@ async function open(layered: Layered, known: Remembered | null, flags: ReachFlag
   const file = flags.topology ?? known?.file ?? null
   const topology = file === null ? null : await loadTopology(file)
   const config = resolveConfig(known?.applicationId ?? topology?.name ?? 'millrace', options)
-  const plan: Plan | null = topology === null ? null : planOf(topology, config.applicationId)
+  const plan: Plan | null = topology === null ? null : planOf(topology, config.applicationId, config.onError)
   const { openLog } = await import('../app.ts')
   const log = await openLog(config, world)
   // The lock is ours by now: nobody else's topology is overwritten.

@@ -19,7 +19,7 @@ export async function reset(file: string, flags: ResetFlags): Promise<void> {
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, await gatherOptions(flags, process.env))
   const { applyReset, findReset } = await import('../app/reset.ts')
-  const plan = planOf(topology, config.applicationId)
+  const plan = planOf(topology, config.applicationId, config.onError)
   await withOwnLog(config, systemWorld(), async (log) => {
     const found = await findReset(log, plan, config.stateDir)
     if (flags.dryRun !== true) await applyReset(log, plan, found)

@@ -24,7 +24,7 @@ export async function verify(file: string, flags: VerifyFlags): Promise<void> {
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, await gatherOptions(flags, process.env))
   const { verifyStores } = await import('../app/verify.ts')
-  const plan = planOf(topology, config.applicationId)
+  const plan = planOf(topology, config.applicationId, config.onError)
   const { stateDir } = config
   if (!existsSync(join(stateDir, config.applicationId)))
     throw new MillraceError(

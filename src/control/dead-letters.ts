@@ -17,7 +17,21 @@ import type { Plan } from '../topology/plan-types.ts'
 import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
 import type { DeadLetterAsk } from './dead-letter-ask.ts'
 import { type Done, encodeDone, isDone, readDone, walk } from './dead-letter-done.ts'
-import { isWhole, keyText, type Origin, originOf, originText, placeOf, readOrigin, replayHeaders, showLetter } from './letter.ts'
+import {
+  dropping,
+  isWhole,
+  keyText,
+  type Origin,
+  originOf,
+  originText,
+  placeOf,
+  readOrigin,
+  replayHeaders,
+  returning,
+  returnTopic,
+  showLetter,
+  waitingBytes,
+} from './letter.ts'
 import type { TopicSerdes } from './serdes.ts'
 import { shownSerdes } from './topic-serdes.ts'
 
@@ -126,7 +140,7 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
         await scope.serdes.learn(records)
         const open = records.filter(({ offset }) => !isDone(former, offset))
         const meant = new Set(await whenThere(() => open.filter((record) => isMeant(scope, partition, record))))
-        if (act === 'replay') await sending.learn(meant)
+        await sending.learn(meant)
         for (const record of records) {
           if (isDone(former, record.offset)) {
             way.done(record.offset)
@@ -139,7 +153,7 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
           const place = placeOf(partition, record.offset)
           if (batch === 0) openedAt = world.clock.monotonic()
           const whole = act === 'drop' || isWhole(record) ? record : await sending.find(record)
-          const refused = act === 'drop' ? null : sending.send(record, whole, place)
+          const refused = act === 'drop' ? sending.drop(record) : sending.send(record, whole, place)
           if (refused !== null) {
             way.open(record.offset)
             yield [JSON.stringify({ refused: place, reason: refused })]
@@ -182,6 +196,8 @@ interface Sender {
   find(letter: LogRecord): Promise<LogRecord | null>
   /** Appends the record that a letter was; answers why that cannot be. */
   send(letter: LogRecord, record: LogRecord | null, place: string): string | null
+  /** Tells the task whose key a letter keeps waiting. */
+  drop(letter: LogRecord): null
 }
 
 function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
@@ -192,10 +208,15 @@ function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
     if (count === 0) return `there is no topic ${origin.topic} any more`
     return origin.partition < count ? null : `topic ${origin.topic} has ${count} partitions, it came from partition ${origin.partition}`
   }
+  /** Null: the letter keeps no key waiting, or nobody knows of it any more. */
+  const waitsAt = (letter: LogRecord, origin: Origin): string | null => {
+    const topic = returnTopic(letter)
+    return topic !== null && origin.partition < (partitions.get(topic) ?? 0) ? topic : null
+  }
   return {
     async learn(letters) {
       const topics = new Set<string>()
-      for (const { headers } of letters) topics.add(originOf(headers)?.topic ?? '')
+      for (const letter of letters) topics.add(originOf(letter.headers)?.topic ?? '').add(returnTopic(letter) ?? '')
       const missing = [...topics].filter((topic) => topic !== '' && !partitions.has(topic))
       if (missing.length === 0) return
       const infos = await log.topics(missing)
@@ -210,10 +231,24 @@ function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
       const why = unfit(origin)
       if (origin === null || why !== null) return why
       if (record === null) return `it is too long to be whole, and ${originText(origin)} is not there any more`
+      const waits = waitsAt(letter, origin)
+      if (waits !== null) {
+        const back = returning(origin, record, place)
+        if (waitingBytes(origin, record, back) > LIMITS.recordBytesMax)
+          return 'it is too long to come back into the queue of its key; drop it'
+        writer.append(waits, origin.partition, 0, record.key, record.value, back)
+        return null
+      }
       const headers = replayHeaders(record.headers, place)
       // One that fills a record to the last byte goes without the header that says what it is.
       const fits = recordBytes(record.key, record.value, headers) <= LIMITS.recordBytesMax
       writer.append(origin.topic, origin.partition, record.timestamp, record.key, record.value, fits ? headers : record.headers)
+      return null
+    },
+    drop(letter) {
+      const origin = originOf(letter.headers)
+      const waits = origin === null ? null : waitsAt(letter, origin)
+      if (origin !== null && waits !== null) writer.append(waits, origin.partition, 0, letter.key, null, dropping(origin))
       return null
     },
   }

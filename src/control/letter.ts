@@ -1,8 +1,9 @@
 // One dead letter: where it came from, how it is shown, and the record that it was.
 import type { World } from '../base/ports.ts'
 import { LIMITS } from '../base/limits.ts'
-import { type Headers, type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
+import { type Headers, type LogRecord, partitionName, recordBytes, type TopicPartition } from '../base/record.ts'
 import type { Log } from '../log/log.ts'
+import { RETURN_OF, RETURNS_TO, writeReturn } from '../base/returned-letter.ts'
 import { ERROR_HEADERS, LEFT_OUT } from '../runtime/dead-letter.ts'
 import type { TopicSerdes } from './serdes.ts'
 import { exactBigint, shown } from './serdes.ts'
@@ -10,6 +11,9 @@ import { exactBigint, shown } from './serdes.ts'
 /** Partition and offset of the dead letter that a record is a replay of. Shorter than the headers of a trouble: what fitted into the dead
  *  letter fits into its replay. */
 export const REPLAY_HEADER = '__millrace.replay.of'
+
+/** Headers of ours that no record goes on with. */
+const OURS: readonly string[] = [LEFT_OUT, REPLAY_HEADER, RETURNS_TO, RETURN_OF]
 
 export interface Origin extends TopicPartition {
   readonly offset: number
@@ -51,13 +55,34 @@ export function showLetter(place: string, record: LogRecord, serdes: TopicSerdes
   if (leftOut !== null) line.leftOut = leftOut
   const replayOf = headerText(headers, REPLAY_HEADER)
   if (replayOf !== null) line.replayOf = replayOf
+  if (!done && headerText(headers, RETURNS_TO) !== null) line.blocksKey = true
   if (done) line.done = true
   return JSON.stringify(line, exactBigint)
 }
 
 export function replayHeaders(headers: Headers, place: string): Headers {
-  const own = headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && name !== LEFT_OUT && name !== REPLAY_HEADER)
+  const own = headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && !OURS.includes(name))
   return [...own, [REPLAY_HEADER, Buffer.from(place)]]
+}
+
+/** How the record of a letter that keeps its key waiting comes back: to its task, in the place where it stood. */
+export function returning(origin: Origin, record: LogRecord, place: string): Headers {
+  return [...replayHeaders(record.headers, place), writeReturn({ ...origin, timestamp: record.timestamp, dropped: false })]
+}
+
+/** That such a letter was dropped: its key goes on. */
+export function dropping(origin: Origin): Headers {
+  return [writeReturn({ ...origin, timestamp: 0, dropped: true })]
+}
+
+/** What the row in which it waits has beside the record. */
+export function waitingBytes({ topic }: Origin, { key, value }: LogRecord, headers: Headers): number {
+  return recordBytes(key, value, headers) + (key?.length ?? 0) + 2 * Buffer.byteLength(topic) + 256
+}
+
+/** The topic by which a letter comes back that keeps its key waiting; null: it keeps none. */
+export function returnTopic({ headers }: LogRecord): string | null {
+  return headerText(headers, RETURNS_TO)
 }
 
 export function isWhole({ headers }: LogRecord): boolean {

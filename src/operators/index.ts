@@ -1,6 +1,7 @@
 // The table of operators by the kind of their node. The runtime looks nothing else up; a kind without an operator does not compile.
 import type { PlanOperator } from '../topology/plan-types.ts'
 import { aggregate } from './aggregate.ts'
+import { blockKey } from './block-key.ts'
 import { bufferingJoin } from './buffering-join.ts'
 import { changeSink } from './change-sink.ts'
 import { dedupe } from './dedupe.ts'
@@ -62,6 +63,7 @@ export const operators: Readonly<Record<Exclude<PlanOperator['kind'], 'source'>,
   mapAsync,
   holdUntil,
   holdTable,
+  blockKey,
   aggregate,
   windowAggregate,
   cogroup,
@@ -92,4 +94,5 @@ export {
   segmentsRange,
 } from './user-stores/segmented-rows.ts'
 export { parkingPrefixLength } from './parking.ts'
+export { asItWrites, readSource, type SourceRecord } from './source-record.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'

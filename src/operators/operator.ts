@@ -178,6 +178,8 @@ export interface Instance {
   readonly getter?: TableGetter
   /** By input: what is kept of a record that was undone because something threw. Calls nobody's callback, forwards and sends nothing. */
   readonly undone?: readonly (Push | null)[]
+  /** Of what keeps keys waiting behind dead letters: by which topic letters come back, and that there is one of this key. */
+  readonly block?: { readonly topic: string; mark(from: string, key: Buffer, offset: number): void }
   /** Stores (index in node.stores) that input i reads by the record's own key: what the task prefetches for a batch. */
   readonly reads?: readonly (readonly number[])[]
   /** For stores whose rows are not found by the record's key alone: the rows of store 0 that a record with a key of that serde will

@@ -18,7 +18,7 @@ import { type Arrival, decodeParked, encodeParked, type Parked } from './parked-
 
 const META = Buffer.of(0)
 const QUEUE = 1
-const ENDS = 2
+export const ENDS = 2
 const ORDER = 3
 const READY = 4
 const WAITING = 5
@@ -40,7 +40,7 @@ export class Parking {
   }
 
   holds(own: Buffer): boolean {
-    return this.count > 0 && this.#store.getBytes(key(ENDS, own)) !== null
+    return this.count > 0 && this.#store.getBytes(regionKey(ENDS, own)) !== null
   }
 
   /** Puts it behind the others of its key. */
@@ -54,7 +54,7 @@ export class Parking {
     }
     const ends = this.#ends(own)
     this.#put(place(own, ends.next), encodeParked(parked))
-    this.#put(key(ENDS, own), pack([ends.first, ends.next + 1], []))
+    this.#put(regionKey(ENDS, own), pack([ends.first, ends.next + 1], []))
     this.#put(rowKey(ORDER, parked.sequence, NOTHING), own)
     this.#put(META, pack([meta.next + 1, meta.count + 1, parked.parkedAtMs], []))
     if (ends.first === ends.next) this.#wait(own, parked)
@@ -71,13 +71,13 @@ export class Parking {
     const { first, next } = this.#ends(own)
     const meta = this.#meta()
     this.#put(place(own, first), null)
-    this.#put(key(ENDS, own), first + 1 === next ? null : pack([first + 1, next], []))
+    this.#put(regionKey(ENDS, own), first + 1 === next ? null : pack([first + 1, next], []))
     this.#put(rowKey(ORDER, head.sequence, NOTHING), null)
     this.#put(META, pack([meta.next, meta.count - 1, meta.lastMs], []))
     for (const wanted of head.waitsFor) {
       this.#put(waiting(wanted, head.sequence), null)
       const left = this.#waits(wanted) - 1
-      this.#put(key(WAITS, wanted), left === 0 ? null : pack([left], []))
+      this.#put(regionKey(WAITS, wanted), left === 0 ? null : pack([left], []))
     }
     this.unready(head)
     const after = first + 1 === next ? null : this.head(own)
@@ -120,17 +120,17 @@ export class Parking {
   #wait(own: Buffer, { waitsFor, sequence }: Parked): void {
     for (const wanted of waitsFor) {
       this.#put(waiting(wanted, sequence), own)
-      this.#put(key(WAITS, wanted), pack([this.#waits(wanted) + 1], []))
+      this.#put(regionKey(WAITS, wanted), pack([this.#waits(wanted) + 1], []))
     }
   }
 
   #waits(wanted: Buffer): number {
-    const row = this.#store.getBytes(key(WAITS, wanted))
+    const row = this.#store.getBytes(regionKey(WAITS, wanted))
     return row === null ? 0 : (unpack(row.value, 1).numbers[0] as number)
   }
 
   #ends(own: Buffer): { readonly first: number; readonly next: number } {
-    const row = this.#store.getBytes(key(ENDS, own))
+    const row = this.#store.getBytes(regionKey(ENDS, own))
     const [first = 0, next = 0] = row === null ? [] : unpack(row.value, 2).numbers
     return { first, next }
   }
@@ -151,16 +151,16 @@ export function ownKey(bytes: Buffer | null): Buffer {
   return bytes === null ? Buffer.of(0) : Buffer.concat([Buffer.of(1), bytes])
 }
 
-function key(region: number, bytes: Buffer): Buffer {
+export function regionKey(region: number, bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.of(region), bytes])
 }
 
-function place(own: Buffer, n: number): Buffer {
+export function place(own: Buffer, n: number): Buffer {
   return Buffer.concat([Buffer.of(QUEUE), encodePair(own, number(n))])
 }
 
 /** Doubles of whole numbers lie in their order. */
-function number(n: number): Buffer {
+export function number(n: number): Buffer {
   const bytes = Buffer.allocUnsafe(8)
   bytes.writeDoubleBE(n)
   return bytes

@@ -3,6 +3,7 @@
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type Headers, type LogRecord, recordBytes } from '../base/record.ts'
+import { RETURNS_TO } from '../base/returned-letter.ts'
 
 export type ErrorPolicy = 'deadLetter' | 'skip' | 'fail'
 
@@ -37,12 +38,13 @@ export function deadLetter(
   partition: number,
   record: LogRecord,
   error: unknown,
+  returnsTo: string | null = null,
 ): { readonly key: Buffer | null; readonly value: Buffer | null; readonly headers: Headers } {
   const { key, value } = record
-  const whole = { key, value, headers: deadLetterHeaders(topic, partition, record, error) }
+  const whole = { key, value, headers: deadLetterHeaders(topic, partition, record, error, returnsTo) }
   if (fits(whole)) return whole
   const less = (left: string, rest: { key: Buffer | null; value: Buffer | null }): typeof whole => {
-    const bare = deadLetterHeaders(topic, partition, { ...record, headers: [] }, error)
+    const bare = deadLetterHeaders(topic, partition, { ...record, headers: [] }, error, returnsTo)
     return { ...rest, headers: [...bare, [LEFT_OUT, Buffer.from(left)]] }
   }
   const plain = less('headers', { key, value })
@@ -56,18 +58,19 @@ function fits({ key, value, headers }: { key: Buffer | null; value: Buffer | nul
 }
 
 /** The record's own headers, then where it came from and what happened. */
-function deadLetterHeaders(topic: string, partition: number, record: LogRecord, error: unknown): Headers {
+function deadLetterHeaders(topic: string, partition: number, record: LogRecord, error: unknown, returnsTo: string | null): Headers {
   const root = error instanceof MillraceError && error.cause instanceof Error ? error.cause : error
   const stack = root instanceof Error ? (root.stack ?? '') : ''
   const text = (value: string): Buffer => Buffer.from(value, 'utf8')
   return [
-    ...record.headers.filter(([name]) => !name.startsWith(ERROR_HEADERS)),
+    ...record.headers.filter(([name]) => !name.startsWith(ERROR_HEADERS) && name !== RETURNS_TO),
     ['__streams.errors.exception', text(error instanceof MillraceError ? error.code : root instanceof Error ? root.name : typeof root)],
     ['__streams.errors.message', text(explain(error).slice(0, LIMITS.stacktraceBytesMax))],
     ['__streams.errors.stacktrace', text(stack.slice(0, LIMITS.stacktraceBytesMax))],
     ['__streams.errors.topic', text(topic)],
     ['__streams.errors.partition', text(String(partition))],
     ['__streams.errors.offset', text(String(record.offset))],
+    ...(returnsTo === null ? [] : [[RETURNS_TO, text(returnsTo)] as const]),
   ]
 }
 

@@ -6,12 +6,12 @@ import type { Reader } from '../log/log.ts'
 import type { Task } from './task.ts'
 
 /** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
-export async function processBatch(task: Task, barrier: Barrier, force: boolean): Promise<void> {
+export async function processBatch(task: Task, barrier: Barrier): Promise<void> {
   await task.resume()
   await task.prefetch(LIMITS.taskBatchRecords)
   let done = 0
   for (;;) {
-    done += task.run(LIMITS.taskBatchRecords - done, barrier.append, force)
+    done += task.run(LIMITS.taskBatchRecords - done, barrier.append)
     if (task.suspended === null) break
     await task.resume()
   }
@@ -52,6 +52,13 @@ export function timerInMs(tasks: readonly Task[], nowMs: number): number {
   let atMs = Number.POSITIVE_INFINITY
   for (const task of tasks) atMs = Math.min(atMs, task.wallTimerAtMs ?? Number.POSITIVE_INFINITY)
   return atMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : Math.max(0, atMs - nowMs)
+}
+
+/** How long until an empty input is not waited for any more. */
+export function inputInMs(tasks: readonly Task[], monotonicMs: number): number {
+  let atMs = Number.POSITIVE_INFINITY
+  for (const { choice } of tasks) atMs = Math.min(atMs, choice.endsAtMs)
+  return Math.max(0, atMs - monotonicMs)
 }
 
 /** What the tasks hold of the open epoch. */

@@ -4,24 +4,17 @@
 // Invariants
 // 1. `position` is the next offset to read once everything processed so far is committed: it passes control records and skipped ones.
 // 2. Records come out in offset order.
-import { EMPTY } from '../base/bytes.ts'
 import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Chunk } from '../log/log.ts'
-import { decodeChange } from '../operators/index.ts'
-import type { AnySerde } from '../serde/serde.ts'
+import { readSource, type SourceRecord } from '../operators/index.ts'
 import type { PositionNote } from './position.ts'
 import type { SourceEntry } from './program.ts'
 import { Suspend } from './suspend.ts'
 
 /** A decoded record. `problem`: it could not be decoded or dated, and why. */
-export interface Head {
+export interface Head extends SourceRecord {
   readonly record: LogRecord
-  key: unknown
-  value: unknown
-  /** Of a Change: what is to be subtracted; of any other record undefined. */
-  old: unknown
-  timestamp: number
   problem: unknown
 }
 
@@ -44,6 +37,10 @@ export class InputQueue implements TopicPartition {
   records = 0
   bytes = 0
   paused = false
+  /** Since when another input has waited for it, monotonic; -1: none has. */
+  awaitedSinceMs = -1
+  /** That wait has ended in vain. */
+  waitedOut = false
   prefetched = -1
   readonly #chunks: Chunk[] = []
   #next = 0 // index in the first chunk
@@ -67,6 +64,8 @@ export class InputQueue implements TopicPartition {
       return
     }
     this.#chunks.push(chunk)
+    this.awaitedSinceMs = -1
+    this.waitedOut = false
     this.records += chunk.records.length
     this.bytes += chunk.bytes
   }
@@ -80,6 +79,8 @@ export class InputQueue implements TopicPartition {
     this.bytes = 0
     this.prefetched = -1
     this.endOffset = -1
+    this.awaitedSinceMs = -1
+    this.waitedOut = false
     this.position = offset
     this.fetched = offset
     this.committed = offset
@@ -94,6 +95,16 @@ export class InputQueue implements TopicPartition {
     if (record === undefined) return null
     this.#head = decode(record, this.entries[0] as SourceEntry)
     return this.#head
+  }
+
+  /** Dead letters come back by it. */
+  get isLetters(): boolean {
+    return this.entries[0]?.source.carries === 'letters'
+  }
+
+  /** The head can't be decoded or dated yet. */
+  get isLacking(): boolean {
+    return this.head()?.problem instanceof NotYet
   }
 
   /** What has to be awaited before the head can be decoded anew; null: nothing. */
@@ -139,30 +150,10 @@ export class InputQueue implements TopicPartition {
 
 export function decode(record: LogRecord, entry: SourceEntry): Head {
   const head: Head = { record, key: null, value: null, old: undefined, timestamp: record.timestamp, problem: null }
-  const { source } = entry
   try {
-    if (source.carries === 'records') {
-      if (record.key !== null) head.key = source.key.decode(record.key)
-      if (record.value !== null) head.value = source.value.decode(record.value)
-      if (source.timestamp !== null) {
-        head.timestamp = source.timestamp(head.value, head.key, { topic: '', ...record })
-      }
-    } else if (source.carries === 'changes') {
-      if (record.key !== null) head.key = source.key.decode(record.key)
-      const change = decodeChange(record.value ?? EMPTY)
-      head.value = change.value === null ? null : source.value.decode(change.value)
-      head.old = change.old === null ? null : source.value.decode(change.old)
-    } else {
-      head.key = record.key
-      head.value = record.value
-    }
+    readSource(entry.source, record, head)
   } catch (error) {
     head.problem = error
   }
   return head
-}
-
-/** Under which serde the bytes that came in may be used again: not under one that reads other forms than it writes. */
-export function asItWrites(serde: AnySerde): AnySerde | null {
-  return serde.rewrites === true ? null : serde
 }

@@ -1,23 +1,26 @@
 // A record that a task gives up: whether it may be, what it is called, and what the policy makes of it.
 import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
 import type { Head, InputQueue } from './input-queue.ts'
+import type { SourceEntry } from './program.ts'
 import type { TaskCounts, TaskParts } from './task-parts.ts'
 
 /** Logs take no later time; producers that write nanoseconds do come with one. */
-export const TIMESTAMP_MAX = 2 ** 51
+export const TIMESTAMP_MAX = LIMITS.timestampMax
 
 export interface LettingGo {
   readonly at: string
-  readonly from: TopicPartition
+  /** With the input that it is of, its key's later records may have to wait. */
+  readonly from: TopicPartition & { readonly entries?: readonly SourceEntry[] }
   readonly record: LogRecord
   readonly policy: ErrorPolicy
   readonly error: unknown
 }
 
-/** Stages the dead letter, where there is one. */
+/** Stages the dead letter, where there is one, and keeps its key waiting, where that is wanted. */
 export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, policy, error }: LettingGo): void {
   const { deadLetterTopic, partitionsOf, program, givenUp } = parts
   if (policy === 'fail') {
@@ -35,14 +38,17 @@ export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, 
     return
   }
   const partition = from.partition % partitionsOf(deadLetterTopic)
+  const { key } = record
+  const blocks = key === null || key.length > LIMITS.keyBytesMax ? [] : (from.entries ?? []).flatMap(({ block }) => block ?? [])
   counts.deadLetters++
   givenUp(at, 'dead letter', error)
   program.staged.push({
     topic: deadLetterTopic,
     partition,
     timestamp: Math.min(Math.max(0, record.timestamp), TIMESTAMP_MAX),
-    ...deadLetter(from.topic, from.partition, record, error),
+    ...deadLetter(from.topic, from.partition, record, error, blocks[0]?.topic ?? null),
   })
+  for (const block of blocks) block.mark(from.topic, key as Buffer, record.offset)
 }
 
 export function undecodable(queue: InputQueue, head: Head): MillraceError {

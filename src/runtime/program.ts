@@ -43,6 +43,8 @@ export interface SourceEntry {
   readonly push: Push
   /** Called for a record that was undone and given up. */
   readonly undone: readonly Push[]
+  /** What keeps keys waiting behind dead letters; null: nothing does. */
+  readonly block: Instance['block'] | null
   /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
   readonly reads: readonly Overlay[]
   /** Overlays whose rows they read by keys made of theirs and of the timestamp. */
@@ -168,7 +170,9 @@ export function compile(options: ProgramOptions): Program {
     const node = nodes[index] as PlanNode
     const push = instances[index]?.inputs[0] as Push
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
-    return { node, source: node.operator as PlanSource, push, undone, ...readsBelow(index, nodes, instances, overlay) }
+    const below = node.children.find(({ index, input }) => input === 0 && instances[index]?.block !== undefined)
+    const block = below === undefined ? null : instances[below.index]?.block
+    return { node, source: node.operator as PlanSource, push, undone, block, ...readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, dues, caches, counters, gauges }
 }
@@ -228,6 +232,7 @@ function guarded<F extends (...args: any[]) => any>(name: string, fn: F): F {
 }
 
 const KEEPS_KEY = new Set([
+  'blockKey',
   'filter',
   'filterNot',
   'mapValues',

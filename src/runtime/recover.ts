@@ -48,6 +48,8 @@ export interface TaskDeps {
   readonly provider: StoreProvider
   readonly sized: SizedPlan
   readonly policies: ErrorPolicies
+  /** How long a task waits for an empty input; -1: not at all, left out: 0. */
+  readonly maxIdleMs?: number
   readonly deadLetterTopic: string
   readonly partitionsOf: (topic: string) => number
   readonly inputTopics: (source: PlanSource) => readonly string[]
@@ -144,6 +146,8 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       readers,
       underWay,
       nowMs,
+      monotonicMs: () => deps.world.clock.monotonic(),
+      maxIdleMs: deps.maxIdleMs ?? 0,
     })
     timers.opened(queues.find((queue) => queue.timers !== '')?.timers ?? '', program.context.streamTime, nowMs())
     return task

@@ -35,6 +35,9 @@ export interface TaskParts {
   readonly underWay: ReadonlySet<UnderWay>
   /** Wall clock. */
   readonly nowMs: () => number
+  readonly monotonicMs: () => number
+  /** How long an empty input is waited for; -1: not at all. */
+  readonly maxIdleMs: number
 }
 
 export interface TaskCounts {

@@ -4,19 +4,20 @@
 // Invariants
 // 1. A record is all or nothing: when it throws or suspends, the stores are rolled back and nothing it staged is appended (but for what
 //    an operator keeps of it in its own state, `Instance.undone`).
-// 2. Among the inputs the record with the smallest timestamp goes first; an input that is known to have more, or that was not heard of
-//    yet, is waited for (`ready`), so that the choice does not depend on which fetch was faster.
+// 2. Among the inputs the record with the smallest timestamp goes first; how long an empty one is waited for is in input-choice.ts.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import { type LogRecord, NO_HEADERS, type TopicPartition } from '../base/record.ts'
+import { type LogRecord, NO_HEADERS } from '../base/record.ts'
 import type { Chunk, CommittedOffset, EndOffsets } from '../log/log.ts'
+import { asItWrites } from '../operators/index.ts'
 import type { GivenUpRecord, RecordContext, UnderWay, Wake } from '../operators/operator.ts'
 import type { TimerClock } from '../topology/processor.ts'
 import { type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { Due } from './dues.ts'
-import { asItWrites, decode, type Head, type InputQueue } from './input-queue.ts'
-import { letGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
+import { InputChoice } from './input-choice.ts'
+import { decode, type Head, type InputQueue } from './input-queue.ts'
+import { letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
 import type { Program, SourceEntry } from './program.ts'
 import type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
@@ -39,6 +40,7 @@ export class Task {
   readonly program: Program
   readonly timers: Timers
   readonly wakes: Wakes
+  readonly choice: InputChoice
   readonly underWay: ReadonlySet<UnderWay>
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0, out: 0, outBytes: 0 }
   /** Of the chunks that have come. */
@@ -54,8 +56,6 @@ export class Task {
   /** Pieces of what is due since the last `run` that did not go on after a wait. */
   #pieces = 0
   #resumed = false
-  /** Inputs that a `Pause` keeps waiting. */
-  readonly #held = new Set<InputQueue>()
 
   constructor(parts: TaskParts) {
     this.#parts = parts
@@ -68,6 +68,7 @@ export class Task {
     this.timers = parts.timers
     this.wakes = parts.wakes
     this.underWay = parts.underWay
+    this.choice = new InputChoice(parts.queues, parts.maxIdleMs, parts.monotonicMs)
     for (const queue of parts.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
   }
 
@@ -87,17 +88,9 @@ export class Task {
     for (const queue of this.queues) if (queue.partition === chunk.partition && queue.topic === chunk.topic) queue.accept(chunk)
   }
 
-  /** Invariant 2. A single input is always ready. */
+  /** Invariant 2. */
   ready(): boolean {
-    if (this.suspended !== null) return false
-    let waits = false
-    let some = false
-    for (const queue of this.queues) {
-      if (this.#held.has(queue)) continue
-      if (queue.records > 0) some = true
-      else if (queue.endOffset < 0 || queue.position < queue.endOffset) waits = true
-    }
-    return some && !waits
+    return this.suspended === null && this.choice.ready()
   }
 
   get queued(): number {
@@ -119,7 +112,7 @@ export class Task {
     this.#resumed = false
     if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
-      const queue = this.#choose()
+      const queue = this.choice.next()
       if (queue === null || this.#lacks(queue)) break
       const head = queue.head() as Head
       if (!this.#process(queue, head, append)) {
@@ -145,7 +138,7 @@ export class Task {
 
   /** It stands still until something else has happened. */
   isHeld(queue: InputQueue): boolean {
-    return this.#held.has(queue)
+    return this.choice.held.has(queue)
   }
 
   /** Runs what is due on the wall clock; true when there was something. It may suspend, as `run` may. */
@@ -203,7 +196,7 @@ export class Task {
 
   /** Something has happened: what a full operator keeps waiting is tried again. */
   #letGoOn(): void {
-    this.#held.clear()
+    this.choice.held.clear()
     this.wakes.release()
   }
 
@@ -319,24 +312,6 @@ export class Task {
     return false
   }
 
-  #choose(): InputQueue | null {
-    if (this.queues.length === 1) {
-      const only = this.queues[0] as InputQueue
-      return only.records > 0 && !this.#held.has(only) ? only : null
-    }
-    let best: InputQueue | null = null
-    let bestTimestamp = 0
-    for (const queue of this.queues) {
-      const head = this.#held.has(queue) ? null : queue.head()
-      if (head !== null && (best === null || head.timestamp < bestTimestamp)) {
-        best = queue
-        bestTimestamp = head.timestamp
-      }
-      if (head !== null && this.#lacks(queue)) return null
-    }
-    return best
-  }
-
   /** The head can't be decoded or dated yet: it is waited for. */
   #lacks(queue: InputQueue): boolean {
     this.suspended = queue.lacks()
@@ -363,7 +338,7 @@ export class Task {
         queue.partitionTime = partitionTime
       }
       if (this.#undo(error)) {
-        if (error instanceof Pause) this.#held.add(queue)
+        if (error instanceof Pause) this.choice.held.add(queue)
         else setBack()
         return false
       }
@@ -422,10 +397,12 @@ export class Task {
 
   /** For an operator: a record other than the one that is being processed. */
   giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void {
-    this.#letGo(recordName(record, record), record, record, always ?? policyOf(error, this.#parts.policies), error)
+    const queue =
+      always !== null ? undefined : this.queues.find(({ topic, partition }) => topic === record.topic && partition === record.partition)
+    this.#letGo(recordName(record, record), queue ?? record, record, always ?? policyOf(error, this.#parts.policies), error)
   }
 
-  #letGo(at: string, from: TopicPartition, record: LogRecord, policy: ErrorPolicy, error: unknown): void {
+  #letGo(at: string, from: LettingGo['from'], record: LogRecord, policy: ErrorPolicy, error: unknown): void {
     letGo(this.#parts, this.counts, { at, from, record, policy, error })
   }
 
@@ -467,7 +444,7 @@ export class Task {
     this.suspended = null
     this.abort()
     this.#resumed = false
-    this.#held.clear()
+    this.choice.held.clear()
     this.#dirty = false
     this.program.staged.length = 0
     for (const cache of this.program.caches) cache.drop()

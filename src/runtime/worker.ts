@@ -19,7 +19,7 @@ import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
-import { fireTimers, flushCaches, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { Moves } from './moves.ts'
 import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.ts'
@@ -76,7 +76,6 @@ export class Worker {
   #ended = false // the loop attends to no note any more
   #identity: GroupIdentity | null = null // of the assignment adopted last
   #running: Promise<void> | null = null
-  #waitingSince = new Map<Task, number>()
   #turn = 0 // the task that goes first
 
   constructor(options: WorkerOptions) {
@@ -246,25 +245,12 @@ export class Worker {
       await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
       if (task.queued === 0 && !attend) continue
-      const force = this.#overdue(task)
-      if (!force && !task.ready() && !attend) continue
-      await processBatch(task, barrier, force)
+      if (!task.ready() && !attend) continue
+      await processBatch(task, barrier)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
       return
     }
-  }
-
-  /** An input that should have more has kept the others waiting for too long. */
-  #overdue(task: Task): boolean {
-    if (task.ready() || task.suspended !== null) {
-      this.#waitingSince.delete(task)
-      return false
-    }
-    const now = this.#o.deps.world.clock.monotonic()
-    const since = this.#waitingSince.get(task)
-    if (since === undefined) this.#waitingSince.set(task, now)
-    return since !== undefined && now - since >= LIMITS.inputWaitMs
   }
 
   /** A processor has asked for a commit, and nothing is in its way. */
@@ -281,7 +267,8 @@ export class Worker {
     if (!this.#held && (this.#moves.settled || (this.#letGo && this.#moves.outgoing.length === 0))) return 0
     const running = this.#active()
     if (running.some((task) => task.suspended !== null || task.ready() || task.hasDue)) return 0
-    const timerMs = timerInMs(running, this.#o.deps.world.clock.now())
+    const { clock } = this.#o.deps.world
+    const timerMs = Math.min(timerInMs(running, clock.now()), inputInMs(running, clock.monotonic()))
     if (!this.#mayBegin()) return Math.min(timerMs, barrier.committing ? 1 : LIMITS.pollWaitMs)
     return Math.min(timerMs, this.#barrierInMs())
   }
@@ -356,7 +343,6 @@ export class Worker {
       for (const id of this.#leaving) {
         const task = this.tasks.get(id) as Task
         this.tasks.delete(id)
-        this.#waitingSince.delete(task)
         this.#moves.giveUp(task)
       }
       this.#leaving = []
@@ -436,7 +422,6 @@ export class Worker {
     this.#leaving = []
     this.#flushing = false
     this.#byPartition = new Map()
-    this.#waitingSince.clear()
     this.#reader.assign([])
     this.#moves.callOff(this.#moves.incoming)
     for (const [id, task] of [...this.tasks]) {

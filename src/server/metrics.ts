@@ -155,6 +155,7 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   perTask('millrace_bytes_out_total', 'Bytes of keys and values written to topics', (task) => task.counts.outBytes)
   perTask('millrace_dead_letters_total', 'Records given up to the dead-letter topic', (task) => task.counts.deadLetters)
   perTask('millrace_skipped_total', 'Records given up by the policy skip, or with a negative timestamp', (task) => task.counts.skipped)
+  perTask('millrace_input_waits_ended_total', 'Waits for an empty input that ended without it', ({ choice }) => choice.waitedOut)
   gauge('millrace_lag_records', 'Offsets between what is processed and the end of the input', ['task', 'topic', 'partition'], (put) => {
     for (const task of tasks())
       for (const { topic, partition, endOffset, position } of task.queues)
@@ -177,6 +178,7 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   perStore('millrace_cache_misses_total', 'Keys of coming records that were read from the store', ({ overlay }) => overlay.figures.misses)
   const waiting = ['task', 'operator', 'store']
   gauge('millrace_parked_records', 'Records that wait in an operator now', waiting, (put) => readGauges(served, 'parked', put))
+  gauge('millrace_blocked_keys', 'Keys whose records wait behind a dead letter', waiting, (put) => readGauges(served, 'blocked_keys', put))
   gauge('millrace_oldest_parked_timestamp_seconds', 'Since when the oldest of them waits', waiting, (put) =>
     readGauges(served, 'oldest_parked_at_ms', (labels, ms) => ms > 0 && put(labels, ms / 1000)),
   )

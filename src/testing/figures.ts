@@ -24,9 +24,11 @@ export function inputsOf(plan: Plan): readonly Input[] {
   return [...found, ...plan.globals]
 }
 
-/** External topics that are read and written, which the user said is meant. */
+/** Topics that are written here and read from the log: internal ones, and external ones that are read and written, which the user said is
+ *  meant. */
 export function loopedTopics(plan: Plan): ReadonlySet<string> {
-  return new Set(plan.inputs.filter((input) => plan.outputs.includes(input)))
+  const internal = plan.internalTopics.filter(({ kind }) => kind === 'repartition').map(({ name }) => name)
+  return new Set([...internal, ...plan.inputs.filter((input) => plan.outputs.includes(input))])
 }
 
 /** Counters and gauges by node and name. */

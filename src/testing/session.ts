@@ -29,7 +29,7 @@ import { memoryProvider } from '../state/memory.ts'
 import type { StoreProvider } from '../state/store.ts'
 import type { Topology } from '../topology/node.ts'
 import { matchesTopic } from '../topology/pattern.ts'
-import { plan as planOf } from '../topology/plan.ts'
+import { plan as planOf, type PlanOptions } from '../topology/plan.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
 import { externalSources, type Input, inputsOf, loopedTopics, sumsOf } from './figures.ts'
@@ -41,7 +41,7 @@ export interface SessionOptions {
   readonly seed?: number
   readonly startTimeMs?: number
   readonly applicationId?: string
-  readonly policies?: ErrorPolicies
+  readonly policies?: ErrorPolicies & PlanOptions
   /** Where the tasks' stores are, asked at the start and after each crash. Default: in memory, gone with each crash. */
   readonly provider?: () => StoreProvider
 }
@@ -103,7 +103,7 @@ export class Session {
     this.#topology = topology
     this.#options = options
     this.partitions = options.partitions ?? 1
-    this.plan = planOf(topology, options.applicationId ?? topology.name)
+    this.plan = planOf(topology, options.applicationId ?? topology.name, options.policies)
     this.#looped = loopedTopics(this.plan)
   }
 
@@ -152,11 +152,11 @@ export class Session {
       for (let partition = 0; partition < count; partition++) this.#tasks.push(await openTask(deps, taskId(sub, partition)))
     }
     this.#reader = this.#log.reader({ isolation: 'uncommitted' })
-    const hops = new Set(this.plan.internalTopics.filter((topic) => topic.kind === 'repartition').map((topic) => topic.name))
-    for (const topic of this.#looped) hops.add(topic)
     const queues = this.#tasks.flatMap((task) => task.queues)
     this.#reader.assign(
-      queues.filter((queue) => hops.has(queue.topic)).map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
+      queues
+        .filter((queue) => this.#looped.has(queue.topic))
+        .map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
     )
   }
 
@@ -254,7 +254,7 @@ export class Session {
 
   /** A topic that a pattern matches joins the tasks that read it. */
   async #know(topic: string): Promise<void> {
-    if (this.#topics.has(topic) && this.plan.inputs.includes(topic)) return
+    if (this.#looped.has(topic) || (this.#topics.has(topic) && this.plan.inputs.includes(topic))) return
     if (this.#topics.has(topic) && this.#tasks.some((task) => task.queues.some((queue) => queue.topic === topic))) return
     const sources = externalSources(this.plan).filter((source) => source.topics instanceof RegExp && matchesTopic(source.topics, topic))
     if (sources.length === 0) throw new MillraceError('STREAM_USAGE', `topic ${topic} is not read by ${this.plan.topology}`)
@@ -413,8 +413,7 @@ export class Session {
     for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)].filter((topic) => !this.#looped.has(topic)))
       for (let partition = 0; partition < this.partitions; partition++) this.#log.forget(topic, partition, Number.MAX_SAFE_INTEGER)
     for (const queue of this.#tasks.flatMap((task) => task.queues))
-      if (this.#sized.partitions.has(queue.topic) || this.#looped.has(queue.topic))
-        this.#log.forget(queue.topic, queue.partition, queue.committed)
+      if (this.#looped.has(queue.topic)) this.#log.forget(queue.topic, queue.partition, queue.committed)
   }
 
   async crash(): Promise<void> {

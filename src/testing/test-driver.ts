@@ -5,9 +5,12 @@ import { type Duration, durationMs } from '../base/duration.ts'
 import { MillraceError } from '../base/errors.ts'
 import { headersFromText, headersToText } from '../base/record.ts'
 import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
+import { deadLetterTopic } from '../runtime/dead-letter.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Topology } from '../topology/node.ts'
 import { readsTopic } from '../topology/pattern.ts'
+import { type OnError, type Policy, resolveConfig } from '../config.ts'
+import { lettersOf, settleLetter } from './letters.ts'
 import { type OutputRecord, Session } from './session.ts'
 
 export interface TestDriverOptions {
@@ -16,6 +19,8 @@ export interface TestDriverOptions {
   /** Where the wall clock starts, epoch ms; default 0. */
   readonly startTime?: number
   readonly seed?: number
+  /** As of a StreamProcessor. */
+  readonly onError?: Policy | OnError
 }
 
 export interface TestRecord<K = any, V = any> {
@@ -59,13 +64,18 @@ export class TopologyTestDriver {
   readonly #started: Promise<void>
   readonly #taken: OutputRecord[] = []
   readonly #readers = new Map<string, { next: number }>()
+  readonly #letters: string
+  /** Dead letters that were replayed or dropped. */
+  readonly #settled = new Set<string>()
 
   constructor(topology: Topology, options: TestDriverOptions = {}) {
     this.#session = new Session(topology, {
       partitions: options.partitions ?? 1,
       startTimeMs: options.startTime ?? 0,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
+      policies: resolveConfig(topology.name, options.onError === undefined ? {} : { onError: options.onError }).onError,
     })
+    this.#letters = deadLetterTopic(topology.name)
     this.#started = this.#session.start()
     this.#started.catch(() => {}) // thrown by the first call that awaits it
   }
@@ -148,6 +158,28 @@ export class TopologyTestDriver {
   async crash(): Promise<void> {
     await this.#started
     await this.#session.crash()
+  }
+
+  /** Replays the dead letters so far, but those that were replayed or dropped, as `millrace dead-letter replay` does; with `choose` some of
+   *  them. How many there were. */
+  async replayDeadLetters(choose?: (letter: ReadRecord) => boolean): Promise<number> {
+    return await this.#settle('replay', choose)
+  }
+
+  /** Gives them up: with `blockKey` their keys go on. */
+  async dropDeadLetters(choose?: (letter: ReadRecord) => boolean): Promise<number> {
+    return await this.#settle('drop', choose)
+  }
+
+  async #settle(act: 'replay' | 'drop', choose: (letter: ReadRecord) => boolean = () => true): Promise<number> {
+    await this.#started
+    let count = 0
+    for (const letter of lettersOf(this.#outputs(this.#letters))) {
+      if (this.#settled.has(letter.place) || !choose(this.#decode(this.#letters, letter))) continue
+      this.#settled.add(letter.place)
+      if (await settleLetter(this.#session, letter, act)) count++
+    }
+    return count
   }
 
   /** Counters of an operator ('stale', 'duplicate', 'dropped', ...) by its name in `describe`. */

@@ -19,6 +19,7 @@ export function coPartitionsOf(plan: DraftPlan): readonly CoPartition[] {
 }
 
 function meets(node: DraftNode): boolean {
+  if (node.operator.kind === 'blockKey') return false // rows of a partition stay with it
   return node.stores.length > 0 || node.operator.kind === 'tableJoin' || node.operator.kind === 'streamTableJoin'
 }
 
@@ -28,7 +29,7 @@ function topicsAbove(nodes: readonly DraftNode[]): (string | RegExp)[] {
   const walk = (at: DraftNode): void => {
     if (seen.has(at)) return
     seen.add(at)
-    if (at.operator.kind === 'source') {
+    if (at.operator.kind === 'source' && at.operator.carries !== 'letters') {
       const names = at.operator.topics instanceof RegExp ? [at.operator.topics] : at.operator.topics
       for (const topic of names) topics.set(String(topic), topic)
     }

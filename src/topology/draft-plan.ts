@@ -25,8 +25,14 @@ export interface DraftTopic {
   readonly name: string
   readonly partitions: number | null
   readonly generated: boolean
+  readonly beside?: boolean
   readonly reader: DraftNode
   readonly writer: DraftNode
+}
+
+/** How many records may wait behind dead letters in one task. */
+export interface BlockKeyOptions {
+  readonly maxRecords: number
 }
 
 export interface DraftPlan {
@@ -37,6 +43,8 @@ export interface DraftPlan {
   readonly storeNames: Set<string>
   /** With `optimize`: who reads the topic that a stream goes through, by the stream. Null: each reader has a topic of its own. */
   readonly shared: Map<string, DraftNode> | null
+  /** Null: dead letters keep no key waiting. */
+  readonly blockKey: BlockKeyOptions | null
 }
 
 /** Kafka's limit. */

@@ -18,10 +18,11 @@ import type {
 } from './node.ts'
 import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSource, RepartitionSink } from './plan-types.ts'
 import { PRESENT, RAW } from './raw.ts'
+import { addBlockKey } from './lower-block.ts'
 import { addHoldUntil } from './lower-hold.ts'
 import { sameSource } from './validate.ts'
 
-export function lower(topology: Topology, applicationId: string): DraftPlan {
+export function lower(topology: Topology, applicationId: string, blockKey: DraftPlan['blockKey']): DraftPlan {
   const { nodes } = topology
   const specs = nodes.flatMap((node) => ('stores' in node ? node.stores : (storeOf(node) ?? [])))
   const storeNames = new Set(specs.map((spec) => spec.name.toLowerCase()))
@@ -32,6 +33,7 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     names: new Set(),
     storeNames,
     shared: topology.optimize === true ? new Map() : null,
+    blockKey,
   }
   const { sendsOld, kept } = demandOf(nodes)
   const made = new Map<number, DraftNode>()
@@ -79,7 +81,8 @@ export function lower(topology: Topology, applicationId: string): DraftPlan {
     if (twin !== undefined) return twin.draft
     const { topics, key, value, timestamp, offsetReset } = node
     const operator: PlanSource = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset }
-    const draft = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
+    const source = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
+    const draft = addBlockKey(plan, source, topics instanceof RegExp || topics.length !== 1)
     sources.push({ node, draft })
     return draft
   }
@@ -264,8 +267,9 @@ function addRepartition(plan: DraftPlan, parent: DraftNode, repartition: Reparti
   })
   const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'records', key, value)
   connect(plan, { name: topic, partitions, generated, writer, reader })
-  if (shares) plan.shared?.set(share, reader)
-  return reader
+  const below = addBlockKey(plan, reader, generated)
+  if (shares) plan.shared?.set(share, below)
+  return below
 }
 
 function addTableGroup(plan: DraftPlan, group: TableGroupNode, aggregate: TableAggregateNode, table: DraftNode): DraftNode {
@@ -283,7 +287,7 @@ function addTableGroup(plan: DraftPlan, group: TableGroupNode, aggregate: TableA
   })
   const reader = addInternalSource(plan, `${name}-repartition-source`, topic, 'changes', key, value)
   connect(plan, { name: topic, partitions: null, generated: aggregate.store.generated, writer, reader })
-  return reader
+  return addBlockKey(plan, reader, aggregate.store.generated)
 }
 
 /** Both halves and the two topics between them; answers with the left half, which puts out the results. */

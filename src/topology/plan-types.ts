@@ -10,6 +10,8 @@
 //   `<applicationId>-<name>-subscription-repartition` and `<applicationId>-<name>-response-repartition`.
 // - `holdUntil` stays with the stream (input 0; the others are answers) and gets a `holdTable` beside each of its tables, joined by two topics
 //   `<applicationId>-<store>-<table>-questions-repartition` and `...-answers-repartition`.
+// - With `blockKey` each source of records or Changes gets a `blockKey` below it, above all else, and a topic beside it by which dead letters
+//   come back: `<applicationId>-<topic>-blocked-letters-repartition`.
 // - A sub-topology is a connected component of what is left. Its tasks are numbered by partition: its sources are co-partitioned.
 import type { AnySerde } from '../serde/serde.ts'
 import type {
@@ -41,12 +43,13 @@ import type {
   WindowAggregateNode,
 } from './node.ts'
 
-/** Reads one topic (or all that match a pattern). `carries`: records; Changes of a tableGroup; raw bytes of a foreign-key join. */
+/** Reads one topic (or all that match a pattern). `carries`: records; Changes of a tableGroup; raw bytes of a foreign-key join; dead letters
+ *  that come back. */
 export interface PlanSource {
   readonly kind: 'source'
   readonly topics: readonly string[] | RegExp
   readonly internal: boolean
-  readonly carries: 'records' | 'changes' | 'bytes'
+  readonly carries: 'records' | 'changes' | 'bytes' | 'letters'
   readonly key: AnySerde
   readonly value: AnySerde
   readonly timestamp: Fn | null
@@ -118,6 +121,16 @@ export interface HoldTable {
   readonly tableName: string
 }
 
+/** Keeps a key's later records waiting behind a dead letter. Input 0: the source's records; input 1: letters that come back. */
+export interface BlockKey {
+  readonly kind: 'blockKey'
+  readonly source: PlanSource
+  /** By which letters come back. */
+  readonly topic: string
+  /** How many may wait in one task. */
+  readonly recordsMax: number
+}
+
 export type PlanOperator =
   | PlanSource
   | RepartitionSink
@@ -141,6 +154,7 @@ export type PlanOperator =
   | MapAsyncNode
   | HoldUntil
   | HoldTable
+  | BlockKey
   | TableAggregateNode
   | TableJoinNode
   | StreamTableJoinNode
@@ -187,6 +201,8 @@ export interface InternalTopic {
   readonly writtenBy: number | null
   /** True when the name follows from a generated one, so that it may change when the topology does. */
   readonly generated?: boolean
+  /** It has as many partitions as its reader has tasks, and has no say in how many these are. */
+  readonly beside?: boolean
 }
 
 /** Topics that must have equal partition counts, and which operator says so (for the error). */

@@ -3,15 +3,21 @@ import { MillraceError } from '../base/errors.ts'
 import { checkName } from '../base/names.ts'
 import { componentsOf } from './components.ts'
 import { coPartitionsOf } from './copartition.ts'
-import { type DraftPlan, internalTopicName } from './draft-plan.ts'
+import { type BlockKeyOptions, type DraftPlan, internalTopicName } from './draft-plan.ts'
 import { lower } from './lower.ts'
+import { refuseReadTwice } from './lower-block.ts'
 import type { Topology } from './node.ts'
 import type { InternalTopic, Plan } from './plan-types.ts'
 import { sourcesOf } from './validate.ts'
 
-export function plan(topology: Topology, applicationId: string): Plan {
+/** What the options of a run change in its plan. */
+export interface PlanOptions {
+  readonly blockKey?: BlockKeyOptions
+}
+
+export function plan(topology: Topology, applicationId: string, { blockKey }: PlanOptions = {}): Plan {
   checkName(applicationId, 'application')
-  const draft = lower(topology, applicationId)
+  const draft = lower(topology, applicationId, blockKey ?? null)
   const { subTopologies, idOf } = componentsOf(draft)
   const sources = sourcesOf(topology.nodes).map((node) => node.topics)
   const sinks = topology.nodes.filter((node) => node.kind === 'sink').map((node) => node.topic)
@@ -50,14 +56,16 @@ export function plan(topology: Topology, applicationId: string): Plan {
     ]),
   }
   checkInternalAreOurs(made)
+  refuseReadTwice(made)
   return Object.freeze(made)
 }
 
 function repartitionsOf(draft: DraftPlan, idOf: readonly number[]): InternalTopic[] {
-  return draft.topics.map(({ name, partitions, generated, reader, writer }) => {
+  return draft.topics.map(({ name, partitions, generated, reader, writer, beside }) => {
     const subTopology = idOf[reader.order] as number
-    const writtenBy = idOf[writer.order] as number
-    return Object.freeze({ name, kind: 'repartition', partitions, subTopology, store: null, writtenBy, generated })
+    const writtenBy = beside === true ? null : (idOf[writer.order] as number)
+    const topic = { name, kind: 'repartition', partitions, subTopology, store: null, writtenBy, generated } as const
+    return Object.freeze(beside === true ? { ...topic, beside } : topic)
   })
 }
 

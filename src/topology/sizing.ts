@@ -5,7 +5,7 @@
 // 1. Topics that must be co-partitioned form classes (groups that share a topic are one class); all of a class have one count.
 // 2. A count comes from an external topic or from what the user asked for; else it is the greatest task count of what writes into
 //    the class. The topics of a foreign-key join never lead: they follow the table that reads them.
-// 3. A sub-topology has as many tasks as its widest source has partitions; a changelog has as many partitions as tasks.
+// 3. A sub-topology has as many tasks as its widest source has partitions; a changelog, and what is `beside`, has as many partitions as tasks.
 import { MillraceError } from '../base/errors.ts'
 import { matchesTopic, readsTopic } from './pattern.ts'
 import type { CoPartition, InternalTopic, Plan, PlanSource, SizedPlan, SubTopology } from './plan-types.ts'
@@ -26,7 +26,9 @@ interface Class {
 export function sizePlan(plan: Plan, partitionsOf: ReadonlyMap<string, number>): SizedPlan {
   const internal = new Set(plan.internalTopics.map((topic) => topic.name))
   const outside = [...partitionsOf.keys()].filter((topic) => !internal.has(topic))
-  const topicsOf = plan.subTopologies.map((sub) => sourcesIn(sub).flatMap(({ operator }) => resolve(operator.topics, outside)))
+  const topicsOf = plan.subTopologies.map((sub) =>
+    sourcesIn(sub).flatMap(({ operator }) => (operator.carries === 'letters' ? [] : resolve(operator.topics, outside))),
+  )
   const carriers = plan.subTopologies.flatMap(sourcesIn).filter(({ operator }) => operator.carries === 'bytes')
   const followers = new Set(carriers.flatMap(({ operator }) => resolve(operator.topics, [])))
   const counts = externalCounts(plan, partitionsOf)
@@ -41,9 +43,9 @@ export function sizePlan(plan: Plan, partitionsOf: ReadonlyMap<string, number>):
 
   const tasks = topicsOf.map((topics) => Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0)))
   const partitions = new Map(
-    plan.internalTopics.map(({ name, kind, subTopology }) => [
+    plan.internalTopics.map(({ name, kind, subTopology, beside }) => [
       name,
-      kind === 'changelog' ? (tasks[subTopology] ?? 0) : (counts.get(name) ?? 0),
+      kind === 'changelog' || beside === true ? (tasks[subTopology] ?? 0) : (counts.get(name) ?? 0),
     ]),
   )
   return Object.freeze({ plan, tasks: Object.freeze(tasks), partitions })
@@ -83,7 +85,7 @@ function externalCounts(plan: Plan, partitionsOf: ReadonlyMap<string, number>): 
 /** Groups that share a topic become one class; a repartition topic in no group is a class alone. */
 function classesOf(plan: Plan, outside: readonly string[]): Class[] {
   let classes: Class[] = plan.internalTopics
-    .filter(({ kind }) => kind === 'repartition')
+    .filter(({ kind, beside }) => kind === 'repartition' && beside !== true)
     .map(({ name }) => ({ topics: [name], groups: [] }))
   for (const group of plan.coPartitions) {
     const topics = group.topics.flatMap((topic) => (typeof topic === 'string' ? [topic] : resolve(topic, outside)))

@@ -3,7 +3,8 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isLoopback } from '../../src/base/address.ts'
 import { gatherOptions } from '../../src/cli/options.ts'
-import { type ProcessorOptions, resolveConfig } from '../../src/config.ts'
+import type { Duration } from '../../src/base/duration.ts'
+import { type OnError, type ProcessorOptions, resolveConfig } from '../../src/config.ts'
 import { type Scratch, scratch } from './binary.ts'
 
 const TOKEN = 'a-token-of-32-bytes-or-more-0123456789'
@@ -24,6 +25,7 @@ describe('resolveConfig', () => {
       sasl: null,
       server: null,
       onError: { deserialization: 'deadLetter', callback: 'deadLetter', production: 'deadLetter' },
+      maxIdleMs: 0,
       offsetReset: 'earliest',
     })
   })
@@ -39,6 +41,17 @@ describe('resolveConfig', () => {
     })
     expect(config).toMatchObject({ stateDir: '.millrace/other', brokers: ['a:9092', 'b:1234', '[::1]:9'], commitIntervalMs: 2000, tls: {} })
     expect(config.onError).toEqual({ deserialization: 'deadLetter', callback: 'fail', production: 'deadLetter' })
+    const blocking = (blockKey: OnError['blockKey']) =>
+      resolveConfig('a', { onError: { ...(blockKey === undefined ? {} : { blockKey }) } }).onError.blockKey
+    expect([undefined, false, true, { maxRecords: 7 }].map(blocking)).toEqual([
+      undefined,
+      undefined,
+      { maxRecords: 100_000 },
+      { maxRecords: 7 },
+    ])
+    expect(
+      ['2s', -1, undefined].map((maxIdle) => resolveConfig('a', maxIdle === undefined ? {} : { maxIdle: maxIdle as Duration }).maxIdleMs),
+    ).toEqual([2000, -1, 0])
     expect(config.sasl?.password?.reveal()).toBe('hunter2')
     for (const shown of [JSON.stringify(config), inspect(config, { depth: 9 }), `${config.sasl?.password}`]) {
       expect(shown).not.toContain('hunter2')
@@ -70,6 +83,14 @@ describe('resolveConfig', () => {
     [{ server: { port: 1, host: '0.0.0.0' } }, /can be reached from outside/],
     [{ onError: 'ignore' }, /onError must be one of/],
     [{ onError: { callbacks: 'fail' } }, /unknown option onError.callbacks/],
+    [{ onError: { blockKey: 'a' } }, /onError.blockKey must be an object/],
+    [{ onError: { blockKey: { maxRecords: 0 } } }, /onError.blockKey.maxRecords must be a whole number/],
+    [
+      { onError: { deserialization: 'skip', callback: 'skip', production: 'fail', blockKey: true } },
+      /behind dead letters, and no policy is 'deadLetter'/,
+    ],
+    [{ maxIdle: 'long' }, /maxIdle: "long" is no duration/],
+    [{ maxIdle: -2 }, /maxIdle: -2 is no duration/],
     [{ offsetReset: 'now' }, /offsetReset must be one of/],
     [{ tls: { cert: 'x' } }, /go together/],
     [{ sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } }, /shows the password to the network/],

@@ -57,8 +57,8 @@ async function outputs(): Promise<number[]> {
   expect(status, err).toBe(0)
   return lines(out).map(({ value }) => value)
 }
-async function run(): Promise<void> {
-  running = start(['run', file, '--state-dir', state, '--json'])
+async function run(...more: readonly string[]): Promise<void> {
+  running = start(['run', file, '--state-dir', state, '--json', ...more])
   let said = ''
   running.child.stderr?.on('data', (chunk: Buffer) => {
     said += chunk.toString()
@@ -153,4 +153,25 @@ test('refusals are one line', async () => {
     expect(help).toMatchObject({ status: 0, out: expect.stringContaining(`millrace dead-letter ${words[0]}`) })
     expect(help.out).toContain('Example')
   }
+}, 120_000)
+
+test('with blockKey the key waits, over a kill, and a replay runs it in its order', async () => {
+  const config = place.write('config.json', JSON.stringify({ onError: { blockKey: true } }))
+  await produce([
+    { key: 'k', value: { n: 1, bad: true } },
+    { key: 'k', value: { n: 2 } },
+    { key: 'other', value: { n: 10 } },
+  ])
+  await run('--config', config)
+  await expect.poll(outputs, { timeout: 20_000 }).toEqual([10])
+  running?.child.kill('SIGKILL')
+  await running?.ended
+  await produce([{ key: 'k', value: { n: 3 } }])
+  rmSync(broken)
+  // Without a process: its task finds the letter when it comes back.
+  expect(await letter('replay')).toMatchObject({ status: 0, out: '1 dead letter replayed\n', err: '' })
+  await run('--config', config)
+  await expect.poll(outputs, { timeout: 20_000 }).toEqual([1, 2, 3, 10]) // by partition
+  await stop()
+  expect(await pending()).toEqual([])
 }, 120_000)

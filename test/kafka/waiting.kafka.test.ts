@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { callsContract } from '../contract/calls.contract.ts'
 import { holdContract } from '../contract/hold.contract.ts'
+import { idleContract } from '../contract/idle.contract.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { KAFKA, open, world } from './running.ts'
 
@@ -18,4 +19,5 @@ describe.skipIf(!KAFKA)('waiting on a real Kafka', () => {
   }
   callsContract('kafka', world, onKafka, 90_000)
   holdContract('kafka', world, onKafka, 90_000)
+  idleContract('kafka', world, onKafka)
 })

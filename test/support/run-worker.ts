@@ -9,7 +9,7 @@ import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../../src
 import { Worker } from '../../src/runtime/worker.ts'
 import type { StoreProvider } from '../../src/state/store.ts'
 import type { Topology } from '../../src/topology/node.ts'
-import { plan as planOf } from '../../src/topology/plan.ts'
+import { plan as planOf, type PlanOptions } from '../../src/topology/plan.ts'
 
 export interface WorkerSetup {
   readonly log: Log
@@ -21,12 +21,13 @@ export interface WorkerSetup {
   readonly commitIntervalMs?: number
   readonly epochRecordsMax?: number
   readonly guarantee?: Guarantee
-  readonly policies?: ErrorPolicies
+  readonly policies?: ErrorPolicies & PlanOptions
   /** One a member; default 'a'. */
   readonly member?: string
   /** Static membership. */
   readonly instanceId?: string
   readonly standbys?: number
+  readonly maxIdleMs?: number
 }
 
 export interface RunningWorker {
@@ -41,7 +42,7 @@ export interface RunningWorker {
 /** Started: a member of the group, its tasks being restored. */
 export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const { log, topology, applicationId, provider, world, partitions } = setup
-  const plan = planOf(topology, applicationId)
+  const plan = planOf(topology, applicationId, setup.policies)
   const topics = await prepareTopics(log, plan, partitions)
   const restored = new Map<string, number>()
   let failure: { readonly error: unknown } | null = null
@@ -53,6 +54,7 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
       provider,
       sized: topics.sized,
       policies: setup.policies ?? DEFAULT_POLICIES,
+      maxIdleMs: setup.maxIdleMs ?? 0,
       deadLetterTopic: deadLetterTopic(applicationId),
       partitionsOf: topics.partitionsOf,
       inputTopics: topics.inputTopics,

@@ -75,7 +75,7 @@ async function boot(): Promise<void> {
   const { millraceWorker: number, options, processId } = data
   const topology = await loadTopology(fileURLToPath(data.module))
   const config = resolveConfig(topology.name, options)
-  const plan = planOf(topology, config.applicationId)
+  const plan = planOf(topology, config.applicationId, config.onError)
   if (fingerprint(plan).hash !== data.fingerprint)
     throw new MillraceError(
       'STREAM_TOPOLOGY_FILE',

@@ -58,7 +58,8 @@ test('a thread gets the options that the processor has, secrets too', () => {
     tls: { ca: 'PEM', servername: 'x' },
     sasl: { mechanism: 'PLAIN', username: 'u', password: new Secret('hunter2') },
     server: { port: 0 },
-    onError: { callback: 'fail' },
+    onError: { callback: 'fail', blockKey: { maxRecords: 7 } },
+    maxIdle: -1,
     offsetReset: 'latest',
   }
   const config = resolveConfig('other', given)

@@ -1,0 +1,102 @@
+// `blockKey` against an oracle: whatever fails, is mended, replayed or dropped, and however often it crashes, each key's records come out once
+// and in the order in which they were read, but those that were dropped.
+import fc from 'fast-check'
+import { json, string, topology } from 'millrace'
+import { type ReadRecord, TopologyTestDriver } from 'millrace/testing'
+import { expect, test } from 'vitest'
+import { runsOf } from '../support/tier.ts'
+
+interface Event {
+  readonly n: number
+}
+
+/** Those that fail. */
+const broken = new Set<number>()
+
+const events = topology('events', (t) => {
+  t.stream('in', { key: string(), value: json<Event>((value) => typeof (value as Event).n === 'number') })
+    .peek(({ n }) => {
+      if (broken.has(n)) throw new Error('broken')
+    })
+    .to('out', { key: string(), value: json<Event>() })
+})
+
+const step = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      act: fc.constant('record' as const),
+      key: fc.constantFrom('a', 'b', 'c'),
+      how: fc.constantFrom('sound', 'sound', 'sound', 'broken', 'unreadable'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ act: fc.constant('commit' as const) }) },
+  { weight: 2, arbitrary: fc.record({ act: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ act: fc.constant('mend' as const), which: fc.nat(3) }) },
+  { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('replay' as const, 'drop' as const), which: fc.nat(3) }) },
+)
+
+const offsetOf = ({ partition, headers }: ReadRecord): string => `${partition}@${headers['__streams.errors.offset']}`
+
+test('property: each key in its order, each record once, but those that were dropped', async () => {
+  const history = fc.record({
+    steps: fc.array(step, { minLength: 1, maxLength: 24 }),
+    partitions: fc.constantFrom(1, 2),
+    maxRecords: fc.constantFrom(1, 3, 100),
+  })
+  let waited = 0
+  let settled = 0
+  await fc.assert(
+    fc.asyncProperty(history, async ({ steps, partitions, maxRecords }) => {
+      broken.clear()
+      await using driver = new TopologyTestDriver(events, { onError: { blockKey: { maxRecords } }, partitions })
+      const input = driver.input('in')
+      const expected = new Map<string, number[]>()
+      const placeOf = new Map<string, number>()
+      const counts = [0, 0]
+      const dropped = new Set<number>()
+      const drop = (letter: ReadRecord): boolean => {
+        dropped.add(placeOf.get(offsetOf(letter)) as number)
+        return true
+      }
+      for (const [n, each] of steps.entries()) {
+        if (each.act === 'record') {
+          const partition = each.key === 'c' ? partitions - 1 : 0
+          placeOf.set(`${partition}@${counts[partition]}`, n)
+          counts[partition] = (counts[partition] as number) + 1
+          if (each.how === 'broken') broken.add(n)
+          expected.set(each.key, [...(expected.get(each.key) ?? []), n])
+          await input.pipe({ key: each.key, value: each.how === 'unreadable' ? { word: n } : { n }, partition })
+        } else if (each.act === 'mend') {
+          await driver.commit() // what a crash has run again comes out as before
+          for (const one of broken) if (one % 4 === each.which) broken.delete(one)
+        } else if (each.act === 'replay' || each.act === 'drop') {
+          const chosen = (letter: ReadRecord): boolean => (placeOf.get(offsetOf(letter)) as number) % 4 === each.which
+          if (each.act === 'replay') settled += await driver.replayDeadLetters(chosen)
+          else settled += await driver.dropDeadLetters((letter) => chosen(letter) && drop(letter))
+        } else await driver[each.act]()
+        waited = Math.max(waited, driver.counters('in-blocked').get('parked') ?? 0)
+        expect(driver.counters('in-blocked').get('parked') ?? 0).toBeLessThanOrEqual(maxRecords * partitions)
+      }
+      await driver.commit()
+      broken.clear()
+      // In the end all is mended; what no serde can read is dropped.
+      for (let rounds = 0; rounds < 40; rounds++) {
+        const unreadable = (letter: ReadRecord): boolean => !String(letter.value).includes('"n"')
+        const count =
+          (await driver.replayDeadLetters((letter) => !unreadable(letter))) +
+          (await driver.dropDeadLetters((letter) => unreadable(letter) && drop(letter)))
+        if (count === 0) break
+      }
+      const seen = new Map<string, number[]>()
+      for (const { key, value } of driver.output<string, Event>('out').readAll())
+        seen.set(key as string, [...(seen.get(key as string) ?? []), (value as Event).n])
+      for (const [key, all] of expected) expect(seen.get(key) ?? []).toEqual(all.filter((n) => !dropped.has(n)))
+      expect(Object.fromEntries(driver.counters('in-blocked'))).toMatchObject({ parked: 0, blocked_keys: 0 })
+    }),
+    { numRuns: runsOf(1_000, 20_000) },
+  )
+  // It would say nothing if nothing had ever waited.
+  expect(waited).toBeGreaterThan(2)
+  expect(settled).toBeGreaterThan(100)
+})
