@@ -120,7 +120,11 @@ test('property: as long as no input is silent for maxIdle, records go by their t
       )
       const all = topics.flatMap(([topic, list]) => {
         let [timestamp, atMs] = [0, 0]
-        return list.map(({ step, gapMs }) => ({ topic, timestamp: (timestamp += step), atMs: (atMs += gapMs) }))
+        return list.map(({ step, gapMs }) => {
+          timestamp += step
+          atMs += gapMs
+          return { topic, timestamp, atMs }
+        })
       })
       for (const { topic, timestamp, atMs } of [...all].sort((x, y) => x.atMs - y.atMs)) {
         it.until(atMs)
