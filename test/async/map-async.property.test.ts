@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type AsyncCall, json, type MapAsyncOptions, string, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { histories } from '../support/histories.ts'
 import { runsOf } from '../support/tier.ts'
 import { type Behaviour, type Left, modelOf } from './map-async-model.ts'
 
@@ -50,13 +51,14 @@ describe('mapAsync', () => {
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('okFrom' as const), ms: fc.constantFrom(0, 0, 0, 10_000, 30_000, 70_000) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('hangs' as const) }) },
   )
-  const acts = fc.array(
+  const acts = histories(
     fc.oneof(
       { weight: 6, arbitrary: fc.record({ act: fc.constant('job' as const), key: keys, behaviour: behaviours, free: fc.boolean() }) },
       { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(10_000, 20_000, 40_000) }) },
       { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
     ),
-    { maxLength: 30, size: 'max' },
+    12,
+    30,
   )
 
   it('gives what the model gives, whatever crashes', { timeout: 600_000 }, async () => {
@@ -111,19 +113,20 @@ describe('mapAsync', () => {
         met.free += jobs.filter(({ free }) => free).length
         met.waited += jobs.length - expected.length
       }),
-      { numRuns: runsOf(300, 6_000) },
+      { numRuns: runsOf(500, 10_000) },
     )
     for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])
   })
 
-  const controlled = fc.array(
+  const controlled = histories(
     fc.oneof(
       { weight: 6, arbitrary: fc.record({ act: fc.constant('job' as const), key: keys, free: fc.boolean() }) },
       { weight: 6, arbitrary: fc.record({ act: fc.constant('answer' as const), which: fc.nat(9), fails: fc.boolean() }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(15, 10_000, 20_000) }) },
+      { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(15, 10_000, 20_000, 30_000) }) },
       { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
     ),
-    { maxLength: 40, size: 'max' },
+    16,
+    40,
   )
 
   it('loses nothing, doubles nothing, keeps the order of each key and its bounds', { timeout: 600_000 }, async () => {
@@ -234,7 +237,7 @@ describe('mapAsync', () => {
         const counts = driver.counters('calls')
         expect([counts.get('in_flight'), counts.get('waiting')]).toEqual([0, 0])
       }),
-      { numRuns: runsOf(300, 6_000) },
+      { numRuns: runsOf(500, 10_000) },
     )
     for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])
   })

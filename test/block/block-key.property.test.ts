@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { json, string, topology } from 'millrace'
 import { type ReadRecord, TopologyTestDriver } from 'millrace/testing'
 import { expect, test } from 'vitest'
+import { histories } from '../support/histories.ts'
 import { runsOf } from '../support/tier.ts'
 
 interface Event {
@@ -40,7 +41,7 @@ const offsetOf = ({ partition, headers }: ReadRecord): string => `${partition}@$
 
 test('property: each key in its order, each record once, but those that were dropped', async () => {
   const history = fc.record({
-    steps: fc.array(step, { minLength: 1, maxLength: 24 }),
+    steps: histories(step, 12, 30),
     partitions: fc.constantFrom(1, 2),
     maxRecords: fc.constantFrom(1, 3, 100),
   })
@@ -55,6 +56,7 @@ test('property: each key in its order, each record once, but those that were dro
       const placeOf = new Map<string, number>()
       const counts = [0, 0]
       const dropped = new Set<number>()
+      let back = 0
       const drop = (letter: ReadRecord): boolean => {
         dropped.add(placeOf.get(offsetOf(letter)) as number)
         return true
@@ -72,11 +74,12 @@ test('property: each key in its order, each record once, but those that were dro
           for (const one of broken) if (one % 4 === each.which) broken.delete(one)
         } else if (each.act === 'replay' || each.act === 'drop') {
           const chosen = (letter: ReadRecord): boolean => (placeOf.get(offsetOf(letter)) as number) % 4 === each.which
-          if (each.act === 'replay') settled += await driver.replayDeadLetters(chosen)
+          if (each.act === 'replay') back += await driver.replayDeadLetters(chosen)
           else settled += await driver.dropDeadLetters((letter) => chosen(letter) && drop(letter))
         } else await driver[each.act]()
-        waited = Math.max(waited, driver.counters('in-blocked').get('parked') ?? 0)
-        expect(driver.counters('in-blocked').get('parked') ?? 0).toBeLessThanOrEqual(maxRecords * partitions)
+        const parked = driver.counters('in-blocked').get('parked') ?? 0
+        waited = Math.max(waited, parked)
+        expect(parked).toBeLessThanOrEqual(maxRecords * partitions + back) // letters that came back are no input to pause
       }
       await driver.commit()
       broken.clear()
@@ -88,6 +91,7 @@ test('property: each key in its order, each record once, but those that were dro
           (await driver.dropDeadLetters((letter) => unreadable(letter) && drop(letter)))
         if (count === 0) break
       }
+      settled += back
       const seen = new Map<string, number[]>()
       for (const { key, value } of driver.output<string, Event>('out').readAll())
         seen.set(key as string, [...(seen.get(key as string) ?? []), (value as Event).n])

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { partitionOf } from '../../src/base/murmur2.ts'
 import { type BufferOptions, json, string, type Topology, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { histories } from '../support/histories.ts'
 import { runsOf } from '../support/tier.ts'
 import { HoldOracle, type Need } from './hold-until-oracle.ts'
 
@@ -39,7 +40,7 @@ const need = fc.oneof(
   fc.record({ table: fc.constant('plain' as const), key: rowKeys, version: fc.constant(null) }),
   fc.record({ table: fc.constant('versioned' as const), key: rowKeys, version: fc.option(versions, { nil: null }) }),
 )
-const acts = fc.array(
+const acts = histories(
   fc.oneof(
     {
       weight: 6,
@@ -63,7 +64,8 @@ const acts = fc.array(
     { weight: 1, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(1, 49, 50, 51, 200) }) },
     { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
   ),
-  { maxLength: 50, size: 'max' },
+  16,
+  50,
 )
 const buffers = fc.record({
   clock: fc.constantFrom('wall' as const, 'stream' as const, undefined),
@@ -152,7 +154,7 @@ describe('holdUntil', () => {
         met.out += out.length
         met.expired += dead.length
       }),
-      { numRuns: runsOf(400, 8_000) },
+      { numRuns: runsOf(1_000, 20_000) },
     )
     for (const [what, times] of Object.entries(met)) expect([what, times > 50]).toEqual([what, true])
   })
