@@ -43,7 +43,8 @@ export const LIMITS = {
   duePiecesPerRun: 4, // then the event loop gets its turn, and what is staged is sent
   aheadRowsMax: 8, // rows of a window store that are prefetched for one record
   expiredRowsMax: 32, // rows of closed windows that one record deletes at most
-  timersMax: 150, // of a task: their next times go along with its offsets, in the 4,096 bytes that a broker takes
+  timersMax: 150, // of a task: their next times go along with its offsets
+  positionNoteBytesMax: 4_096, // what goes along with an offset; brokers take no more, unless they are told to
   rangeBytesMax: 64 * 1024 * 1024, // rows from disk that one record or timer may hold, of all its ranges of one store
   timestampMax: 2 ** 51, // logs take no later time; producers that write nanoseconds do come with one
   parkedRecordsMax: 100_000, // of one operator in one task, unless maxRecords says
@@ -54,6 +55,9 @@ export const LIMITS = {
   callBackoffMaxMs: 300_000, // however many tries there were
   forgottenPerRecord: 16, // ids that a dedupe clears away with one event
   tombstoneRetentionMs: 7 * 86_400_000,
+  tombstonesKeptMs: 86_400_000, // by a changelog whose delete.retention.ms can't be read: Kafka's default
+  caughtUpFreshMs: 60_000, // a store that was up to date so short a time ago has missed no delete, whatever its changelog is set to
+  caughtUpLookMs: 600_000, // how often a store that stands idle is found to be up to date still
   // talking to a log
   connectTimeoutMs: 10_000,
   startConnectTimeoutMs: 8_000, // a start without a broker has ended within 10 s, the process's own time included

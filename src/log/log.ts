@@ -168,6 +168,9 @@ export interface Log {
   committed(groupId: string, partitions: readonly TopicPartition[]): Promise<readonly (CommittedOffset | null)[]>
   /** Takes static members out of the group, if they are in it: they will not come back. Left out where there are none. */
   dismiss?(groupId: string, instanceIds: readonly string[]): Promise<void>
+  /** How long a tombstone can still be read at least, from when the row before it was compacted away; infinity: for ever. Null: it can't be
+   *  told. Left out where it never can. */
+  tombstonesKeptMs?(topic: string): Promise<number | null>
   reader(options?: ReaderOptions): Reader
   writer(options: WriterOptions): Writer
   group(options: GroupOptions): Group

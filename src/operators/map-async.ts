@@ -17,6 +17,7 @@ import { type Called, CallRows } from './call-rows.ts'
 import type { Operator, UnderWay } from './operator.ts'
 import { arrivalOf } from './parked-record.ts'
 import { ownKey } from './parking.ts'
+import { waitForRoom } from './room.ts'
 
 /** What the user's function gets beside value and key. */
 interface CallInfo {
@@ -231,11 +232,12 @@ export const mapAsync: Operator = (site) => {
     },
   }
   services.wake(wake)
+  const room = waitForRoom(services, () => rows.count >= recordsMax)
 
   return {
     inputs: [
       (key, value, timestamp) => {
-        if (rows.count >= recordsMax) services.pauseInput()
+        room()
         const arrival = arrivalOf(site, stream, key, value, timestamp, [])
         const alone = !ordered || arrival.key === null || (isUnordered !== null && Boolean(isUnordered(value)))
         rows.park(alone ? null : ownKey(arrival.key), arrival, services.nowMs(), Math.max(0, context.streamTime))

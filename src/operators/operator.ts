@@ -130,6 +130,8 @@ export interface TaskServices {
   /** Undoes the record that is being processed and keeps its input waiting, until something else has happened in the task. Comes back
    *  where what a record cache lets go must not wait: that is to be taken all the same. */
   pauseInput(): void
+  /** Counts what is done or undone as a whole: tells whether the present record is still the same. */
+  piece(): number
   /** What is under way now; the operator keeps it true. */
   readonly underWay: Set<UnderWay>
   /** Has the task look at its wakes soon; may be called at any time. */

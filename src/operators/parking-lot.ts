@@ -4,13 +4,15 @@
 // Invariants
 // 1. In each piece at most one record leaves. First those that may go, in the order of parking; then those whose time is over.
 // 2. A timeout has passed when the wall clock has come to it; or stream time, but a row that comes exactly then is in time.
-// 3. `recordsMax` holds at the end of every piece: what is over it waits before it (pause), or sends the oldest away, or is the end.
+// 3. `recordsMax` holds at the end of every piece: what is over it waits before it (pause; soft, room.ts), or sends the oldest away, or is
+//    the end.
 // 4. `expired` counts every record that left without its row, whatever becomes of it; `drained` those that waited and went.
 import { MillraceError } from '../base/errors.ts'
 import type { Buffering } from '../topology/node.ts'
 import type { Site } from './operator.ts'
 import type { Arrival, Parked } from './parked-record.ts'
 import type { Parking } from './parking.ts'
+import { waitForRoom } from './room.ts'
 
 /** Why a record left without its row: its time is over (''), or it made room. */
 export type Ending = '' | '; it was the oldest, and there was no room for more'
@@ -136,11 +138,12 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
     },
   }
   services.wake(wake)
+  const room = waitForRoom(services, () => parking.count >= recordsMax)
 
   return {
     park(own, arrival) {
       const { count } = parking
-      if (count >= recordsMax && onFull === 'pause') services.pauseInput()
+      if (onFull === 'pause') room()
       if (count >= recordsMax && onFull === 'fail' && waiters.exempt === undefined) refuse(count)
       const parked = parking.park(own, arrival, services.nowMs(), Math.max(0, context.streamTime))
       parkedNow.n = count + 1

@@ -20,6 +20,8 @@ export interface Due {
   atMs: number | null
   /** Only what it is told makes it due. */
   readonly held: boolean
+  /** It has met a full operator, and waits until something else has happened. */
+  waits: boolean
   /** So many rows go one by one, since one of them has thrown. */
   singly: number
 }
@@ -40,13 +42,13 @@ export class Dues {
 
   /** What is put out when it is asked for, and not before. */
   held(node: string, step: DueStep): Due {
-    const due: Due = { node, step, asked: false, held: true, atMs: null, singly: 0 }
+    const due: Due = { node, step, asked: false, held: true, atMs: null, waits: false, singly: 0 }
     this.all.push(due)
     return due
   }
 
   add(node: string, step: DueStep): DueHandle {
-    const due: Due = { node, step, asked: true, held: false, atMs: null, singly: 0 }
+    const due: Due = { node, step, asked: true, held: false, atMs: null, waits: false, singly: 0 }
     this.all.push(due)
     return {
       now: () => {
@@ -78,8 +80,16 @@ export class Dues {
   }
 
   next(): Due | null {
-    for (const due of this.all) if (due.asked) return due
+    for (const due of this.all) if (due.asked && !due.waits) return due
     return null
+  }
+
+  get someWaits(): boolean {
+    return this.all.some(({ waits }) => waits)
+  }
+
+  release(): void {
+    for (const due of this.all) due.waits = false
   }
 
   /** When the wall clock will make something due, or null. */

@@ -8,10 +8,11 @@ import { whenThere } from '../base/not-yet.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { partitionName, type TopicPartition } from '../base/record.ts'
-import type { Log, Reader } from '../log/log.ts'
+import type { Chunk, Log, Reader } from '../log/log.ts'
 import type { StoreProvider } from '../state/store.ts'
 import type { PlanGlobal } from '../topology/plan-types.ts'
 import { checkpointFits } from '../state/restore.ts'
+import { missedDeletes, upToDate } from './missed-deletes.ts'
 import { closeGlobals, emptied, type GlobalTable, type GlobalTables, openGlobals } from './global-tables.ts'
 
 export interface GlobalReaderOptions {
@@ -42,16 +43,13 @@ export class GlobalReader {
     this.tables = tables
     const ends = new Map<string, number>()
     const from: (TopicPartition & { offset: number })[] = []
+    const askedAtMs = world.clock.now()
     for (const [i, opened] of tables.entries()) {
       const at = this.#partitionsOf(opened)
       const earliest = await log.offsets(at, 'earliest')
       const latest = await log.offsets(at, 'latest')
-      const misfit = at.find(({ partition }) => {
-        const position = opened.position(partition)
-        return position >= 0 && !checkpointFits({ changelogOffset: position }, earliest[partition] as number, latest[partition] as number)
-      })
-      const table =
-        misfit === undefined ? opened : await emptied(opened, provider, world, `${partitionName(misfit.topic, misfit.partition)} was cut`)
+      const unfit = await this.#unfitness(opened, earliest, latest)
+      const table = unfit === null ? opened : await emptied(opened, provider, world, unfit)
       tables[i] = table
       for (const { topic, partition } of at) {
         from.push({ topic, partition, offset: Math.max(table.position(partition), earliest[partition] as number) })
@@ -66,6 +64,10 @@ export class GlobalReader {
     while (ends.size > 0) {
       if (this.#o.stopping()) throw new MillraceError('STREAM_CLOSED', 'closed while reading the global tables')
       await this.#step(reader, LIMITS.fetchWaitMs, ends)
+    }
+    for (const table of tables) {
+      const all = this.#partitionsOf(table).map(({ partition }) => partition)
+      await table.caughtUp(all, askedAtMs)
     }
     this.#running = this.#loop(reader)
   }
@@ -82,20 +84,66 @@ export class GlobalReader {
     return Array.from({ length: this.#o.partitionsOf(spec.topic) }, (_, partition) => ({ topic: spec.topic, partition }))
   }
 
+  /** Why what a table holds can't be brought up to date. */
+  async #unfitness(table: GlobalTable, earliest: readonly number[], latest: readonly number[]) {
+    const { log, world } = this.#o
+    for (const at of this.#partitionsOf(table)) {
+      const checkpoint = table.checkpointOf(at.partition)
+      const end = latest[at.partition] as number
+      if (checkpoint.changelogOffset < 0) continue
+      if (!checkpointFits(checkpoint, earliest[at.partition] as number, end))
+        return { reason: `${partitionName(at.topic, at.partition)} was cut`, keep: true }
+      const missed = await missedDeletes(log, world, at.topic, checkpoint, end)
+      if (missed !== null) return { reason: missed, keep: false }
+    }
+    return null
+  }
+
   async #step(reader: Reader, waitMs: number, ends: Map<string, number> | null): Promise<void> {
     for (const chunk of await reader.poll(waitMs)) {
-      for (const table of this.tables) if (table.spec.topic === chunk.topic) await whenThere(() => table.accept(chunk))
+      for (const table of this.tables) {
+        if (table.spec.topic !== chunk.topic) continue
+        if (ends === null) await this.#refuseMissed(table, chunk)
+        await whenThere(() => table.accept(chunk))
+      }
       const name = partitionName(chunk.topic, chunk.partition)
       if (ends !== null && chunk.position >= (ends.get(name) ?? Number.POSITIVE_INFINITY)) ends.delete(name)
     }
     for (const table of this.tables) await table.apply()
   }
 
+  /** What stands idle is up to date still: else it would count as old when something comes. */
+  async #lookAtIdle(): Promise<void> {
+    const { log, world } = this.#o
+    for (const table of this.tables) {
+      const askedAtMs = world.clock.now()
+      const all = this.#partitionsOf(table).map((changelog) => ({ changelog, position: table.position(changelog.partition) }))
+      const idle = await upToDate(log, all)
+      await table.caughtUp(
+        idle.map(({ changelog }) => changelog.partition),
+        askedAtMs,
+      )
+    }
+  }
+
+  /** After a very long standstill, while it ran: the next start reads the table anew. */
+  async #refuseMissed(table: GlobalTable, { topic, partition, endOffset }: Chunk): Promise<void> {
+    const { log, world } = this.#o
+    const missed = await missedDeletes(log, world, topic, table.checkpointOf(partition), endOffset)
+    if (missed !== null)
+      throw new MillraceError('STREAM_STORE_DAMAGED', `store ${table.spec.store.name}: ${missed}`, { disposition: 'stop' })
+  }
+
   async #loop(reader: Reader): Promise<void> {
     const { world, onFatal } = this.#o
+    let lookedAtMs = world.clock.monotonic()
     for (let failures = 0; !this.#closing; ) {
       try {
         await this.#step(reader, LIMITS.fetchWaitMs, null)
+        if (world.clock.monotonic() - lookedAtMs >= LIMITS.caughtUpLookMs) {
+          lookedAtMs = world.clock.monotonic()
+          await this.#lookAtIdle()
+        }
         await world.timers.turn()
         failures = 0
       } catch (error) {

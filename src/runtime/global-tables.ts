@@ -15,8 +15,9 @@ import type { Chunk } from '../log/log.ts'
 import type { Row, TableGetter } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import type { Ranges } from '../state/ranges.ts'
-import type { ScanRange, StateStore, StoreProvider } from '../state/store.ts'
+import type { Checkpoint, ScanRange, StateStore, StoreProvider } from '../state/store.ts'
 import type { PlanGlobal } from '../topology/plan-types.ts'
+import { caughtUp, sinceOf } from './missed-deletes.ts'
 
 /** The directory beside those of the tasks. */
 const OWNER = 'global'
@@ -29,10 +30,15 @@ export class GlobalTable {
   skipped = 0
   readonly #overlay: Overlay
   readonly #world: World
+  /** As it was found. */
+  readonly #since: Pick<Checkpoint, 'caughtUpAtMs'>
+  /** By partition: when it was up to date last, since it was opened. */
+  readonly #caughtUpAtMs = new Map<number, number>()
 
   constructor(spec: PlanGlobal, store: StateStore, world: World) {
     this.spec = spec
     this.store = store
+    this.#since = sinceOf(store.checkpoint(), world.clock.now())
     this.#overlay = new Overlay(store)
     this.#world = world
   }
@@ -52,13 +58,32 @@ export class GlobalTable {
     const position = Buffer.allocUnsafe(8)
     position.writeDoubleBE(chunk.position, 0)
     this.#overlay.put(positionKey(chunk.partition), position, 0)
+    const begun = this.#caughtUpAtMs.size > 0 // before the first time the others are not known to be up to date
+    if (begun && chunk.position >= chunk.endOffset) this.#caughtUpAtMs.set(chunk.partition, this.#world.clock.now())
+  }
+
+  /** How far one partition is, and since when for certain. */
+  checkpointOf(partition: number): Checkpoint {
+    const caughtUpAtMs = this.#caughtUpAtMs.get(partition)
+    return { changelogOffset: this.position(partition), ...(caughtUpAtMs === undefined ? this.#since : { caughtUpAtMs }) }
+  }
+
+  /** Of these all was read that was in the topic then. */
+  async caughtUp(partitions: readonly number[], atMs: number): Promise<void> {
+    for (const partition of partitions) this.#caughtUpAtMs.set(partition, atMs)
+    const { caughtUpAtMs } = this.#wholeSince()
+    if (caughtUpAtMs !== undefined) await caughtUp(this.store, caughtUpAtMs)
+  }
+
+  #wholeSince(): Pick<Checkpoint, 'caughtUpAtMs'> {
+    return this.#caughtUpAtMs.size === 0 ? this.#since : { caughtUpAtMs: Math.min(...this.#caughtUpAtMs.values()) }
   }
 
   /** What was accepted goes to disk. */
   async apply(): Promise<void> {
     if (this.#overlay.openEntries === 0) return
     this.#overlay.seal()
-    await this.#overlay.apply({ changelogOffset: -1 })
+    await this.#overlay.apply({ changelogOffset: -1, ...this.#wholeSince() })
   }
 
   /** Loses what was not applied. */
@@ -122,11 +147,18 @@ export async function openGlobal(spec: PlanGlobal, provider: StoreProvider, worl
   return new GlobalTable(spec, store, world)
 }
 
-/** The same table, empty. */
-export async function emptied(table: GlobalTable, provider: StoreProvider, world: World, reason: string): Promise<GlobalTable> {
+/** The same table, empty. `keep`: what it held may be worth looking at. */
+export async function emptied(
+  table: GlobalTable,
+  provider: StoreProvider,
+  world: World,
+  { reason, keep }: { readonly reason: string; readonly keep: boolean },
+): Promise<GlobalTable> {
   await table.store.close()
-  await provider.setAside(OWNER, table.spec.store.name, reason)
-  world.logger.warn({ store: table.spec.store.name, reason }, 'store set aside, reading the global table anew')
+  await provider.setAside(OWNER, table.spec.store.name, reason, keep)
+  const told = { store: table.spec.store.name, reason }
+  if (keep) world.logger.warn(told, 'store set aside, reading the global table anew')
+  else world.logger.info(told, 'store removed, reading the global table anew')
   return openGlobal(table.spec, provider, world)
 }
 

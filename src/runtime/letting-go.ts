@@ -6,7 +6,7 @@ import type { LogRecord, TopicPartition } from '../base/record.ts'
 import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
 import type { Head, InputQueue } from './input-queue.ts'
 import type { SourceEntry } from './program.ts'
-import type { TaskCounts, TaskParts } from './task-parts.ts'
+import type { TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
 
 /** Logs take no later time; producers that write nanoseconds do come with one. */
 export const TIMESTAMP_MAX = LIMITS.timestampMax
@@ -49,6 +49,16 @@ export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, 
     ...deadLetter(from.topic, from.partition, record, error, blocks[0]?.topic ?? null),
   })
   for (const block of blocks) block.mark(from.topic, key as Buffer, record.offset)
+}
+
+/** What an operator must know of a record although it was undone. When that fails too, nothing of it is kept. */
+export function keepOfUndone(queue: InputQueue, head: Head, stores: readonly TaskStore[]): void {
+  try {
+    for (const entry of queue.entries) for (const undone of entry.undone) undone(head.key, head.value, head.timestamp, head.old)
+  } catch (error) {
+    for (const { overlay } of stores) overlay.rollback()
+    if (!parkable(error)) throw error
+  }
 }
 
 export function undecodable(queue: InputQueue, head: Head): MillraceError {

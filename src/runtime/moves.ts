@@ -86,9 +86,16 @@ export class Moves {
     }
   }
 
-  /** Gives up a task whose last epoch is committed. */
+  /** Closes a task whose last epoch is committed, or lost. */
   giveUp(task: Task): void {
     this.#leave(task.id, discardTask(this.#deps, task))
+  }
+
+  /** The same of several, uncommitted as they are; resolves when their stores are closed. What is being closed stays known as on its way out:
+   *  a standby that opened it meanwhile would have files that are set aside. */
+  async discard(tasks: readonly Task[]): Promise<void> {
+    for (const task of tasks) this.giveUp(task)
+    await Promise.all(tasks.map(({ id }) => this.#outgoing.get(id)))
   }
 
   async close(): Promise<void> {

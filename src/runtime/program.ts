@@ -77,6 +77,18 @@ export interface ProgramOptions {
   readonly globalRows: (store: string) => RowsReader
 }
 
+/** The context while a timer runs. */
+export const NO_RECORD = {
+  topic: '',
+  offset: -1,
+  key: null,
+  keyBytes: null,
+  keySerde: null,
+  value: null,
+  valueBytes: null,
+  valueSerde: null,
+} satisfies Partial<RecordContext>
+
 export function newContext(): RecordContext {
   return {
     topic: '',

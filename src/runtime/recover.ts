@@ -6,7 +6,7 @@
 //    that was open there then having ended. "The end of what is committed" is not enough: the last owner's epoch may be committed and
 //    its marker not yet be here, or an open transaction of one that hangs may hide a committed one behind it.
 // 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7);
-//    one whose changelog lacks what was committed is refused (changelog.ts).
+//    one whose changelog lacks what was committed is refused (changelog.ts). One that may have missed deletes is removed and rebuilt.
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
@@ -17,7 +17,7 @@ import type { UnderWay } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import type { CacheBudget } from '../state/cache-budget.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
-import type { StateStore, StoreProvider } from '../state/store.ts'
+import type { Checkpoint, StateStore, StoreProvider } from '../state/store.ts'
 import type { OffsetReset, StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
 import type { ErrorPolicies } from './dead-letter.ts'
@@ -27,6 +27,7 @@ import { type GlobalTable, globalNamed, type GlobalTables } from './global-table
 import { InputQueue } from './input-queue.ts'
 import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
+import { missedDeletes, sinceOf } from './missed-deletes.ts'
 import { compile, type SourceEntry } from './program.ts'
 import { Pause } from './suspend.ts'
 import { Task } from './task.ts'
@@ -125,6 +126,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         pauseInput() {
           if (task?.mayPause !== false) throw new Pause()
         },
+        piece: () => task?.piece ?? 0,
         underWay,
         rouse: () => deps.rouse?.(),
         chance: (bound) => deps.world.random.below(bound),
@@ -182,10 +184,10 @@ function prefixOptions(sub: SubTopology, spec: StoreSpec): { prefixLength?: (key
 
 async function openStore(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<StateStore> {
   const opened = await openSound(deps, id, partition, spec, cut)
-  const { store } = opened
-  if (opened.changelog === null) return store
+  const { store, changelog } = opened
+  if (changelog === null) return store
   try {
-    await restore(deps, id, store, opened.changelog, [opened.earliest, opened.end], cut)
+    await restore(deps, id, { ...opened, changelog }, cut)
     return store
   } catch (error) {
     await closeFailed(deps.provider, id, spec.name, store)
@@ -199,33 +201,53 @@ export interface SoundStore {
   readonly changelog: TopicPartition | null
   readonly earliest: number
   readonly end: number
+  /** Wall clock, before its changelog was looked at. */
+  readonly askedAtMs: number
 }
 
 /** Opens a store as it lies on disk, and empty where its changelog could not bring that up to date. `cut` ends the waiting. */
 export async function openSound(deps: TaskDeps, id: string, partition: number, spec: StoreSpec, cut?: AbortSignal): Promise<SoundStore> {
   const { provider, world } = deps
-  let { store, rebuilt } = await provider.open(id, spec.name, spec.persistent)
-  if (!spec.changelog) return { store, changelog: null, earliest: 0, end: 0 }
+  const { store: found, rebuilt } = await provider.open(id, spec.name, spec.persistent)
+  let store = found
+  const askedAtMs = world.clock.now()
+  if (!spec.changelog) return { store, changelog: null, earliest: 0, end: 0, askedAtMs }
   try {
-    note(world, id, spec, rebuilt)
+    if (rebuilt !== null)
+      world.logger.warn({ task: id, store: spec.name, reason: rebuilt }, 'store set aside, rebuilding it from its changelog')
     const changelog = { topic: deps.changelogTopic(spec.name), partition }
     const [earliest] = await deps.log.offsets([changelog], 'earliest')
     const [end] = await unlessCut(cut, deps.log.offsets([changelog], 'settled'))
     const checkpoint = store.checkpoint()
     const held = { checkpoint, earliest: earliest as number, end: end as number }
     await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputsOf(deps, id))
-    if (checkpoint !== null && !checkpointFits(checkpoint, earliest as number, end as number)) {
+    const unfit = checkpoint === null ? null : await unfitness(deps, changelog, checkpoint, held)
+    if (unfit !== null) {
       await store.close()
-      rebuilt = `checkpoint ${checkpoint.changelogOffset} is outside ${changelog.topic}-${partition} (${earliest} to ${end})`
-      await provider.setAside(id, spec.name, rebuilt)
+      await provider.setAside(id, spec.name, unfit.reason, unfit.keep)
       store = (await provider.open(id, spec.name, spec.persistent)).store
-      note(world, id, spec, rebuilt)
+      const told = { task: id, store: spec.name, reason: unfit.reason }
+      if (unfit.keep) world.logger.warn(told, 'store set aside, rebuilding it from its changelog')
+      else world.logger.info(told, 'store removed, rebuilding it from its changelog')
     }
-    return { store, changelog, earliest: earliest as number, end: end as number }
+    return { store, changelog, earliest: earliest as number, end: end as number, askedAtMs }
   } catch (error) {
     await closeFailed(provider, id, spec.name, store)
     throw error
   }
+}
+
+/** Why its changelog can't bring a store up to date; `keep`: it may be worth looking at. */
+async function unfitness(
+  { log, world }: TaskDeps,
+  { topic, partition }: TopicPartition,
+  checkpoint: Checkpoint,
+  { earliest, end }: { readonly earliest: number; readonly end: number },
+): Promise<{ readonly reason: string; readonly keep: boolean } | null> {
+  if (!checkpointFits(checkpoint, earliest, end))
+    return { reason: `checkpoint ${checkpoint.changelogOffset} is outside ${topic}-${partition} (${earliest} to ${end})`, keep: true }
+  const missed = await missedDeletes(log, world, topic, checkpoint, end)
+  return missed === null ? null : { reason: missed, keep: false }
 }
 
 /** Left open it could not be opened again by the next try; left damaged where it is, it might be taken for sound. */
@@ -249,20 +271,14 @@ function closedWhileRestoring(): MillraceError {
   return new MillraceError('STREAM_CLOSED', 'closed while restoring')
 }
 
-function note(world: World, task: string, spec: StoreSpec, rebuilt: string | null): void {
-  if (rebuilt === null) return
-  world.logger.warn({ task, store: spec.name, reason: rebuilt }, 'store set aside, rebuilding it from its changelog')
-}
-
 async function restore(
   deps: TaskDeps,
   task: string,
-  store: StateStore,
-  changelog: TopicPartition,
-  [earliest, end]: readonly [number, number],
+  { store, changelog, earliest, end, askedAtMs }: SoundStore & { readonly changelog: TopicPartition },
   cut?: AbortSignal,
 ): Promise<void> {
-  const from = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
+  const checkpoint = store.checkpoint()
+  const from = Math.max(checkpoint?.changelogOffset ?? 0, earliest)
   if (from >= end) return
   // Also told where it is over before the first batch is written.
   deps.onProgress({ task, store: store.name, restored: 0, remaining: end - from, recordsPerSecond: 0 })
@@ -275,6 +291,8 @@ async function restore(
     await restoreStore(store, portionsUntil(deps.world, reader, from, end, ended), {
       world: deps.world,
       endOffset: end,
+      since: sinceOf(checkpoint, askedAtMs),
+      caughtUpAtMs: askedAtMs,
       onProgress: ({ records, remaining, recordsPerSecond }) =>
         deps.onProgress({ task, store: store.name, restored: records, remaining: remaining ?? 0, recordsPerSecond }),
     })

@@ -7,11 +7,13 @@
 // 2. A store is open once in a process: a task's is opened here only when nobody else has it (`free`), and what is handed over or let go
 //    is written no more from then on. Whoever opens it afterwards waits for the write that is under way.
 // 3. At most one chunk a partition is held, beside what the reader has fetched ahead.
+// 4. One that may have missed deletes, because nothing was read for too long, is opened again, and that builds it anew.
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName, type TopicPartition } from '../base/record.ts'
 import type { Chunk, Reader } from '../log/log.ts'
-import type { StateStore, StoreProvider, Write } from '../state/store.ts'
+import type { Checkpoint, StateStore, StoreProvider, Write } from '../state/store.ts'
+import { caughtUp, missedDeletes, sinceOf, upToDate } from './missed-deletes.ts'
 import { closeFailed, openSound, parseTaskId, type TaskDeps } from './recover.ts'
 import type { Task } from './task.ts'
 
@@ -31,6 +33,8 @@ interface Held {
   /** Behind the last chunk that was taken. */
   position: number
   end: number
+  /** As its checkpoint says, or is to say with the next write. */
+  since: Pick<Checkpoint, 'caughtUpAtMs'>
 }
 
 interface Standby {
@@ -73,7 +77,7 @@ export class Standbys {
         const found = await this.#take(task, store)
         return found === null ? await provider.open(task, store, persistent) : { store: found, rebuilt: null }
       },
-      setAside: (task, store, reason) => provider.setAside(task, store, reason),
+      setAside: (task, store, reason, keep) => provider.setAside(task, store, reason, keep),
     }
   }
 
@@ -129,8 +133,9 @@ export class Standbys {
       const { store } = overlay
       if (changelogTopic === null) standby.work = Promise.all([standby.work, store.close().catch(() => {})])
       else {
-        const position = store.checkpoint()?.changelogOffset as number
-        standby.stores.set(name, { name, store, changelog: { topic: changelogTopic, partition: task.partition }, position, end: position })
+        const { changelogOffset: position, ...since } = store.checkpoint() as Checkpoint
+        const changelog = { topic: changelogTopic, partition: task.partition }
+        standby.stores.set(name, { name, store, changelog, position, end: position, since })
       }
     }
     this.#held.set(task.id, standby)
@@ -209,9 +214,11 @@ export class Standbys {
     for (const spec of this.#deps.sized.plan.subTopologies[subTopology]?.stores ?? []) {
       if (cut.signal.aborted) return
       if (!spec.changelog || stores.has(spec.name)) continue
-      const { store, changelog, earliest, end } = await openSound(this.#deps, id, partition, spec, cut.signal)
-      const position = Math.max(store.checkpoint()?.changelogOffset ?? 0, earliest)
-      stores.set(spec.name, { name: spec.name, store, changelog: changelog as TopicPartition, position, end })
+      const { store, changelog, earliest, end, askedAtMs } = await openSound(this.#deps, id, partition, spec, cut.signal)
+      const checkpoint = store.checkpoint()
+      const position = Math.max(checkpoint?.changelogOffset ?? 0, earliest)
+      const since = end - position <= 1 ? { caughtUpAtMs: askedAtMs } : sinceOf(checkpoint, askedAtMs)
+      stores.set(spec.name, { name: spec.name, store, changelog: changelog as TopicPartition, position, end, since })
     }
     if (cut.signal.aborted) return
     this.#begin(standby)
@@ -244,11 +251,16 @@ export class Standbys {
   // --- reading -------------------------------------------------------------------------------------------------------
 
   async #loop(reader: Reader): Promise<void> {
-    const { timers } = this.#deps.world
+    const { clock, timers } = this.#deps.world
+    let lookedAtMs = clock.monotonic()
     while (!this.#closed) {
       try {
         if (this.#changed) this.#assign(reader)
         await this.#apply(await reader.poll(LIMITS.fetchWaitMs))
+        if (clock.monotonic() - lookedAtMs >= LIMITS.caughtUpLookMs) {
+          lookedAtMs = clock.monotonic()
+          await this.#lookAtIdle()
+        }
         await timers.turn()
       } catch (error) {
         if (!this.#closed) await this.#openAnew(error)
@@ -274,15 +286,37 @@ export class Standbys {
       const at = this.#byPartition.get(partitionName(chunk.topic, chunk.partition))
       if (at?.standby.ready !== true) continue
       const { standby, held } = at
-      held.position = chunk.position
-      held.end = Math.max(chunk.endOffset, chunk.position)
-      const written = held.store
-        .apply(writesOf(chunk), { changelogOffset: chunk.position })
-        .catch((error: unknown) => this.#failed(standby, held, error))
+      const written = this.#accept(held, chunk).catch((error: unknown) => this.#failed(standby, held, error))
       standby.work = Promise.all([standby.work, written])
       busy.push(written)
     }
     await Promise.all(busy)
+  }
+
+  async #accept(held: Held, chunk: Chunk): Promise<void> {
+    const { log, world } = this.#deps
+    const before = { changelogOffset: held.position, ...held.since }
+    held.position = chunk.position
+    held.end = Math.max(chunk.endOffset, chunk.position)
+    const missed = await missedDeletes(log, world, chunk.topic, before, held.end)
+    if (missed !== null) throw new MillraceError('STREAM_STORE_DAMAGED', missed)
+    if (chunk.position >= chunk.endOffset) held.since = { caughtUpAtMs: world.clock.now() }
+    await held.store.apply(writesOf(chunk), { changelogOffset: chunk.position, ...held.since })
+  }
+
+  /** What stands idle is up to date still: else it would count as old when something comes. */
+  async #lookAtIdle(): Promise<void> {
+    const { log, world } = this.#deps
+    const askedAtMs = world.clock.now()
+    const all = [...this.#byPartition.values()].map(({ standby, held }) => ({ standby, held, ...held }))
+    const idle = (await upToDate(log, all)).filter(({ standby, held }) => standby.ready && standby.stores.get(held.name) === held)
+    const written = idle.map(({ standby, held }) => {
+      held.since = { caughtUpAtMs: askedAtMs }
+      const writing = caughtUp(held.store, askedAtMs).catch((error: unknown) => this.#failed(standby, held, error))
+      standby.work = Promise.all([standby.work, writing])
+      return writing
+    })
+    await Promise.all(written)
   }
 
   /** A store that was refused a write is opened again, or anew. */

@@ -17,19 +17,16 @@ import { type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { Due } from './dues.ts'
 import { InputChoice } from './input-choice.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
-import { letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
+import { keepOfUndone, letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
-import type { Program, SourceEntry } from './program.ts'
+import { NO_RECORD, type Program, type SourceEntry } from './program.ts'
 import type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
-import { writePositionNote } from './position.ts'
+import { positionsOf } from './positions.ts'
 import { Pause, type Suspend, suspendOf } from './suspend.ts'
 import type { Timer, Timers } from './timers.ts'
 import type { Wakes } from './wakes.ts'
 
 export type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
-
-/** The context while a timer runs. */
-const NO_RECORD = { topic: '', offset: -1, key: null, keyBytes: null, keySerde: null, value: null, valueBytes: null, valueSerde: null }
 
 export class Task {
   readonly id: string
@@ -52,7 +49,12 @@ export class Task {
   mayPause = true // false while a record cache lets go: the commit waits for that, and a full operator further down may wait for the commit
   readonly #parts: TaskParts
   readonly #context: RecordContext
+  /** Counts what is done or undone as a whole: records, timers, what is due. */
+  piece = 0
   #dirty = false
+  #sealedAtMs = 0
+  /** Something has happened since what a full operator keeps waiting was tried. */
+  #moved = false
   /** Pieces of what is due since the last `run` that did not go on after a wait. */
   #pieces = 0
   #resumed = false
@@ -110,6 +112,7 @@ export class Task {
     let done = 0
     if (!this.#resumed) this.#pieces = 0
     this.#resumed = false
+    this.#tryHeld(append)
     if (!this.#putOutDue(append) || !this.#fireDue('stream', append)) return 0
     while (done < recordsMax && this.suspended === null && (force || this.ready())) {
       const queue = this.choice.next()
@@ -194,15 +197,27 @@ export class Task {
     return true
   }
 
-  /** Something has happened: what a full operator keeps waiting is tried again. */
+  /** Something has happened: what a full operator keeps waiting is tried again. Timers and what is due only once a turn: they may be long. */
   #letGoOn(): void {
     this.choice.held.clear()
     this.wakes.release()
+    this.#moved = true
+  }
+
+  #tryHeld(append: Append): void {
+    if (!this.#moved || this.suspended !== null) return
+    this.#moved = false
+    this.program.dues.release()
+    for (const timer of this.timers.release()) {
+      const now = timer.clock === 'wall' ? this.#parts.nowMs() : this.#context.streamTime
+      if (!timer.cancelled && timer.next <= now && !this.#fire(timer, now, append)) return
+    }
   }
 
   /** Something is due that no record brings along. */
   get hasDue(): boolean {
-    return this.program.dues.next() !== null || this.wakes.someDue(this.#context.streamTime)
+    if (this.program.dues.next() !== null || this.wakes.someDue(this.#context.streamTime)) return true
+    return this.#moved && (this.timers.someHeld || this.program.dues.someWaits)
   }
 
   /** What waits in record caches goes on, those first that fill other caches. False: it suspended. */
@@ -237,7 +252,10 @@ export class Task {
     try {
       rows = due.step(rowsMax, false)
     } catch (error) {
-      if (this.#undo(error)) return false
+      if (this.#undo(error)) {
+        due.waits = error instanceof Pause
+        return due.waits
+      }
       if (due.singly === 0) {
         due.singly = LIMITS.dueRowsMax
         return true
@@ -247,7 +265,10 @@ export class Task {
     }
     due.asked = rows === rowsMax
     if (due.singly > 0) due.singly--
-    if (rows > 0) this.#dirty = true
+    if (rows > 0) {
+      this.#dirty = true
+      this.#letGoOn()
+    }
     this.#send(append)
     return true
   }
@@ -259,10 +280,14 @@ export class Task {
       timer.run(now)
       if (!timer.cancelled) timers.fired(timer, now)
     } catch (error) {
-      if (this.#undo(error)) return false
+      if (this.#undo(error)) {
+        timer.held = error instanceof Pause
+        return timer.held
+      }
       timers.fired(timer, now)
       this.#letGoOf(`a timer of ${timer.node}`, now, error)
     }
+    this.#letGoOn()
     this.#dirty = true
     this.#send(append)
     return true
@@ -278,6 +303,7 @@ export class Task {
   }
 
   #begin(): void {
+    this.piece++
     for (const store of this.stores) store.overlay.mark()
     this.#parts.readers?.mark()
     for (const cache of this.program.caches) cache.mark()
@@ -348,7 +374,7 @@ export class Task {
       }
       dues.askAll()
       this.#giveUp(queue, head, error)
-      if (head.problem === null) this.#keepOfUndone(queue, head)
+      if (head.problem === null) keepOfUndone(queue, head, this.stores)
     }
     this.#send(append)
     return true
@@ -379,16 +405,6 @@ export class Task {
     }
   }
 
-  /** What an operator must know of a record although it was undone. When that fails too, nothing of it is kept. */
-  #keepOfUndone(queue: InputQueue, head: Head): void {
-    try {
-      for (const entry of queue.entries) for (const undone of entry.undone) undone(head.key, head.value, head.timestamp, head.old)
-    } catch (error) {
-      for (const store of this.stores) store.overlay.rollback()
-      if (!parkable(error)) throw error
-    }
-  }
-
   #giveUp(queue: InputQueue, head: Head, error: unknown): void {
     const { policies } = this.#parts
     const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
@@ -408,26 +424,15 @@ export class Task {
 
   /** The barrier's half: what the changelogs and the group get for this epoch. */
   seal(append: Append): CommittedOffset[] {
+    this.#sealedAtMs = this.#parts.nowMs()
     for (const { overlay, changelogTopic } of this.stores) {
       const writes = overlay.seal()
       if (changelogTopic === null) continue
       for (const write of writes) append(changelogTopic, this.partition, Math.max(0, write.timestamp), write.key, write.value, NO_HEADERS)
     }
-    const offsets: CommittedOffset[] = []
-    const timers = this.timers.text()
-    // What timers alone have made is committed with a position too, moved or not: it carries the generation, by which a broker refuses
-    // whoever has lost the task meanwhile (R4).
-    const unmoved = this.#dirty && this.queues.every((queue) => queue.position === queue.committed)
-    const everywhere = this.timers.changed || unmoved
-    this.timers.changed = false
+    const offsets = positionsOf(this.queues, this.timers, this.#dirty)
     this.#dirty = false
     this.commitRequested = false
-    for (const queue of this.queues) {
-      if (queue.position === queue.committed && !everywhere) continue
-      queue.committed = queue.position
-      const metadata = writePositionNote({ partitionTime: queue.partitionTime, timers })
-      offsets.push({ topic: queue.topic, partition: queue.partition, offset: queue.position, metadata })
-    }
     return offsets
   }
 
@@ -435,7 +440,8 @@ export class Task {
   async applied(ends: EndOffsets): Promise<void> {
     for (const { overlay, changelogTopic } of this.stores) {
       const end = changelogTopic === null ? -1 : ends.get(`${changelogTopic}-${this.partition}`)
-      await overlay.apply({ changelogOffset: end ?? overlay.store.checkpoint()?.changelogOffset ?? 0 })
+      const changelogOffset = end ?? overlay.store.checkpoint()?.changelogOffset ?? 0
+      await overlay.apply({ changelogOffset, caughtUpAtMs: this.#sealedAtMs })
     }
   }
 
@@ -445,6 +451,7 @@ export class Task {
     this.abort()
     this.#resumed = false
     this.choice.held.clear()
+    this.#moved = false
     this.#dirty = false
     this.program.staged.length = 0
     for (const cache of this.program.caches) cache.drop()

@@ -20,6 +20,8 @@ export interface Timer {
   readonly run: (timestamp: number) => void
   next: number
   cancelled: boolean
+  /** It has met a full operator, and waits until something else has happened. */
+  held: boolean
 }
 
 export type TimerInit = Pick<Timer, 'node' | 'intervalMs' | 'clock' | 'run'> & { readonly kept: boolean }
@@ -31,13 +33,15 @@ export class Timers {
   readonly #undo: (() => void)[] = []
   readonly #cancelledIds = new Set<string>()
   readonly #counts = new Map<string, number>()
+  #kept = 0
   #opening = true
   /** Something that goes along with the commit is not committed yet. */
   changed = false
 
   /** `nowMs`: the wall clock. */
   add({ node, intervalMs, clock, run, kept }: TimerInit, nowMs: number): Cancellable {
-    if (this.#list.length >= LIMITS.timersMax) {
+    // Of those that a supplier sets, the ones that it cancels are remembered too.
+    if (this.#list.length >= LIMITS.timersMax || (kept && this.#opening && this.#kept >= LIMITS.timersMax)) {
       throw new MillraceError(
         'STREAM_CALLBACK',
         `${node}: there are ${LIMITS.timersMax} timers in this task already; cancel those that are over, or let one timer look after many keys`,
@@ -46,8 +50,20 @@ export class Timers {
     const isKept = kept && this.#opening
     const count = this.#counts.get(node) ?? 0
     const id = isKept ? `${(murmur2(Buffer.from(node)) >>> 0).toString(36)}.${count.toString(36)}` : null
-    if (isKept) this.#counts.set(node, count + 1)
-    const timer: Timer = { id, node, clock, intervalMs, run, next: clock === 'wall' ? nowMs + intervalMs : 0, cancelled: false }
+    if (isKept) {
+      this.#counts.set(node, count + 1)
+      this.#kept++
+    }
+    const timer: Timer = {
+      id,
+      node,
+      clock,
+      intervalMs,
+      run,
+      next: clock === 'wall' ? nowMs + intervalMs : 0,
+      cancelled: false,
+      held: false,
+    }
     const before = this.#list
     this.#list = [...before, timer]
     this.#undo.push(() => {
@@ -96,15 +112,26 @@ export class Timers {
     let first: Timer | null = null
     if (now < 0) return null
     for (const timer of this.#list)
-      if (timer.clock === clock && timer.next <= now && (first === null || timer.next < first.next)) first = timer
+      if (timer.clock === clock && timer.next <= now && !timer.held && (first === null || timer.next < first.next)) first = timer
     return first
   }
 
   /** When the next timer on the wall clock is due; null: there is none. */
   get wallAtMs(): number | null {
     let at: number | null = null
-    for (const { clock, next } of this.#list) if (clock === 'wall' && (at === null || next < at)) at = next
+    for (const { clock, next, held } of this.#list) if (clock === 'wall' && !held && (at === null || next < at)) at = next
     return at
+  }
+
+  get someHeld(): boolean {
+    return this.#list.some(({ held }) => held)
+  }
+
+  /** Those that were held, in the order of their times. */
+  release(): Timer[] {
+    const held = this.#list.filter((timer) => timer.held).sort((a, b) => a.next - b.next)
+    for (const timer of held) timer.held = false
+    return held
   }
 
   /** It was run at `now`: sets its next time. */

@@ -21,8 +21,9 @@ import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer }
 import { CacheBudget } from '../state/cache-budget.ts'
 import { fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
+import { IdleStores } from './idle-stores.ts'
 import { Moves } from './moves.ts'
-import { closeTask, discardTask, inputTopicsOf, type TaskDeps } from './recover.ts'
+import { closeTask, inputTopicsOf, type TaskDeps } from './recover.ts'
 import { assignShares } from './share.ts'
 import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
@@ -65,6 +66,7 @@ export class Worker {
   #byPartition = new Map<string, Task>()
   readonly #moves: Moves
   readonly #holdings: Holdings
+  readonly #idle: IdleStores
   #held = true // between the answer to a revocation and an assignment: nothing is sealed
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
@@ -114,6 +116,7 @@ export class Worker {
       world,
       ...(options.onEpoch === undefined ? {} : { onEpoch: options.onEpoch }),
     })
+    this.#idle = new IdleStores({ log, world, tasks: this.tasks, applying: () => this.barrier.applying })
   }
 
   /** True when all assigned tasks are restored and running. */
@@ -212,6 +215,7 @@ export class Worker {
     const { barrier } = this
     const { timers } = this.#o.deps.world
     if (barrier.failure !== null && !this.#stale) throw barrier.failure.error
+    this.#idle.look()
     if (!this.#held) {
       await this.#handOver()
       await this.#startOpened()
@@ -424,10 +428,9 @@ export class Worker {
     this.#byPartition = new Map()
     this.#reader.assign([])
     this.#moves.callOff(this.#moves.incoming)
-    for (const [id, task] of [...this.tasks]) {
-      this.tasks.delete(id)
-      await discardTask(this.#o.deps, task)
-    }
+    const dropped = [...this.tasks.values()]
+    this.tasks.clear()
+    await this.#moves.discard(dropped)
   }
 
   async #rewind(): Promise<void> {

@@ -8,12 +8,15 @@
 //    that turns up under another key is damage too.
 // 3. `readFrame` answers what `writeFrame` was given, or null: never something else.
 import { crc32 } from 'node:zlib'
-import type { Stored } from './store.ts'
+import type { Checkpoint, Stored } from './store.ts'
 
 const ESCAPE = 0xff
 export const FRAME_BYTES = 12
-const CHECKPOINT_FORMAT = 1
-const CHECKPOINT_BYTES = 14
+const CHECKPOINT_FORMAT = 2
+const CHECKPOINT_BYTES = 22
+/** Without `caughtUpAtMs`. */
+const FORMER_FORMAT = 1
+const FORMER_BYTES = 14
 
 /** The first key behind all user keys. */
 export const USER_END: Buffer = Buffer.from([ESCAPE, ESCAPE])
@@ -56,30 +59,34 @@ export function readFrame(key: Buffer, frame: Buffer): Stored | null {
 }
 
 /** What the checkpoint row holds. `clean`: written by a close, nothing came after it. */
-export interface CheckpointRow {
-  readonly changelogOffset: number
+export interface CheckpointRow extends Checkpoint {
   readonly clean: boolean
   readonly bootId: string
 }
 
+/** crc32 (4) | format (1) | clean (1) | offset (8, float64) | caught up at (8, float64, NaN: not known; from format 2 on) | boot id. */
 export function writeCheckpoint(row: CheckpointRow): Buffer {
   const bootId = Buffer.from(row.bootId, 'utf8')
   const bytes = Buffer.allocUnsafe(CHECKPOINT_BYTES + bootId.length)
   bytes[4] = CHECKPOINT_FORMAT
   bytes[5] = row.clean ? 1 : 0
   bytes.writeDoubleBE(row.changelogOffset, 6)
+  bytes.writeDoubleBE(row.caughtUpAtMs ?? Number.NaN, 14)
   bootId.copy(bytes, CHECKPOINT_BYTES)
   bytes.writeUInt32BE(crc32(bytes.subarray(4), crc32(CHECKPOINT_KEY)), 0)
   return bytes
 }
 
-/** Null for bytes that no `writeCheckpoint` of this format made. */
+/** Null for bytes that no `writeCheckpoint` of this format, or of the one before, made. */
 export function readCheckpoint(bytes: Buffer): CheckpointRow | null {
-  if (bytes.length < CHECKPOINT_BYTES || bytes[4] !== CHECKPOINT_FORMAT) return null
+  const headBytes = bytes[4] === FORMER_FORMAT ? FORMER_BYTES : CHECKPOINT_BYTES
+  if (bytes.length < headBytes || (bytes[4] !== CHECKPOINT_FORMAT && bytes[4] !== FORMER_FORMAT)) return null
   if (crc32(bytes.subarray(4), crc32(CHECKPOINT_KEY)) !== bytes.readUInt32BE(0)) return null
+  const caughtUpAtMs = bytes[4] === FORMER_FORMAT ? Number.NaN : bytes.readDoubleBE(14)
   return {
     changelogOffset: bytes.readDoubleBE(6),
+    ...(Number.isNaN(caughtUpAtMs) ? {} : { caughtUpAtMs }),
     clean: bytes[5] === 1,
-    bootId: bytes.toString('utf8', CHECKPOINT_BYTES),
+    bootId: bytes.toString('utf8', headBytes),
   }
 }

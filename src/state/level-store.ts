@@ -92,7 +92,7 @@ export function levelStore(options: LevelStoreOptions): StateStore {
     try {
       const batch = db.batch()
       await fill(batch, writes)
-      batch.put(CHECKPOINT_KEY, writeCheckpoint({ changelogOffset: next.changelogOffset, clean: isClean, bootId }))
+      batch.put(CHECKPOINT_KEY, writeCheckpoint({ ...next, clean: isClean, bootId }))
       await batch.write({ sync: isClean })
     } catch (error) {
       throw poison(`a write failed: ${explain(error)}`, error)

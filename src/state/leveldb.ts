@@ -1,5 +1,5 @@
 // Stores on disk: a provider that opens LevelDB stores in `<dir>/<task>/<store>/` and decides whether what lies there may be used.
-// It never repairs and never deletes: what is in doubt is moved aside, and the caller restores from the changelog.
+// It never repairs, and deletes only what it is told to: what is in doubt is moved aside, and the caller restores from the changelog.
 //
 // Invariants
 // 1. A store is created in an empty directory only (R7).
@@ -17,7 +17,7 @@ import { ignoreMissing, makeStoreDirectory, moveAside, storePath } from './direc
 import { CHECKPOINT_KEY, readCheckpoint, USER_END } from './framing.ts'
 import { type Database, levelStore } from './level-store.ts'
 import { memoryProvider } from './memory.ts'
-import type { OpenedStore, StateStore, StoreProvider } from './store.ts'
+import type { Checkpoint, OpenedStore, StateStore, StoreProvider } from './store.ts'
 import { tablesFault } from './tables.ts'
 
 /** Who of several providers of one process may open a store's folder (and only with them: alone a provider knows by itself). */
@@ -108,13 +108,14 @@ export function levelProvider(options: LevelProviderOptions): StoreProvider {
       storePath(dir, task, store)
       return persistent ? await openDisk(task, store) : await transient.open(task, store, false)
     },
-    async setAside(task, store, reason) {
+    async setAside(task, store, reason, keep = true) {
       const path = storePath(dir, task, store)
       await take(path)
       try {
         await transient.setAside(task, store, reason)
         const aside = await moveAside(dir, task, store)
-        if (aside !== null)
+        if (aside !== null && !keep) await rm(aside, { recursive: true, force: true })
+        else if (aside !== null)
           world.logger.warn({ store: `${task}/${store}`, reason, aside }, `store ${task}/${store} is set aside: ${reason}`)
       } finally {
         give(path)
@@ -148,7 +149,7 @@ export async function lookAtStore(
 
 interface Sound {
   readonly db: Database
-  readonly checkpoint: { readonly changelogOffset: number } | null
+  readonly checkpoint: Checkpoint | null
   readonly clean: boolean
 }
 
@@ -213,9 +214,9 @@ async function readState(db: Database, bootId: string): Promise<Sound | string> 
   const hasData = row === undefined && (await db.keys({ lt: USER_END, limit: 1 }).all()).length > 0
   const fault = checkpointFault(row, hasData, bootId)
   if (fault !== null) return fault
-  return row === undefined || row === null
-    ? { db, checkpoint: null, clean: true }
-    : { db, checkpoint: { changelogOffset: row.changelogOffset }, clean: row.clean }
+  if (row === undefined || row === null) return { db, checkpoint: null, clean: true }
+  const { clean, bootId: _, ...checkpoint } = row
+  return { db, checkpoint, clean }
 }
 
 function surroundingsError(path: string, text: string): MillraceError {

@@ -34,6 +34,9 @@ export interface RestoreOptions {
   readonly world: World
   /** The changelog's end, for `remaining`. */
   readonly endOffset?: number
+  /** What the checkpoints on the way say beside the offset, and what the last one says. */
+  readonly since?: Pick<Checkpoint, 'caughtUpAtMs'>
+  readonly caughtUpAtMs?: number
   /** After every applied batch. */
   readonly onProgress?: (progress: RestoreProgress) => void
 }
@@ -51,6 +54,7 @@ export async function restoreStore(
   options: RestoreOptions,
 ): Promise<RestoreProgress> {
   const { clock } = options.world
+  let since = options.since ?? {}
   const startedMs = clock.monotonic()
   let batch = new Map<string, Write>()
   let bytes = 0
@@ -79,7 +83,7 @@ export async function restoreStore(
     bytes = 0
     applied = at
     const now = progress()
-    pending = store.apply(writes, { changelogOffset: at }).then(() => options.onProgress?.(now))
+    pending = store.apply(writes, { changelogOffset: at, ...since }).then(() => options.onProgress?.(now))
     // The caller sees the failure at the next flush; until then it must not count as unhandled.
     pending.catch(() => {})
   }
@@ -101,6 +105,7 @@ export async function restoreStore(
 
   try {
     for await (const chunk of source) await take(chunk)
+    if (options.caughtUpAtMs !== undefined) since = { caughtUpAtMs: options.caughtUpAtMs }
     await flush()
   } finally {
     await pending

@@ -22,6 +22,8 @@ export interface Write {
 /** Up to which changelog offset the content goes: the next offset to restore. -1: a store without a changelog. */
 export interface Checkpoint {
   readonly changelogOffset: number
+  /** Wall clock: no tombstone that the store needs was compacted away before that. Absent: it is not known. */
+  readonly caughtUpAtMs?: number
 }
 
 /** Keys in the order of their bytes; `from` and `to` inclusive, null for an open end. */
@@ -62,6 +64,7 @@ export interface OpenedStore {
 /** Opens and sets aside stores of one process. `task` is `<sub-topology>_<partition>`. */
 export interface StoreProvider {
   open(task: string, store: string, persistent: boolean): Promise<OpenedStore>
-  /** Moves a closed store's files away, so that the next `open` is empty. The reason goes to the log. */
-  setAside(task: string, store: string, reason: string): Promise<void>
+  /** Moves a closed store's files away, so that the next `open` is empty. The reason goes to the log. `keep` false: they are removed,
+   *  since nobody has to look at them, and nothing is said. */
+  setAside(task: string, store: string, reason: string, keep?: boolean): Promise<void>
 }

@@ -208,11 +208,11 @@ export function storeContract(name: string, makeProvider: () => Promise<Contract
 
     test('content and checkpoint come back at a reopen; a set-aside store is empty', async () => {
       const { provider, store } = await fresh()
-      await store.apply([put('a', '1', 5), put('\xff', '2', 6)], { changelogOffset: 42 })
-      expect(store.checkpoint()).toEqual({ changelogOffset: 42 })
+      await store.apply([put('a', '1', 5), put('\xff', '2', 6)], { changelogOffset: 42, caughtUpAtMs: 7 })
+      expect(store.checkpoint()).toEqual({ changelogOffset: 42, caughtUpAtMs: 7 })
       await store.close()
       const again = await reopen(provider)
-      expect(again.checkpoint()).toEqual({ changelogOffset: 42 })
+      expect(again.checkpoint()).toEqual({ changelogOffset: 42, caughtUpAtMs: 7 })
       expect(await rowsOf(again.scan(ALL))).toEqual([
         ['a', '1', 5],
         ['\xff', '2', 6],

@@ -241,6 +241,7 @@ export const noServices: TaskServices = {
   pauseInput() {
     throw new Error('paused')
   },
+  piece: () => 0,
   underWay: new Set(),
   rouse() {},
   chance: () => 0,

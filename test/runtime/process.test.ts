@@ -1,5 +1,6 @@
 // Processors over the real runtime: what they may do, what is undone, what is refused.
 import { describe, expect, it } from 'vitest'
+import { LIMITS } from '../../src/base/limits.ts'
 import { type KeyValueStore, keyValue, readOnly, type Stream, string, type TopologyBuilder, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 
@@ -234,6 +235,21 @@ describe('process', () => {
     await driver.commit()
     const letters = driver.output('it-dead-letter').readAll()
     expect(letters.map(({ headers }) => headers['__streams.errors.message'])).toEqual([expect.stringMatching(/150 timers in this task/)])
+  })
+
+  it('bounds the timers that a supplier sets, cancelled ones too: a broker takes no more with an offset', async () => {
+    const setting = (timers: number) =>
+      driverOf((input) =>
+        input.process((context) => {
+          for (let i = 0; i < timers; i++) context.schedule('365000d', i % 2 === 0 ? 'wall' : 'stream', () => {}).cancel()
+          return { process() {} }
+        }),
+      )
+    await using most = setting(LIMITS.timersMax)
+    await most.input('in').pipe({ key: 'a', value: 'x', timestamp: 1 })
+    await most.commit()
+    const more = setting(LIMITS.timersMax + 1).input('in')
+    await expect(more.pipe({ key: 'a', value: 'x', timestamp: 1 })).rejects.toMatchObject({ code: 'STREAM_CALLBACK', disposition: 'stop' })
   })
 
   it('makes a dead letter of a timer that throws, undoes it, and goes on with it', async () => {

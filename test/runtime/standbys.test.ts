@@ -1,7 +1,7 @@
 // Stores that another member keeps current: they hold what is committed, a task that comes to them is not restored, one that goes leaves
 // its stores behind, and what befalls them ends nothing else.
 import { describe, expect, it } from 'vitest'
-import { decodeClaim } from '../../src/assignment/hand-over.ts'
+import { decodeClaim, decodeShare } from '../../src/assignment/hand-over.ts'
 import { MillraceError } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
@@ -202,6 +202,75 @@ describe('a standby', () => {
     await b.worker.close()
     expect([...failing.held]).toEqual([])
     await expectCounts(all.log, 800)
+  })
+
+  it('waits until a damaged task that has to leave is closed and set aside', async () => {
+    const disk = watched()
+    const [wanted, damaged] = [new Set<string>(), new Map<string, string>()]
+    const aside: string[] = []
+    let runner: RunningWorker | null = null
+    const leaves = (task: string): boolean => wanted.has(task) && runner?.worker.tasks.has(task) === true
+    const provider: StoreProvider = {
+      async open(task, name, persistent) {
+        const { store: of, rebuilt } = await disk.provider.open(task, name, persistent)
+        const store: StateStore = {
+          ...proxied(of),
+          get damaged() {
+            return damaged.get(task) ?? null
+          },
+          async apply(writes, checkpoint) {
+            if (leaves(task) && aside.length === 0) {
+              damaged.set(task, 'refused')
+              throw new MillraceError('STREAM_STORE_DAMAGED', 'refused')
+            }
+            await of.apply(writes, checkpoint)
+          },
+          async close() {
+            await of.close()
+            if (!damaged.has(task)) return
+            runner?.worker.standbys.look() // as when another task has come or gone
+            await world.timers.sleep(20)
+          },
+        }
+        return { store, rebuilt }
+      },
+      async setAside(task, name, reason) {
+        if (disk.held.has(`${task}/${name}`)) throw new MillraceError('STREAM_STATE_LOCKED', `${task}/${name} is in use`)
+        await disk.provider.setAside(task, name, reason)
+        damaged.delete(task)
+        aside.push(task)
+      },
+    }
+    const log = logOf()
+    await load(log, records(many(400)), PARTITIONS)
+    const heard: Log = {
+      ...proxied<Log>(log.another()),
+      group: (options) =>
+        log.another().group({
+          ...options,
+          onAssign(assignment) {
+            for (const id of decodeShare(assignment.userData).standbys) wanted.add(id)
+            options.onAssign(assignment)
+          },
+        }),
+    }
+    runner = await run({ log: heard, partitions: PARTITIONS, member: 'a', provider, standbys: 1 })
+    await runner.untilCaughtUp()
+    const b = await run({ log: log.another(), partitions: PARTITIONS, member: 'b', standbys: 1 })
+    let total = 400
+    const { worker } = runner
+    const isShared = async (): Promise<boolean> => {
+      await load(log, records(many(50), total), PARTITIONS)
+      total += 50
+      await runner?.caughtUp()
+      return aside.length > 0 && [worker, b.worker].every((of) => of.ready && of.tasks.size === 2 && of.standbys.ids.length === 2)
+    }
+    await until(isShared, 'tasks and standbys are shared')
+    await runner.untilCaughtUp()
+    await worker.close()
+    await b.untilCaughtUp()
+    await b.worker.close()
+    await expectCounts(log, total)
   })
 
   it('what a member claims: how large its states are, and how far they go', async () => {

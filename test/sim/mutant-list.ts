@@ -81,8 +81,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/state/restore.ts',
-        from: 'store.apply(writes, { changelogOffset: at })',
-        to: 'store.apply(writes, { changelogOffset: options.endOffset ?? at })',
+        from: 'store.apply(writes, { changelogOffset: at, ...since })',
+        to: 'store.apply(writes, { changelogOffset: options.endOffset ?? at, ...since })',
       },
     ],
     seedsMax: 5_000,
@@ -358,7 +358,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '22',
     what: 'what timers alone have made is committed without a position, so nobody looks at the generation (found by this simulator)',
-    edits: [{ file: 'src/runtime/task.ts', from: 'this.timers.changed || unmoved', to: 'this.timers.changed' }],
+    edits: [{ file: 'src/runtime/positions.ts', from: 'timers.changed || unmoved', to: 'timers.changed' }],
     seedsMax: 3_000,
     case: 'foreign',
     kinds: ['pause', 'ambush'],

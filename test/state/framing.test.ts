@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -52,7 +53,7 @@ test('frames come back; under another key, or with any bit flipped, they are ref
 })
 
 test('the checkpoint row comes back; with any bit flipped it is refused', () => {
-  const row = { changelogOffset: 2 ** 53 - 1, clean: true, bootId: '6a6f2c3e-boot' }
+  const row = { changelogOffset: 2 ** 53 - 1, caughtUpAtMs: 1_700_000_000_000, clean: true, bootId: '6a6f2c3e-boot' }
   const written = writeCheckpoint(row)
   expect(readCheckpoint(written)).toEqual(row)
   expect(readCheckpoint(writeCheckpoint({ changelogOffset: -1, clean: false, bootId: '' }))).toEqual({
@@ -66,4 +67,12 @@ test('the checkpoint row comes back; with any bit flipped it is refused', () => 
     expect(readCheckpoint(flipped), `bit ${bit}`).toBeNull()
   }
   for (let length = 0; length < written.length; length++) expect(readCheckpoint(written.subarray(0, length))).toBeNull()
+})
+
+test('a checkpoint row of the format before, without a time, is read', () => {
+  const bytes = Buffer.concat([Buffer.alloc(4), Buffer.of(1, 0), Buffer.alloc(8), Buffer.from('boot')])
+  bytes.writeDoubleBE(42, 6)
+  bytes.writeUInt32BE(crc32(bytes.subarray(4), crc32(CHECKPOINT_KEY)), 0)
+  expect(readCheckpoint(bytes)).toEqual({ changelogOffset: 42, clean: false, bootId: 'boot' })
+  expect(readCheckpoint(bytes)).not.toHaveProperty('caughtUpAtMs')
 })

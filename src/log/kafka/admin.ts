@@ -196,12 +196,41 @@ function checkPartitions(spec: TopicSpec, found: TopicInfo | undefined): void {
 
 /** A changelog that is not compacted forgets state. Where we may not look, we do not refuse. */
 async function checkPolicies(client: KafkaClient, specs: readonly TopicSpec[]): Promise<void> {
-  const changelogs = specs.filter((spec) => spec.kind === 'changelog')
-  if (changelogs.length === 0) return
-  const resources = changelogs.map(({ name }) => ({
+  const changelogs = specs.filter((spec) => spec.kind === 'changelog').map(({ name }) => name)
+  for (const [topic, configs] of await configsOf(client, changelogs, ['cleanup.policy'])) {
+    const policy = configs.get('cleanup.policy')
+    if (policy === undefined || isCompacted(policy)) continue
+    throw new MillraceError(
+      'STREAM_TOPIC_MISMATCH',
+      `changelog topic ${topic} has cleanup.policy=${policy}; it must be compact, or state is lost`,
+    )
+  }
+}
+
+export async function tombstonesKeptMs(client: KafkaClient, topic: string): Promise<number | null> {
+  const configs = (await configsOf(client, [topic], ['cleanup.policy', 'delete.retention.ms'])).get(topic)
+  const policy = configs?.get('cleanup.policy')
+  if (policy !== undefined && !isCompacted(policy)) return Number.POSITIVE_INFINITY
+  const keptMs = Number(configs?.get('delete.retention.ms') ?? Number.NaN)
+  return Number.isSafeInteger(keptMs) ? keptMs : null
+}
+
+function isCompacted(policy: string): boolean {
+  return policy.split(',').includes('compact')
+}
+
+/** By topic, then name; what may not be read is left out. */
+async function configsOf(
+  client: KafkaClient,
+  topicNames: readonly string[],
+  names: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+  const found = new Map<string, ReadonlyMap<string, string>>()
+  if (topicNames.length === 0) return found
+  const resources = topicNames.map((resourceName) => ({
     resourceType: ConfigResourceTypes.TOPIC,
-    resourceName: name,
-    configurationKeys: ['cleanup.policy'],
+    resourceName,
+    configurationKeys: [...names],
   }))
   type Answer = Awaited<ReturnType<typeof describeConfigsV4.api.async>>
   let answer: Answer | undefined
@@ -209,16 +238,13 @@ async function checkPolicies(client: KafkaClient, specs: readonly TopicSpec[]): 
     answer = await client.any((connection) => describeConfigsV4.api.async(connection, resources, false, false))
   } catch (error) {
     answer = responseOf<Answer>(error)
-    client.world.logger.warn({ topics: changelogs.map((spec) => spec.name) }, 'the cleanup policy of changelog topics could not be read')
+    client.world.logger.warn({ topics: topicNames, configs: names }, 'the settings of changelog topics could not be read')
   }
-  for (const result of answer?.results ?? []) {
-    const policy = result.configs.find((config) => config.name === 'cleanup.policy')?.value
-    if (result.errorCode !== 0 || policy === undefined || policy === null || policy.split(',').includes('compact')) continue
-    throw new MillraceError(
-      'STREAM_TOPIC_MISMATCH',
-      `changelog topic ${result.resourceName} has cleanup.policy=${policy}; it must be compact, or state is lost`,
-    )
+  for (const { errorCode, resourceName, configs } of answer?.results ?? []) {
+    if (errorCode !== 0) continue
+    found.set(resourceName, new Map(configs.flatMap(({ name, value }) => (value === undefined || value === null ? [] : [[name, value]]))))
   }
+  return found
 }
 
 function wireSpec(spec: TopicSpec) {

@@ -6,7 +6,7 @@
 import { MillraceError } from '../../base/errors.ts'
 import type { World } from '../../base/ports.ts'
 import type { Log } from '../log.ts'
-import { createTopics, deleteTopics, listOffsets, topicNames, topics } from './admin.ts'
+import { createTopics, deleteTopics, listOffsets, tombstonesKeptMs, topicNames, topics } from './admin.ts'
 import { KafkaClient } from './client.ts'
 import type { Compression } from './encode.ts'
 import { dismiss, KafkaGroup } from './group.ts'
@@ -60,6 +60,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     offsets: (partitions, which) => listOffsets(client, partitions, which),
     committed: (groupId, partitions) => committed(client, groupId, partitions),
     dismiss: (groupId, instanceIds) => dismiss(client, groupId, instanceIds),
+    tombstonesKeptMs: (topic) => tombstonesKeptMs(client, topic),
     reader: (reading) => new KafkaReader(client, reading ?? {}),
     writer: (writing) => new KafkaWriter(client, writing),
     group: (joining) => new KafkaGroup(client, joining),

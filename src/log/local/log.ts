@@ -139,6 +139,11 @@ class Client implements LocalLog {
     return partitions.map(({ topic, partition }) => group?.get(partitionName(topic, partition)) ?? null)
   }
 
+  /** Nothing is compacted. */
+  async tombstonesKeptMs(): Promise<number> {
+    return Number.POSITIVE_INFINITY
+  }
+
   reader(options: ReaderOptions = {}): Reader {
     this.#checkOpen()
     const reader: LocalReader = localReader(this.#state, options, () => this.#readers.delete(reader))

@@ -26,6 +26,14 @@ export function topicsContract(suite: SuiteOf): void {
       expect(names).toEqual(expect.arrayContaining([one, three, changelog]))
     })
 
+    it('tell how long tombstones of a changelog can be read', async () => {
+      const { log } = suite()
+      const changelog = fresh('changelog')
+      await log.createTopics([{ name: changelog, partitions: 1, kind: 'changelog' }])
+      const keptMs = await log.tombstonesKeptMs?.(changelog)
+      expect(keptMs).toBe(log.kind === 'kafka' ? 86_400_000 : Number.POSITIVE_INFINITY)
+    })
+
     it('that exist are left as they are', async () => {
       const { log } = suite()
       const topic = await freshTopic(log, 2)

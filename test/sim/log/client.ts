@@ -187,6 +187,11 @@ export class SimClient implements Log, Caller {
     return this.ask(kind, what, () => this.once(kind, what, this.wire('common'), handle), patienceMs)
   }
 
+  /** Nothing is compacted. */
+  async tombstonesKeptMs(): Promise<number> {
+    return Number.POSITIVE_INFINITY
+  }
+
   reader(options: ReaderOptions = {}): Reader {
     return new SimReader(this, options)
   }

@@ -1,0 +1,23 @@
+// What goes along with a committed position is never longer than a broker takes.
+import { expect, test } from 'vitest'
+import { LIMITS } from '../../src/base/limits.ts'
+import { readPositionNote, writePositionNote } from '../../src/runtime/position.ts'
+import { Timers } from '../../src/runtime/timers.ts'
+
+test('the timers of a task at their bound, as far away as they can be, fit', () => {
+  const timers = new Timers()
+  const latestMs = Number.MAX_SAFE_INTEGER
+  for (let i = 0; i < LIMITS.timersMax; i++)
+    timers.add({ node: 'a-node', intervalMs: latestMs, clock: 'wall', run() {}, kept: true }, i % 2 === 0 ? 0 : -1)
+  const note = { partitionTime: latestMs, timers: timers.text() }
+  const text = writePositionNote(note)
+  expect(text.length).toBeGreaterThan(LIMITS.timersMax * 20)
+  expect(text.length).toBeLessThanOrEqual(LIMITS.positionNoteBytesMax)
+  expect(readPositionNote(text)).toEqual(note)
+})
+
+test('a longer one is refused by name before it is sent', () => {
+  expect(() => writePositionNote({ partitionTime: 1, timers: 'x'.repeat(LIMITS.positionNoteBytesMax) })).toThrow(
+    expect.objectContaining({ code: 'STREAM_USAGE', disposition: 'stop' }),
+  )
+})
