@@ -24,6 +24,23 @@ export function vitestCounts(report: string): Counts {
   return { passed, failed, notes: [] }
 }
 
+/** `output` is the simulator's: `N seeds from S: V with violations`. All seeds together are one test, each violation is a failure. */
+export function seedCounts(output: string): Counts {
+  const said = /^(\d+) seeds from \d+: (\d+) with violations/m.exec(output)
+  if (said === null) return { passed: 0, failed: 1, notes: ['seeds: the simulator did not come to its end'] }
+  const [seeds, violations] = [Number(said[1]), Number(said[2])]
+  if (seeds === 0) return { passed: 0, failed: 1, notes: ['seeds: not one has run'] }
+  return { passed: violations === 0 ? 1 : 0, failed: violations, notes: [`seeds: ${seeds} have run`] }
+}
+
+/** `output` ends with `N planted bugs found, M not`. */
+export function mutantCounts(output: string): Counts {
+  const said = /^(\d+) planted bugs found, (\d+) not$/m.exec(output)
+  if (said === null || Number(said[1]) + Number(said[2]) === 0)
+    return { passed: 0, failed: 1, notes: ['planted bugs: nobody looked for them to the end'] }
+  return { passed: Number(said[1]), failed: Number(said[2]), notes: [] }
+}
+
 /** `output` has lines `ok   NAME: n passed, n failed` and `FAIL NAME: ...`; `list` the topologies out of reach, `#` a comment. */
 export function conformanceCounts(output: string, list: string): Counts {
   const outOfReach = new Set(

@@ -6,8 +6,10 @@
 // 2. It ends by their ids the processes and brokers that it started.
 import { parseArgs } from 'node:util'
 import { startKafka } from '../test/kafka/broker.ts'
+import { runBulk } from '../test/kafka/faults-bulk.ts'
 import { runKills } from '../test/kafka/faults-kill.ts'
 import { runBounces, runComings, runDownAtStart, runRolling, runTwoDown } from '../test/kafka/faults-move.ts'
+import { runNetwork } from '../test/kafka/faults-network.ts'
 import { runStops } from '../test/kafka/faults-stop.ts'
 import { runHeirKilled, runZombies } from '../test/kafka/faults-zombie.ts'
 import { SHORT, SHORT_BROKER } from '../test/kafka/fleet.ts'
@@ -36,6 +38,13 @@ process.once('SIGTERM', () => void end(143))
 
 const { brokers } = kafka
 const padded = { brokers, eventsPerSecond: 250, padBytes: 1_200, commitInterval: '5s' }
+const bulk = async (prefix: string): Promise<Outcome> => {
+  const { wrong, passed, tookMs } = await runBulk(
+    { brokers, prefix, events: 200_000, changes: 6, commitIntervals: ['100ms', '5s', '1s'] },
+    quiet,
+  )
+  return { wrong, events: passed[0] ?? 0, recoveredMs: [tookMs], glimpses: null }
+}
 const often = { brokers, eventsPerSecond: 400, commitInterval: '100ms', watched: true }
 const runs: readonly (readonly [name: string, run: (prefix: string) => Promise<Outcome>])[] = [
   ['kills, a commit every 100 ms', (prefix) => runKills({ ...often, prefix, instances: 3, kills: 20 }, quiet)],
@@ -59,6 +68,18 @@ const runs: readonly (readonly [name: string, run: (prefix: string) => Promise<O
   ['two of three brokers down', (prefix) => runTwoDown({ ...often, prefix }, kafka, quiet)],
   ['a broker down at the start', (prefix) => runDownAtStart({ ...often, prefix }, kafka, quiet)],
   ['stops', (prefix) => runStops({ ...often, prefix }, kafka, quiet)],
+  ...([1, 2] as const).map(
+    (version) =>
+      [
+        `a bad network, transactions of version ${version}`,
+        (prefix: string) =>
+          runNetwork(
+            { prefix, commitInterval: '100ms', seconds: 60, kafka: { config: SHORT_BROKER, features: { 'transaction.version': version } } },
+            quiet,
+          ),
+      ] as const,
+  ),
+  ['many events through three topologies', bulk],
 ]
 
 let failures = 0

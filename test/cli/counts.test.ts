@@ -1,6 +1,6 @@
 // The sum that CI ends with: no report, no tests and a list that has grown stale are failures.
 import { describe, expect, test } from 'vitest'
-import { conformanceCounts, vitestCounts } from '../../scripts/counts.ts'
+import { conformanceCounts, mutantCounts, seedCounts, vitestCounts } from '../../scripts/counts.ts'
 import { publishedForm } from '../../scripts/published-form.ts'
 
 describe('vitest', () => {
@@ -16,6 +16,21 @@ describe('vitest', () => {
     expect(vitestCounts(report(0, 0, true))).toMatchObject({ passed: 0, failed: 1 })
     expect(vitestCounts(report(5, 0, false))).toMatchObject({ passed: 5, failed: 1 })
   })
+})
+
+test('seeds: all of them are one test, each violation is a failure', () => {
+  const output = (seeds: number, bad: number): string =>
+    `5000 seeds so far\n${seeds} seeds from 1: ${bad} with violations; 60 seeds/s, 9 events`
+  expect(seedCounts(output(700, 0))).toMatchObject({ passed: 1, failed: 0 })
+  expect(seedCounts(output(700, 2))).toMatchObject({ passed: 0, failed: 2 })
+  expect(seedCounts(output(0, 0))).toMatchObject({ passed: 0, failed: 1 })
+  expect(seedCounts('5000 seeds so far')).toMatchObject({ passed: 0, failed: 1 })
+})
+
+test('planted bugs: each is a test', () => {
+  expect(mutantCounts('| 1 | x | seed 1 of 5 | D |\n\n27 planted bugs found, 1 not\n')).toMatchObject({ passed: 27, failed: 1 })
+  expect(mutantCounts('0 planted bugs found, 0 not')).toMatchObject({ passed: 0, failed: 1 })
+  expect(mutantCounts('| 1 | x')).toMatchObject({ passed: 0, failed: 1 })
 })
 
 describe('conformance', () => {

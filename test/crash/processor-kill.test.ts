@@ -14,8 +14,10 @@ import { consumed, millrace, startProcessor, succeed } from '../support/processo
 import { CountedEvents, type Counts } from './counted-events.ts'
 import { runsOf } from '../support/tier.ts'
 
-const KILLS = Math.ceil(Number(process.env.MILLRACE_PROCESSOR_KILLS ?? runsOf(20, 60)) / 2)
-const TIMEOUT_MS = 60_000 + KILLS * 20_000
+const CATALOG_KILLS = runsOf(10, 30)
+const COUNTING_KILLS = runsOf(10, 50)
+const ROUNDS = Array.from({ length: runsOf(1, 4) }, (_, i) => i + 1)
+const timeoutMs = (kills: number): number => 60_000 + kills * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'
 const BACKLOG = runsOf(20_000, 8_000)
@@ -47,11 +49,13 @@ const parts = <T>(all: readonly T[], count: number): T[][] =>
   Array.from({ length: count }, (_, i) => all.slice((i * all.length) / count, ((i + 1) * all.length) / count))
 
 describe('kill -9 of a processor', () => {
-  test(`${KILLS} kills of the catalog, fed while it runs: the oracle’s table and stores`, { timeout: TIMEOUT_MS }, async () => {
+  test(`${CATALOG_KILLS} kills of the catalog, fed while it runs: the oracle’s table and stores`, {
+    timeout: timeoutMs(CATALOG_KILLS),
+  }, async () => {
     const stateDir = freshDir()
     const history = historyOf({ categories: 60, brands: 20, channels: 4, products: 600, edits: 4_000 }, 21)
     const { events } = deliver(history, { shuffle: true, duplicates: 0.2, staleAfterDelete: 0.5 }, 22)
-    const [first = [], ...rest] = parts(events, KILLS + 1).map((part) => part.map((event) => JSON.stringify(event)))
+    const [first = [], ...rest] = parts(events, CATALOG_KILLS + 1).map((part) => part.map((event) => JSON.stringify(event)))
     await succeed(['produce', '--state-dir', stateDir, '--topology', CATALOG, '--partitions', '4'], first)
     const unsent: string[][] = []
     for (const part of rest) {
@@ -89,36 +93,42 @@ describe('kill -9 of a processor', () => {
     } finally {
       await app.close()
     }
-    console.info(`${KILLS} kills, ${unsent.length} parts sent again, ${outputsBefore} of ${outputs.length} outputs by the killed`)
+    console.info(`${CATALOG_KILLS} kills, ${unsent.length} parts sent again, ${outputsBefore} of ${outputs.length} outputs by the killed`)
   })
 
-  test(`${KILLS} kills while counting: for each key exactly 1 to n, in order`, { timeout: TIMEOUT_MS }, async () => {
-    const stateDir = freshDir()
-    const counted = new CountedEvents(stateDir)
-    await counted.write(BACKLOG)
-    let killedAtWork = 0
-    let workMs = 300 // of this machine, about: too early finds nothing committed, too late finds nothing left to do
-    let kills = 0
-    for (; kills < KILLS || (killedAtWork === 0 && kills < 3 * KILLS); kills++) {
-      const before = await counted.backlog()
-      const processor = startProcessor(COUNTING, '--state-dir', stateDir, '--commit-interval', random.below(2) === 0 ? '20ms' : '100ms')
+  test.for(ROUNDS)(
+    `${COUNTING_KILLS} kills while counting: for each key exactly 1 to n, in order (round %i)`,
+    {
+      timeout: timeoutMs(COUNTING_KILLS),
+    },
+    async () => {
+      const stateDir = freshDir()
+      const counted = new CountedEvents(stateDir)
+      await counted.write(BACKLOG)
+      let killedAtWork = 0
+      let workMs = 300 // of this machine, about: too early finds nothing committed, too late finds nothing left to do
+      let kills = 0
+      for (; kills < COUNTING_KILLS || (killedAtWork === 0 && kills < 3 * COUNTING_KILLS); kills++) {
+        const before = await counted.backlog()
+        const processor = startProcessor(COUNTING, '--state-dir', stateDir, '--commit-interval', random.below(2) === 0 ? '20ms' : '100ms')
+        await processor.ready
+        await timers.sleep(workMs * (0.5 + random.below(100) / 200))
+        expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
+        const after = await counted.backlog()
+        if (after === before) workMs *= 1.5
+        else if (after === 0) workMs /= 1.5
+        else killedAtWork++
+        if (after < BACKLOG) await counted.write(BACKLOG - after)
+      }
+      expect(killedAtWork, 'kills that came between commits').toBeGreaterThan(0)
+      const processor = startProcessor(COUNTING, '--state-dir', stateDir)
       await processor.ready
-      await timers.sleep(workMs * (0.5 + random.below(100) / 200))
-      expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
-      const after = await counted.backlog()
-      if (after === before) workMs *= 1.5
-      else if (after === 0) workMs /= 1.5
-      else killedAtWork++
-      if (after < BACKLOG) await counted.write(BACKLOG - after)
-    }
-    expect(killedAtWork, 'kills that came between commits').toBeGreaterThan(0)
-    const processor = startProcessor(COUNTING, '--state-dir', stateDir)
-    await processor.ready
-    await until(runsOf(30_000, 120_000), async () => counted.wrong(await counts(stateDir)))
-    expect(await processor.stop()).toEqual({ code: 0, signal: null })
-    expect(counted.wrong(await counts(stateDir))).toEqual([])
-    console.info(`${kills} kills, ${killedAtWork} of them between commits, ${counted.written} events`)
-  })
+      await until(runsOf(30_000, 120_000), async () => counted.wrong(await counts(stateDir)))
+      expect(await processor.stop()).toEqual({ code: 0, signal: null })
+      expect(counted.wrong(await counts(stateDir))).toEqual([])
+      console.info(`${kills} kills, ${killedAtWork} of them between commits, ${counted.written} events`)
+    },
+  )
 })
 
 async function counts(stateDir: string): Promise<Counts> {

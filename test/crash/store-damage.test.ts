@@ -25,6 +25,7 @@ import { runsOf } from '../support/tier.ts'
 
 const BATCHES = 300
 const FLIPS = Number(process.env.MILLRACE_STORE_FLIPS ?? runsOf(60, 300))
+const CUTS = runsOf(8, 50)
 const FLIP_SEED = Number(process.env.MILLRACE_STORE_FLIP_SEED ?? 1)
 const world = systemWorld(silent)
 
@@ -82,7 +83,7 @@ async function expectRebuilt(copy: Copy, why: RegExp): Promise<void> {
   expect(await judge(provider)).toEqual({ kind: 'exact', batches: 1, why: '' })
 }
 
-describe('a store at rest', { timeout: 60_000 }, () => {
+describe('a store at rest', { timeout: runsOf(60_000, 300_000) }, () => {
   test('unharmed after a kill: everything acknowledged is there', async () => {
     expect(await judged(copyOf(pristine))).toEqual({ kind: 'exact', batches: BATCHES, why: '' })
   })
@@ -124,14 +125,16 @@ describe('a store at rest', { timeout: 60_000 }, () => {
   test('the write-ahead log torn at any byte: an earlier checkpoint, and exactly its content', async () => {
     const size = statSync(copyOf(pristine).file(/\.log$/)).size
     let shorter = 0
-    for (const cut of [1, 7, 100, 5_000, 33_000, 200_000, size - 3, size]) {
+    const cuts = [1, 7, 100, 5_000, 33_000, 200_000, size - 3, size]
+    while (cuts.length < CUTS) cuts.push(1 + world.random.below(size))
+    for (const cut of cuts) {
       const copy = copyOf(pristine)
       truncate(copy.file(/\.log$/), size - cut)
       const verdict = await judged(copy)
       expect(verdict, `cut ${cut}`).toMatchObject({ kind: 'exact' })
       if (verdict.batches < BATCHES) shorter++
     }
-    expect(shorter).toBe(8)
+    expect(shorter).toBe(CUTS)
   })
 
   test('the write-ahead log missing: what the tables hold, at their checkpoint', async () => {

@@ -23,6 +23,9 @@ export interface KafkaOptions {
   readonly nodes?: number
   /** Finalized levels that are not the newest: `transaction.version: 1`. */
   readonly features?: Readonly<Record<string, number>>
+  /** A second door to the only node: what comes in there is told that the node is at this port of 127.0.0.1, where a network stands
+   *  between (network.ts). */
+  readonly doorPort?: number
   /** Lines of server.properties that come last, so they win. */
   readonly config?: Readonly<Record<string, string | number>>
 }
@@ -30,6 +33,8 @@ export interface KafkaOptions {
 export interface RunningKafka {
   /** host:port of each node, with commas. */
   readonly brokers: string
+  /** Where the second door is; 0 without one. */
+  readonly doorPort: number
   /** What the nodes wrote so far: for the message of a test that failed. */
   output(): string
   /** Of the nodes that run. */
@@ -57,7 +62,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   writeFileSync(log4j, LOG4J)
   const java = (...args: string[]): string[] => ['-cp', join(lib, '*'), `-Dlog4j2.configurationFile=${log4j}`, ...args]
   const count = options.nodes ?? 1
-  const [controllerPort = 0, ...ports] = await freePorts(count + 1)
+  const [controllerPort = 0, door = 0, ...ports] = await freePorts(count + 2)
   const clusterId = (await run('java', java('kafka.tools.StorageTool', 'random-uuid'))).stdout.trim().split('\n').at(-1) ?? ''
   let output = ''
   const keep = (bytes: Buffer): void => {
@@ -65,7 +70,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   }
   const makeNode = async (port: number, id: number): Promise<Node> => {
     const properties = join(home, `server-${id}.properties`)
-    writeFileSync(properties, serverProperties({ id, port, controllerPort, count, data: join(home, `data-${id}`) }, options))
+    writeFileSync(properties, serverProperties({ id, port, controllerPort, door, count, data: join(home, `data-${id}`) }, options))
     const levels = Object.entries(options.features ?? {}).flatMap(([name, level]) => ['--feature', `${name}=${level}`])
     await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties, ...levels))
     const command = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)]
@@ -117,6 +122,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   }
   return {
     brokers: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    doorPort: options.doorPort === undefined ? 0 : door,
     output: () => output,
     pids: () => nodes.flatMap((each) => each.pid() ?? []),
     stop,
@@ -184,13 +190,23 @@ interface Place {
   readonly id: number
   readonly port: number
   readonly controllerPort: number
+  readonly door: number
   readonly count: number
   readonly data: string
 }
 
 function serverProperties(place: Place, options: KafkaOptions): string {
-  const { id, port, controllerPort, count, data } = place
+  const { id, port, controllerPort, door, count, data } = place
   const broker = `PLAINTEXT://127.0.0.1:${port}`
+  const doors: Record<string, string> =
+    options.doorPort === undefined
+      ? {}
+      : {
+          listeners: `${broker},DOOR://127.0.0.1:${door},CONTROLLER://127.0.0.1:${controllerPort}`,
+          'advertised.listeners': `${broker},DOOR://127.0.0.1:${options.doorPort}`,
+          'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DOOR:PLAINTEXT',
+          'inter.broker.listener.name': 'PLAINTEXT',
+        }
   const lines: Record<string, string | number> = {
     'process.roles': id === 1 ? 'broker,controller' : 'broker',
     'node.id': id,
@@ -213,6 +229,7 @@ function serverProperties(place: Place, options: KafkaOptions): string {
     // after kill -9 the old registration must expire before the node may listen again: seconds instead of 13 to 16
     'broker.session.timeout.ms': 1500,
     'broker.heartbeat.interval.ms': 300,
+    ...doors,
     ...options.config,
   }
   return Object.entries(lines)

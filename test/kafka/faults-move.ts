@@ -1,6 +1,6 @@
 // Tasks that move while they work: brokers that die under them, instances that come and go, rolling restarts, stops under load.
 import type { RunningKafka } from './broker.ts'
-import { type FleetOptions, type Instance, openFleet, restoredBy, SHORT, sleep, tasksOf } from './fleet.ts'
+import { type FleetOptions, type Instance, openFleet, restoredBy, SHORT, sleep, stillRuns, tasksOf } from './fleet.ts'
 import { finish, type Outcome, PATIENCE_MS } from './outcome.ts'
 import { world } from './running.ts'
 
@@ -82,13 +82,10 @@ export async function runDownAtStart(options: FleetOptions, kafka: RunningKafka,
   }
 }
 
-function stillRuns(instance: Instance): void {
-  const last = instance.lines.at(-1)?.text ?? ''
-  if (last.startsWith('millrace:')) throw new Error(`${instance.name} gave up: ${last}`)
-}
-
 /** Processes that are on their way out at once. */
 const STOPPING_MAX = 4
+/** How soon a member hears of the next rebalance: two for each that comes, and one for each that goes, in a second. */
+const COMINGS_LIMITS = { ...SHORT, heartbeatMs: 100 }
 
 /** Every second one more instance, and the oldest of three is stopped; each with a directory, and so a member id, of its own. */
 export async function runComings(
@@ -96,7 +93,7 @@ export async function runComings(
   seconds: number,
   tell: (text: string) => void,
 ): Promise<Outcome & { readonly stopped: readonly string[] }> {
-  const fleet = await openFleet(options)
+  const fleet = await openFleet({ limits: COMINGS_LIMITS, ...options })
   try {
     const stopped: string[] = []
     const stop = async (instance: Instance): Promise<void> => {
@@ -110,7 +107,7 @@ export async function runComings(
     const broken: unknown[] = []
     const began = world.clock.monotonic()
     for (let second = 0; second < seconds; second++) {
-      await sleep(1_000)
+      await sleep(Math.max(0, began + second * 1_000 - world.clock.monotonic()))
       while (stopping.size >= STOPPING_MAX) await Promise.race(stopping) // a machine that is too slow for one a second gets fewer
       living.push(fleet.start(`n${second + 2}`))
       if (living.length <= 3) continue

@@ -1,13 +1,13 @@
 // Loaded into a `millrace run` before its command: shortens limits as FAULTY_LIMITS says (JSON), and lets the process stop itself
 // (SIGSTOP) at the next place named FAULTY_STOP_AT once it got SIGUSR2, so that a zombie is made in the middle of a commit and not
-// somewhere near it. It says so on stderr with its last breath. It also says how many records its start restored; with
+// somewhere near it. It says so on stderr with its last breath. With restored.ts it says how many records its start restored; with
 // FAULTY_SLOW_RESTORE a restore takes its time, and says that it has begun. Changes nothing else.
 import { writeSync } from 'node:fs'
-import { StreamProcessor } from '../../src/app.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { KafkaReader } from '../../src/log/kafka/reader.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
 import { KafkaWriter } from '../../src/log/kafka/writer.ts'
+import '../support/restored.ts'
 
 /** open: records of an open epoch are on their way. sealed: everything is flushed, the offsets not yet sent. offsets: they are taken,
  *  the end not yet sent. ended: it is answered, nothing is applied to the stores. */
@@ -47,12 +47,6 @@ KafkaWriter.prototype.drain = async function () {
     await new Promise((resolve) => setTimeout(resolve, 20)) // what was sent reaches the broker
     pass('open')
   }
-}
-
-const { start } = StreamProcessor.prototype
-StreamProcessor.prototype.start = async function () {
-  await start.call(this)
-  writeSync(2, `${JSON.stringify({ restored: this.status().restored })}\n`)
 }
 
 if (process.env.FAULTY_SLOW_RESTORE === '1') {

@@ -29,6 +29,8 @@ export const SHORT_BROKER = { 'transaction.abort.timed.out.transaction.cleanup.i
 
 export interface FleetOptions {
   readonly brokers: string
+  /** What the instances are told instead. */
+  readonly through?: string
   readonly prefix: string
   readonly commitInterval: string
   readonly partitions?: number
@@ -142,7 +144,7 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
         },
         join(import.meta.dirname, 'tally.ts'),
         '--brokers',
-        brokers,
+        options.through ?? brokers,
         '--state-dir',
         stateDir(name),
         '--commit-interval',
@@ -207,6 +209,11 @@ export async function openFleet(options: FleetOptions): Promise<Fleet> {
       rmSync(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     },
   }
+}
+
+export function stillRuns(instance: Instance): void {
+  const last = instance.lines.at(-1)?.text ?? ''
+  if (last.startsWith('millrace:')) throw new Error(`${instance.name} gave up: ${last}`)
 }
 
 const isRepartition = (name: string, applicationId: string): boolean =>

@@ -1,15 +1,17 @@
-// npm run sim:mutants [-- --only 7,8] [--seeds N]: plants each bug of mutant-list.ts in a copy of the sources and lets the simulator look
-// for it. Prints the table of test/sim/README.md; status 1 when one is not found within its seeds.
-import { spawnSync } from 'node:child_process'
+// npm run sim:mutants [-- --only 7,8] [--seeds N] [--jobs J]: plants each bug of mutant-list.ts in a copy of the sources and lets the
+// simulator look for it, several at once. Prints the table of test/sim/README.md; status 1 when one is not found within its seeds.
+import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { MUTANTS, type Mutant } from './mutant-list.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const { values } = parseArgs({ options: { only: { type: 'string' }, seeds: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, seeds: { type: 'string' }, jobs: { type: 'string', default: String(availableParallelism()) } },
+})
 const only = values.only?.split(',')
 
 function planted(mutant: Mutant): string {
@@ -29,34 +31,58 @@ function planted(mutant: Mutant): string {
   return dir
 }
 
-let missed = 0
-console.log('| # | planted bug | found at | checks | of seeds |\n| --- | --- | --- | --- | --- |')
-for (const mutant of MUTANTS) {
-  if (only !== undefined && !only.includes(mutant.id)) continue
+/** What a program prints, to its end. */
+function printed(words: readonly string[], cwd: string): Promise<{ readonly out: string; readonly errors: string }> {
+  const child = spawn(process.execPath, words, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const last = (): void => void child.kill()
+  process.once('exit', last)
+  const said = { out: '', errors: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said.out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said.errors = (said.errors + text).slice(-2_000)
+  })
+  return new Promise((resolve) =>
+    child.once('close', () => {
+      process.removeListener('exit', last)
+      resolve(said)
+    }),
+  )
+}
+
+/** Its line of the table. */
+async function lookFor(mutant: Mutant): Promise<{ readonly line: string; readonly found: boolean }> {
   const dir = planted(mutant)
   try {
     const seeds = values.seeds ?? String(mutant.seedsMax)
-    const words = [
-      'test/sim/cli.ts',
-      '--seeds',
-      seeds,
-      '--stop-after',
-      '1',
-      '--jobs',
-      '1',
-      ...(mutant.case === undefined ? [] : ['--case', mutant.case]),
-      ...(mutant.kinds === undefined ? [] : ['--kinds', mutant.kinds.join()]),
-    ]
-    const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: dir, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
-    const seed = /^seed (\d+) /m.exec(stdout)?.[1]
-    const checks = [...new Set([...stdout.matchAll(/^ {2}([A-Z]) {2}/gm)].map((match) => match[1]))].join(' ')
-    if (seed === undefined) missed++
-    const found = seed === undefined ? `**not found** ${stderr.trim().slice(-500)}` : `seed ${seed}`
-    console.log(
-      `| ${mutant.id} | ${mutant.what} | ${found} | ${checks} | ${seeds}${mutant.case === undefined ? '' : ` (${mutant.case})`} |`,
-    )
+    const words = ['test/sim/cli.ts', '--seeds', seeds, '--stop-after', '1', '--jobs', '1']
+    if (mutant.case !== undefined) words.push('--case', mutant.case)
+    if (mutant.kinds !== undefined) words.push('--kinds', mutant.kinds.join())
+    const { out, errors } = await printed(words, dir)
+    const seed = /^seed (\d+) /m.exec(out)?.[1]
+    const checks = [...new Set([...out.matchAll(/^ {2}([A-Z]) {2}/gm)].map((match) => match[1]))].join(' ')
+    const how = seed === undefined ? `**not found** ${errors.trim().slice(-500)}` : `seed ${seed}`
+    const of = `${seeds}${mutant.case === undefined ? '' : ` of \`${mutant.case}\``}`
+    return { line: `| ${mutant.id} | ${mutant.what} | ${how} of ${of} | ${checks} |`, found: seed !== undefined }
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
 }
+
+const chosen = MUTANTS.filter(({ id }) => only === undefined || only.includes(id))
+const lines: (string | undefined)[] = []
+let [next, told, missed] = [0, 0, 0]
+const work = async (): Promise<void> => {
+  while (next < chosen.length) {
+    const i = next++
+    const { line, found } = await lookFor(chosen[i] as Mutant)
+    lines[i] = line
+    if (!found) missed++
+    for (; lines[told] !== undefined; told++) console.log(lines[told])
+  }
+}
+console.log('| # | planted bug | found at | by |\n| --- | --- | --- | --- |')
+await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+console.log(`\n${chosen.length - missed} planted bugs found, ${missed} not`)
 process.exitCode = missed > 0 ? 1 : 0

@@ -411,8 +411,8 @@ class Run {
 const UNORDERLY: ReadonlySet<FaultKind> = new Set(['pause', 'ambush', 'late', 'weather'])
 
 /** Behind the last record that a reader of committed ones is shown. A marker behind it is passed with the next commit. */
-function dataEnd(of: SimPartition): number {
-  return (committedRecords(of, of.entries.length).at(-1)?.offset ?? -1) + 1
+function dataEnd({ entries }: SimPartition): number {
+  return entries.findLastIndex(({ record, mark }) => record !== null && (mark === null || mark.state === 'committed')) + 1
 }
 
 /** No call is under way, and none waits to be made. */
