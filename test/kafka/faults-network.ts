@@ -5,9 +5,10 @@ import { MISHAPS, type Mishap, openNetwork } from './network.ts'
 import { finish, type Outcome, PATIENCE_MS } from './outcome.ts'
 import { world } from './running.ts'
 
-/** Kinds of requests by their api key. Those that come all the time get a mishap now and then; the others come with a rebalance or with a
- *  transaction that begins anew, which the mishaps of the first bring about, and get theirs at once. */
-const OFTEN: Readonly<Record<number, string>> = { 0: 'Produce', 1: 'Fetch', 12: 'Heartbeat', 26: 'EndTxn', 28: 'TxnOffsetCommit' }
+/** Kinds of requests by their api key. Those that come all the time get a mishap now and then, by turns; the others come with a rebalance or
+ *  with a transaction that begins anew, which the mishaps of the first bring about, and get theirs when they come. */
+const OFTEN: Readonly<Record<number, string>> = { 0: 'Produce', 26: 'EndTxn', 28: 'TxnOffsetCommit', 1: 'Fetch', 12: 'Heartbeat' }
+const TURNS = [0, 26, 28, 1, 0, 26, 28, 12]
 const SELDOM: Readonly<Record<number, string>> = {
   2: 'ListOffsets',
   3: 'Metadata',
@@ -22,7 +23,8 @@ const SELDOM: Readonly<Record<number, string>> = {
 /** Later than the client waits, and the transaction is another one by then. */
 const NETWORK_LIMITS = { ...SHORT, requestTimeoutMs: 3_000, rebalanceTimeoutMs: 2_500, connectTimeoutMs: 3_000 }
 const LATE_MS = 3_500
-const GAP_MS = 600
+const OFTEN_GAP_MS = 600
+const SELDOM_GAP_MS = 200
 
 export interface NetworkOutcome extends Outcome {
   /** How often what happened to which request: `EndTxn late`. */
@@ -38,20 +40,29 @@ export async function runNetwork(
   { seconds, kafka: config, ...options }: NetworkFaults,
   tell: (text: string) => void,
 ): Promise<NetworkOutcome> {
-  let [brokerPort, calm, nextMs] = [0, true, 0]
+  let [brokerPort, calm, turn, oftenMs, seldomMs] = [0, true, 0, 0, 0]
   const met = new Map<string, number>()
   /** Of each kind of request the mishaps that are still to come, in any order; then all of them again. */
   const left = new Map<number, Mishap[]>()
-  const mishap = (apiKey: number): Mishap | null => {
-    const name = OFTEN[apiKey] ?? SELDOM[apiKey]
+  const isTime = (apiKey: number): boolean => {
     const now = world.clock.monotonic()
-    if (calm || name === undefined || now < nextMs) return null
+    if (apiKey in SELDOM && now >= seldomMs) {
+      seldomMs = now + SELDOM_GAP_MS
+      return true
+    }
+    if (apiKey !== TURNS[turn % TURNS.length] || now < oftenMs) return false
+    turn++
+    oftenMs = now + OFTEN_GAP_MS
+    return true
+  }
+  const mishap = (apiKey: number): Mishap | null => {
+    if (calm || !isTime(apiKey)) return null
     const list = left.get(apiKey) ?? []
     if (list.length === 0) list.push(...MISHAPS)
     const [found] = list.splice(world.random.below(list.length), 1)
     left.set(apiKey, list)
-    nextMs = now + (apiKey in OFTEN ? GAP_MS : GAP_MS / 3)
-    met.set(`${name} ${found}`, (met.get(`${name} ${found}`) ?? 0) + 1)
+    const what = `${OFTEN[apiKey] ?? SELDOM[apiKey]} ${found}`
+    met.set(what, (met.get(what) ?? 0) + 1)
     return found as Mishap
   }
   const network = await openNetwork({ to: () => brokerPort, mishap, lateMs: LATE_MS })
