@@ -37,6 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: 5_000,
+    kinds: ['late', 'weather'],
   },
   {
     id: '2',

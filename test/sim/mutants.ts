@@ -70,6 +70,7 @@ async function lookFor(mutant: Mutant): Promise<{ readonly line: string; readonl
   }
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)) // which ends what was started
 const chosen = MUTANTS.filter(({ id }) => only === undefined || only.includes(id))
 const lines: (string | undefined)[] = []
 let [next, told, missed] = [0, 0, 0]
