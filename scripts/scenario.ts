@@ -14,7 +14,7 @@ import { runOnKafka } from './scenario/kafka.ts'
 import { runKilled } from './scenario/killed.ts'
 import type { Scenario } from './scenario/scenario.ts'
 
-const PARTS = ['driven', 'kafka', 'killed', 'scenario', 'settled']
+const PARTS = ['driven', 'kafka', 'killed', 'outbox', 'scenario', 'settled']
 const names = readdirSync(new URL('scenario', import.meta.url))
   .map((file) => file.replace(/\.ts$/, ''))
   .filter((name) => !PARTS.includes(name))

@@ -1,5 +1,6 @@
 // The public door of millrace. Explicit re-exports only; what is not here is not public.
 
+export { type OutboxOptions, type OutboxRelay, relayOutbox } from './app/outbox.ts'
 export type { RangeOptions, SessionReader, StoreReader, VersionedReader, WindowReader } from './app/store-reader.ts'
 export { type CloseOptions, type ProcessorStatus, StreamProcessor } from './app.ts'
 export type { ByteSize } from './base/byte-size.ts'
@@ -64,6 +65,8 @@ export type {
 export type { LateRecord, WindowedByOptions, WindowStoreOptions, WindowStoreValueOptions } from './dsl/window-node.ts'
 export type { SessionWindowedStream, WindowedStream, WindowReducer } from './dsl/windowed-stream.ts'
 export { type GraceOptions, type HoppingOptions, hopping, sliding, tumbling } from './dsl/windows.ts'
+export { type DatabaseKind, outboxDdl } from './outbox/ddl.ts'
+export type { OutboxStatus } from './outbox/relay.ts'
 export { type AvroOptions, type AvroSchema, avro } from './serde/avro.ts'
 export { bytes } from './serde/bytes.ts'
 export { type Guard, json } from './serde/json.ts'

@@ -24,6 +24,7 @@ const DOCUMENTS = [
   'README.md',
   'topologies/README.md',
   'docs/ordering.md',
+  'docs/outbox.md',
   'CONTRIBUTING.md',
   'src/README.md',
   'docs/operations.md',

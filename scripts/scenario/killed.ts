@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { consumed, millrace, startProcessorWith, succeed } from '../../test/support/processor.ts'
 import { type Seeded, seeded } from '../../test/support/seeded.ts'
+import { throughOutbox } from './outbox.ts'
 import { disordered, type Scenario, type Sent, type Part } from './scenario.ts'
 import { settled } from './settled.ts'
 
@@ -37,7 +38,10 @@ export async function runKilled(scenario: Scenario, { folder, seed, tell }: Kill
           fresh.filter((one) => one.topic === topic),
         )
       }
-      const written = await runOne(part, fresh, { stateDir, env: outside?.env ?? {}, random, tell })
+      const placed = fresh.filter(({ topic }) => scenario.outbox?.includes(topic))
+      if (placed.length > 0) wrong.push(...(await throughOutbox(placed, { folder, stateDir, random, tell })))
+      const sent = fresh.filter((one) => !placed.includes(one))
+      const written = await runOne(part, sent, { stateDir, env: outside?.env ?? {}, random, tell })
       const read = async (): Promise<string[]> =>
         part.judge(
           part.inputs.flatMap((topic) => flow.get(topic) ?? []),

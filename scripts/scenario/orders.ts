@@ -166,6 +166,7 @@ const bankOf = (random: Seeded) => flaky(random, ({ cents }: { cents: number }) 
 
 export const scenario: Scenario = {
   happened: (random) => shopping(random, 20),
+  outbox: ['orders', 'stock'],
   parts: [
     { ...settled('inventory', ['orders', 'stock'], ['reservations']), topology: () => inventory, judge: judgeInventory },
     {

@@ -40,6 +40,8 @@ export interface World {
 export interface Scenario {
   readonly outside?: (random: Seeded) => Promise<World>
   readonly parts: readonly Part[]
+  /** Topics that a shop writes into an outbox, for a relay to bring. */
+  readonly outbox?: readonly string[]
   /** What the world sends, in the order in which it happened. */
   readonly happened: (random: Seeded) => Sent[]
 }

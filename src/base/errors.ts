@@ -29,6 +29,8 @@ export type ErrorCode =
   | 'STREAM_RECORD_TOO_LARGE'
   | 'STREAM_TIMEOUT' // a record has waited for too long
   | 'STREAM_BUFFER_FULL' // more records wait than may, and the policy is to stop
+  | 'STREAM_DATABASE' // the database of an outbox: no connection, or it refuses
+  | 'STREAM_OUTBOX' // the table of an outbox, or a row of it
   | 'STREAM_NOT_LOCAL' // a key whose task runs elsewhere, or is being restored
   | 'STREAM_STORE_RESTORING' // a store is read while it comes back from its changelog
   | 'STREAM_CLOSED'
@@ -75,6 +77,8 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_RECORD_TOO_LARGE: 'park',
   STREAM_TIMEOUT: 'park',
   STREAM_BUFFER_FULL: 'stop',
+  STREAM_DATABASE: 'stop',
+  STREAM_OUTBOX: 'stop',
   STREAM_NOT_LOCAL: 'retry',
   STREAM_STORE_RESTORING: 'retry',
   STREAM_CLOSED: 'stop',

@@ -103,6 +103,15 @@ export const LIMITS = {
   registryAnswerBytesMax: 4 * 1024 * 1024,
   registryReferencesMax: 100, // of one schema, those of its references with them
   registryRefusedMax: 10_000, // ids of which a process remembers that they cannot be read
+  // an outbox
+  outboxRowsAtOnce: 1_000, // of one transaction
+  outboxBytesAtOnce: 8 * 1024 * 1024, // keys and values read at once, but for the last row
+  outboxRowsPerSecond: 10_000, // unless rate says
+  outboxPollMs: 500, // how often the table is looked at, unless pollInterval says
+  outboxBackoffMs: 100,
+  outboxBackoffMaxMs: 5_000,
+  outboxTellMs: 10_000, // how often it says how far it has come
+  databaseAnswerMs: 60_000,
   // tombstones, dead letters
   stacktraceBytesMax: 4_096,
 } as const

@@ -55,7 +55,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_TOKEN: ['server', 'token'],
   MILLRACE_ADVERTISE: ['server', 'advertise'],
 }
-const OTHER_VARIABLES = ['MILLRACE_CONFIG', 'MILLRACE_TOKEN_FILE']
+const OTHER_VARIABLES = ['MILLRACE_CONFIG', 'MILLRACE_TOKEN_FILE', 'MILLRACE_DATABASE']
 const NUMBERS = ['workers', 'standbys', 'port']
 const SECRETS = ['password', 'token']
 

@@ -1,6 +1,7 @@
 // The commands: their words, flags and help. Each one's work is imported when it is called, so that `--version` loads nothing.
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { DATABASES } from '../outbox/ddl.ts'
 import { DESCRIBE_FORMATS } from '../topology/describe/formats.ts'
 import { SHELLS } from './shells.ts'
 
@@ -185,6 +186,30 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addOption(new Option('--all', 'all of them; else name some'))
     .addHelpText('after', example('millrace dead-letter drop --state-dir state --offset 0:17'))
     .action(async (flags) => (await import('./dead-letter.ts')).settleLetters('drop', flags))
+
+  command('outbox', 'Relay the rows of an outbox table to their topics, in commit order of each key, each once, until SIGTERM or SIGINT.')
+    .addOption(new Option('--database <address>', 'postgres://user@host/database, or an SQLite file (or MILLRACE_DATABASE)'))
+    .addOption(new Option('--table <name>', 'the table, also as schema.table').default('outbox'))
+    .addOption(new Option('--name <name>', 'of this relay; two outboxes on one log need two').default('outbox'))
+    .addOption(new Option('--topic <topic>', 'of all rows; without it the column topic names it'))
+    .addOption(new Option('--rate <n>', 'rows a second at most (default: 10000)').argParser(whole(1, 1e6)))
+    .addOption(new Option('--poll-interval <duration>', 'how often the table is looked at, such as 2s (default: 500ms)'))
+    .addOption(new Option('--once', 'end when all is relayed that was there'))
+    .addOption(new Option('--ddl <database>', 'print the SQL that makes the table, and do no more').choices(DATABASES))
+    .addOption(brokers())
+    .addOption(stateDir('folder of the embedded log (default: .millrace/<name>)'))
+    .addOption(new Option('--partitions <n>', 'partitions of topics that it makes on an embedded log').argParser(whole(1, 1024)))
+    .addOption(config())
+    .addOption(new Option('--json', 'log as JSON lines, also on a terminal'))
+    .addHelpText(
+      'after',
+      example(
+        'millrace outbox --ddl postgres | psql shop',
+        'millrace outbox --database postgres://app@localhost/shop --brokers localhost:9092',
+        'millrace outbox --database shop.db --state-dir state --once',
+      ),
+    )
+    .action(async (flags) => (await import('./outbox.ts')).outbox(flags))
 
   command('reset', 'Begin anew: offsets to the beginning, internal topics and stores deleted. Outputs and dead letters stay.')
     .argument('<file>', 'the topology file')

@@ -1,29 +1,22 @@
 // `millrace run` and `millrace dev`: a topology until a signal ends it.
 //
-// 1. The first SIGTERM or SIGINT closes in order, status 0; it has LIMITS.stopTimeoutMs, then the process ends with status 1.
-// 2. The second one ends the process at once, status 1. One signal that comes twice within a moment (a terminal sends it to the
-//    whole group, npx and the launcher pass it on) counts once.
-// 3. What ends the processor by itself ends the process, with its line and status.
+// 1. The first SIGTERM or SIGINT closes in order, status 0; it has LIMITS.stopTimeoutMs, then the process ends with status 1. The second one ends
+//    it at once (until-signal.ts).
+// 2. What ends the processor by itself ends the process, with its line and status.
 import { MillraceError } from '../base/errors.ts'
-import { LIMITS } from '../base/limits.ts'
-import type { World } from '../base/ports.ts'
 import { systemWorld } from '../base/system.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
-import { FAILED } from './fail.ts'
 import { boundHeap } from './heap.ts'
 import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
 import { type Flags, gatherOptions } from './options.ts'
 import { showProgress } from './progress.ts'
 import { keepPrivate, remember } from './state-dir.ts'
+import { CLOSE_MS, closeInTime, untilSignal } from './until-signal.ts'
 
 export interface RunFlags extends Flags {
   readonly json?: boolean
 }
-
-const SAME_SIGNAL_MS = 200
-/** Some of the time is for the process itself. */
-const CLOSE_MS = LIMITS.stopTimeoutMs - 500
 
 export async function run(file: string, flags: RunFlags): Promise<void> {
   await operate(file, flags, await gatherOptions(flags, process.env))
@@ -64,27 +57,6 @@ async function operate(file: string, flags: RunFlags, options: ProcessorOptions)
     started.catch(() => {}) // it is being closed
     logger.info({ signal: early }, 'stopping')
   }
-  const late = world.timers.after(CLOSE_MS, () => {
-    process.stderr.write(`millrace: not closed within ${CLOSE_MS / 1000} s; what was not committed is done again at the next start\n`)
-    process.exit(FAILED)
-  })
-  await app.close()
-  late()
+  await closeInTime(world, () => app.close())
   unbound()
-}
-
-/** The name of the first signal. */
-function untilSignal(world: World): Promise<string> {
-  return new Promise((resolve) => {
-    let firstMs: number | null = null
-    const take = (signal: string): void => {
-      const now = world.clock.monotonic()
-      if (firstMs === null) {
-        firstMs = now
-        resolve(signal)
-      } else if (now - firstMs > SAME_SIGNAL_MS) process.exit(FAILED)
-    }
-    process.on('SIGTERM', take)
-    process.on('SIGINT', take)
-  })
 }

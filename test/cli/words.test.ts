@@ -33,6 +33,7 @@ describe('words', () => {
       'consume',
       'query',
       'dead-letter',
+      'outbox',
       'reset',
       'verify',
       'top',

@@ -15,6 +15,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm ci && npm test': gate('`npm test` is lint, types and tests'),
   'npm ci': gate('npm ci'),
   'npm run demo': demo,
+  'npm install pg': { file: 'test/outbox/command.test.ts', text: 'npm install pg' },
   'npm run scenario <name>': { file: 'package.json', text: '"scenario": "node scripts/scenario.ts"' },
   'npm run scenario catalog': scenario('catalog'),
   'npm run scenario wallet': scenario('wallet'),

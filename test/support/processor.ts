@@ -86,6 +86,46 @@ export function startProcessorWith(options: StartOptions, ...words: readonly str
   return { pid: child.pid as number, ready, ended, said: () => said, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
 }
 
+export interface Command {
+  readonly pid: number
+  readonly ended: Promise<Ended>
+  /** Resolves when its log has these words; rejects when it ends without. */
+  said(words: string): Promise<void>
+  kill(): Promise<Ended>
+}
+
+/** Any command, to be killed. */
+export function startCommand(words: readonly string[], options: StartOptions = {}): Command {
+  const child = start(words, options)
+  child.stdout?.resume()
+  let log = ''
+  const listening = new Set<() => void>()
+  child.stderr?.on('data', (part: Buffer) => {
+    log += part.toString()
+    for (const listen of listening) listen()
+  })
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  return {
+    pid: child.pid as number,
+    ended,
+    said: (sought) =>
+      new Promise((resolve, reject) => {
+        const listen = (): void => {
+          if (!log.includes(sought)) return
+          listening.delete(listen)
+          resolve()
+        }
+        listening.add(listen)
+        listen()
+        void ended.then(({ code, signal }) => reject(new Error(`millrace ${words.join(' ')} ended (${signal ?? code}): ${log}`)))
+      }),
+    kill() {
+      child.kill('SIGKILL')
+      return ended
+    },
+  }
+}
+
 export interface Answer extends Ended {
   readonly out: string
   readonly errors: string

@@ -25,6 +25,7 @@ const ROOMS = [
   'testing',
   'cli',
   'control',
+  'outbox',
 ]
 
 /** What a room may import besides itself: a room, or a file of one. Rooms that are not here take what they need. */
@@ -51,6 +52,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'runtime/dead-letter',
     'state/store',
   ],
+  outbox: ['base', 'log/log'],
   server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control', 'assignment/peers'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
@@ -69,6 +71,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'pino-pretty': ['cli', 'app'],
   'fast-check': ['testing'],
   fastify: ['server'],
+  pg: ['outbox'],
   'prom-client': ['server'],
 }
 

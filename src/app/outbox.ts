@@ -1,0 +1,104 @@
+// Relays an outbox: its options in, a relay that runs out. Opens the log and names the databases; the work is in outbox/relay.ts.
+//
+// 1. An option that is not known is refused by its name; what is of the log is judged as that of a processor.
+// 2. On the embedded log the relay is the process that owns it; topics that rows name are made there.
+import { openLog } from '../app.ts'
+import { type Duration, durationMs } from '../base/duration.ts'
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { checkName } from '../base/names.ts'
+import type { World } from '../base/ports.ts'
+import { systemWorld } from '../base/system.ts'
+import { closest } from '../base/suggest.ts'
+import { type ProcessorOptions, resolveConfig } from '../config.ts'
+import { postgresSource } from '../outbox/postgres.ts'
+import { type OutboxStatus, Relay } from '../outbox/relay.ts'
+import type { OutboxSource } from '../outbox/source.ts'
+import { sqliteSource } from '../outbox/sqlite.ts'
+import { TABLE, tableName } from '../outbox/table.ts'
+
+export interface OutboxOptions extends Pick<ProcessorOptions, 'brokers' | 'stateDir' | 'tls' | 'sasl' | 'world'> {
+  /** `postgres://user@host/database`, or the path of an SQLite file. */
+  readonly database: string
+  /** Default: `outbox`. */
+  readonly table?: string
+  /** Of this relay: its position is the topic `<name>-position`. Two outboxes on one log need two names. Default: `outbox`. */
+  readonly name?: string
+  /** Of all rows; without it the column `topic` names it. */
+  readonly topic?: string
+  /** Rows a second at most. Default: 10,000. */
+  readonly rate?: number
+  /** How often the table is looked at when nothing tells of news. Default: 500 ms. */
+  readonly pollInterval?: Duration
+  /** Of topics that it makes on an embedded log. Default: 4. */
+  readonly partitions?: number
+  /** Ends when all is relayed that was there. */
+  readonly once?: boolean
+}
+
+export interface OutboxRelay {
+  status(): OutboxStatus
+  /** Resolves when it is closed, with `once` when all is relayed; rejects with what a person has to see to. */
+  readonly ended: Promise<void>
+  /** Commits what is under way. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const OWN = ['database', 'table', 'name', 'topic', 'rate', 'pollInterval', 'partitions', 'once'] as const
+const OF_THE_LOG = ['brokers', 'stateDir', 'tls', 'sasl', 'world'] as const
+const RATE_MAX = 1_000_000
+const PARTITIONS_MAX = 1_024
+const POLL_MS_MAX = 3_600_000
+
+/** Begins to relay; resolves when the log is open. A database that is not there yet is waited for. */
+export async function relayOutbox(options: OutboxOptions): Promise<OutboxRelay> {
+  const known: readonly string[] = [...OWN, ...OF_THE_LOG]
+  const odd = Object.keys(options).find((name) => !known.includes(name))
+  if (odd !== undefined) throw refuse(`unknown option ${odd}${closest(odd, known)}`)
+  const { brokers, once = false } = options
+  if (typeof once !== 'boolean') throw refuse('once must be true or false')
+  const name = checkName(options.name ?? TABLE, 'outbox')
+  const world = options.world ?? systemWorld()
+  const ofLog = Object.fromEntries(OF_THE_LOG.flatMap((one) => (options[one] === undefined ? [] : [[one, options[one]]])))
+  const config = resolveConfig(name, ofLog)
+  const rowsPerSecond = whole(options.rate ?? LIMITS.outboxRowsPerSecond, 'rate', RATE_MAX)
+  const pollMs = options.pollInterval === undefined ? LIMITS.outboxPollMs : durationMs(options.pollInterval, 'pollInterval')
+  if (pollMs < 1 || pollMs > POLL_MS_MAX) throw refuse('pollInterval must be from 1ms to 1h')
+  const partitions = whole(options.partitions ?? LIMITS.embeddedPartitions, 'partitions', PARTITIONS_MAX)
+  const source = sourceOf(options, world)
+  const log = await openLog(config, world)
+  const createPartitions = brokers === undefined ? partitions : null
+  const relay = new Relay({ name, log, source, world, rowsPerSecond, pollMs, createPartitions, once })
+  const ended = relay.ended.finally(() => log.close())
+  ended.catch(() => {}) // told to whoever awaits it
+  const close = async (): Promise<void> => {
+    await relay.stop()
+    await ended.catch(() => {})
+  }
+  return { status: () => relay.status(), ended, close, [Symbol.asyncDispose]: close }
+}
+
+function sourceOf(options: OutboxOptions, world: World): OutboxSource {
+  const { database, topic } = options
+  if (typeof database !== 'string' || database === '')
+    throw refuse('database must be postgres://user@host/database, or the path of an SQLite file')
+  const common = {
+    table: tableName(options.table ?? TABLE),
+    topic: topic === undefined ? null : checkName(topic, 'topic'),
+    world,
+  }
+  if (/^postgres(ql)?:\/\//.test(database)) return postgresSource({ url: database, ...common })
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(database)?.[1]
+  if (scheme !== undefined) throw refuse(`database: ${scheme} is not known; it is postgres://..., or the path of an SQLite file`)
+  return sqliteSource({ file: database, ...common })
+}
+
+function whole(value: unknown, what: string, max: number): number {
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max) return value as number
+  throw refuse(`${what} must be a whole number from 1 to ${max}, not ${JSON.stringify(value)}`)
+}
+
+function refuse(what: string): MillraceError {
+  return new MillraceError('STREAM_USAGE', what)
+}
