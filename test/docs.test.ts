@@ -61,8 +61,11 @@ function inRepository(code: string): boolean {
 const isCommand = (word: string): boolean => /^(npm|npx|node|git|vitest|tsc) [a-z]/.test(word) || word === '.ci/run'
 const isProgram = (code: string): boolean => /^import /m.test(code)
 /** A piece of a topology's function as a topology. */
-const asTopology = (code: string): string =>
-  `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n})\n`
+const OPTIMIZE = '{ optimize: true }'
+const asTopology = (code: string): string => {
+  const options = code.startsWith(`// topology(name, build, ${OPTIMIZE})`) ? `, ${OPTIMIZE}` : ''
+  return `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n}${options})\n`
+}
 const asProgram = (code: string): string => (isProgram(code) ? code : asTopology(code))
 /** What a piece calls of the package, and does not say where it comes from. */
 const names = (code: string): string => {

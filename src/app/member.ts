@@ -165,6 +165,7 @@ export class Member implements Crew {
       partitionsOf: topics.partitionsOf,
       inputTopics: topics.inputTopics,
       changelogTopic: (store) => changelogs.get(store) as string,
+      resetOf: (source) => source.offsetReset ?? config.offsetReset,
       world,
       onProgress: (progress) => {
         this.#restores.set(`${progress.task}/${progress.store}`, progress)

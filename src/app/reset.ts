@@ -28,8 +28,8 @@ export interface Reset {
   readonly stores: string | null
 }
 
-/** What a reset would do. Changes nothing. */
-export async function findReset(log: Log, plan: Plan, stateDir: string): Promise<Reset> {
+/** What a reset would do. Changes nothing. `offsetReset`: of sources that do not say it themselves. */
+export async function findReset(log: Log, plan: Plan, stateDir: string, offsetReset: 'earliest' | 'latest'): Promise<Reset> {
   const internal = await log.topics(plan.internalTopics.map(({ name }) => name))
   const stores = join(stateDir, plan.applicationId)
   if (existsSync(stores) && !lstatSync(stores).isDirectory())
@@ -37,7 +37,7 @@ export async function findReset(log: Log, plan: Plan, stateDir: string): Promise
       'STREAM_USAGE',
       `${stores} is a link or a file, not the folder of the stores: remove it, or name another --state-dir`,
     )
-  return { offsets: await findOffsets(log, plan), topics: [...internal.keys()], stores: existsSync(stores) ? stores : null }
+  return { offsets: await findOffsets(log, plan, offsetReset), topics: [...internal.keys()], stores: existsSync(stores) ? stores : null }
 }
 
 export async function applyReset(log: Log, plan: Plan, reset: Reset): Promise<void> {
@@ -54,14 +54,14 @@ export async function applyReset(log: Log, plan: Plan, reset: Reset): Promise<vo
   })
 }
 
-async function findOffsets(log: Log, plan: Plan): Promise<OffsetReset[]> {
+async function findOffsets(log: Log, plan: Plan, otherwise: 'earliest' | 'latest'): Promise<OffsetReset[]> {
   const sources = plan.subTopologies.flatMap((sub) =>
     sub.nodes.flatMap(({ operator }) => (operator.kind === 'source' && !operator.internal ? [operator] : [])),
   )
   const matching = plan.patterns.length === 0 ? [] : (await log.topicNames()).filter((name) => isMatchedInput(plan, name))
   const resets = new Map<string, PlanSource['offsetReset']>()
   for (const source of sources)
-    for (const topic of inputTopicsOf(source, matching)) if (!resets.has(topic)) resets.set(topic, source.offsetReset)
+    for (const topic of inputTopicsOf(source, matching)) if (!resets.has(topic)) resets.set(topic, source.offsetReset ?? otherwise)
   const infos = await log.topics([...resets.keys()])
   const all = [...infos.values()].flatMap(({ name, partitions }) =>
     Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),

@@ -6,7 +6,7 @@
 //    gone is kept, and goes on where it was when it comes back.
 import { join } from 'node:path'
 import { MillraceError } from '../base/errors.ts'
-import { storeForms } from '../topology/fingerprint.ts'
+import { FED_BY, storeForms } from '../topology/fingerprint.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { readNotes, writeNotes } from './state-notes.ts'
 
@@ -19,6 +19,7 @@ export function refuseOtherForms(plan: Plan, dir: string): void {
   for (const [store, form] of storeForms(plan)) {
     const before = known.get(store)
     if (before === undefined || before === form) continue
+    if (before.split(FED_BY)[0] === form.split(FED_BY)[0]) throw otherLog(store, before, form)
     throw new MillraceError(
       'STREAM_TOPOLOGY',
       `store ${store} holds ${before}, and in this topology it is ${form}: its rows could not be read; give it another name, and it begins ` +
@@ -30,4 +31,17 @@ export function refuseOtherForms(plan: Plan, dir: string): void {
 export function rememberForms(plan: Plan, dir: string): void {
   const file = join(dir, FILE)
   writeNotes(file, [...readNotes(file, ABOUT), ...storeForms(plan)])
+}
+
+/** The rows could be read, but how far they go is told by offsets of another topic. */
+function otherLog(store: string, before: string, form: string): MillraceError {
+  const of = (text: string): string => {
+    const topic = text.split(FED_BY)[1]
+    return topic === undefined ? 'from a changelog of its own' : `from the topic ${topic}`
+  }
+  return new MillraceError(
+    'STREAM_TOPOLOGY',
+    `store ${store} is kept ${of(before)}, and in this topology ${of(form)} (optimize): how far its rows go would be lost; leave optimize as it ` +
+      'was, give the store another name, or reset the application',
+  )
 }

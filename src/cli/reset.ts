@@ -21,7 +21,7 @@ export async function reset(file: string, flags: ResetFlags): Promise<void> {
   const { applyReset, findReset } = await import('../app/reset.ts')
   const plan = planOf(topology, config.applicationId, config.onError)
   await withOwnLog(config, systemWorld(), async (log) => {
-    const found = await findReset(log, plan, config.stateDir)
+    const found = await findReset(log, plan, config.stateDir, config.offsetReset)
     if (flags.dryRun !== true) await applyReset(log, plan, found)
     const output = outputTo(process.stdout)
     for (const line of flags.json === true ? [asJson(found, flags)] : asText(found, flags)) output.line(line)

@@ -29,7 +29,7 @@ export class TopologyBuilder {
     const known = checkOptions('table', options, [...SOURCE_OPTIONS, 'store', 'versioned', 'cache'])
     const source = this.#source('table', [checkTopic('table', topic)], known)
     const serdes = { key: source.node.key, value: source.node.value }
-    const body = { kind: 'toTable', ...serdes, keyChanged: false } as const
+    const body = { kind: 'toTable', ...serdes, keyChanged: false, ofTopic: true } as const
     if (known.versioned === undefined)
       return new Table(addTable([source], 'table', known.store, serdes, (store) => ({ ...body, store }), known.cache))
     if (known.cache !== undefined) refuse('table', 'cache does not go with versioned: of a versioned table every update counts')
@@ -71,8 +71,8 @@ export class TopologyBuilder {
   }
 
   #source<K, V>(operator: string, topics: readonly string[] | RegExp, options: Partial<SourceOptions<K, V>>): Place {
-    const { key, value, timestamp, offsetReset = 'earliest' } = options
-    if (offsetReset !== 'earliest' && offsetReset !== 'latest' && offsetReset !== 'none') {
+    const { key, value, timestamp, offsetReset = null } = options
+    if (offsetReset !== null && offsetReset !== 'earliest' && offsetReset !== 'latest' && offsetReset !== 'none') {
       refuse(operator, `offsetReset must be 'earliest', 'latest' or 'none', not ${JSON.stringify(offsetReset)}`)
     }
     return addNode(this.#draft, freshName(this.#draft, 'source'), [], {

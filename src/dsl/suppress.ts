@@ -1,4 +1,5 @@
 // `suppress` of a table: its options checked, and the window found that it waits for.
+import { type ByteSize, sizeBytes } from '../base/byte-size.ts'
 import { type Duration, durationMs } from '../base/duration.ts'
 import { closesAfterMs } from '../base/window.ts'
 import type { Node, SuppressNode } from '../topology/node.ts'
@@ -18,7 +19,7 @@ export interface SuppressFor extends StoreOptions {
   /** What is over this goes at once, the oldest first. Default: unbounded. */
   readonly maxRecords?: number
   /** Keys and values as they are stored. Default: unbounded. */
-  readonly maxBytes?: number
+  readonly maxBytes?: ByteSize
   /** Default: 'stream', the time of the updates themselves; 'wall' lets them go also when nothing more comes. */
   readonly clock?: 'stream' | 'wall'
 }
@@ -59,15 +60,15 @@ function waitFor({ for: duration, maxRecords, maxBytes, clock = 'stream' }: Part
     untilClose: false,
     clock,
     waitMs: durationMs(duration, `${LABEL}: for`),
-    recordsMax: boundOf('maxRecords', maxRecords),
-    bytesMax: boundOf('maxBytes', maxBytes),
+    recordsMax: recordsOf(maxRecords),
+    bytesMax: maxBytes === undefined ? null : sizeBytes(maxBytes, `${LABEL}: maxBytes`),
   }
 }
 
-function boundOf(name: string, bound: unknown): number | null {
+function recordsOf(bound: unknown): number | null {
   if (bound === undefined) return null
   if (Number.isSafeInteger(bound) && (bound as number) >= 0) return bound as number
-  return refuse(LABEL, `${name} must be a whole number, not ${JSON.stringify(bound)}`)
+  return refuse(LABEL, `maxRecords must be a whole number, not ${JSON.stringify(bound)}`)
 }
 
 /** How long after its end the windows upstream close: the longest, where several meet. */

@@ -8,8 +8,9 @@ import { checkFunction, checkOptions, given, refuse } from './check.ts'
 import { newDraft } from './draft.ts'
 
 export interface TopologyOptions {
-  /** One repartition topic for all operators that need the same stream by its new key, as Kafka Streams' topology.optimization. Default:
-   *  false. To change it is to change internal topics: `millrace reset` first. */
+  /** One repartition topic for all operators that need the same stream by its new key, and no changelog for a table whose store can be made
+   *  again from its topic; as Kafka Streams' topology.optimization. Default: false. To change it is to change internal topics: `millrace reset`
+   *  first. */
   readonly optimize?: boolean
 }
 

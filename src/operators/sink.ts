@@ -3,14 +3,16 @@
 // Invariants
 // 1. Without a partition function a key decides (murmur2), and a record without a key goes to the task's own partition number.
 // 2. A windowed key goes where its key without the window goes, as in Kafka Streams.
-// 3. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked.
+// 3. A topic or partition that a function got wrong is STREAM_CALLBACK: that record's fault, so it can be parked. Wrong is also a topic that
+//    the topology reads, unless it said `loop`, and one of its internal topics, as where the topic is fixed.
 import { MillraceError } from '../base/errors.ts'
 import { NotYet } from '../base/not-yet.ts'
 import { partitionOf as partitionOfKey } from '../base/murmur2.ts'
 import { isName } from '../base/names.ts'
 import type { Windowed } from '../base/window.ts'
 import { isWindowedSerde } from '../serde/windowed.ts'
-import type { SinkNode } from '../topology/node.ts'
+import { readsTopic } from '../topology/pattern.ts'
+import type { PlanSink } from '../topology/plan-types.ts'
 import { keyToBytes, valueToBytes } from './encode.ts'
 import type { Operator, Site } from './operator.ts'
 import { type RecordView, recordView } from './record-view.ts'
@@ -20,7 +22,7 @@ type PartitionOf = (value: unknown, key: unknown, partitions: number) => unknown
 
 export const sink: Operator = (site) => {
   const { context, node } = site
-  const { topic, partition } = node.operator as SinkNode
+  const { topic, partition } = node.operator as PlanSink
   const topicOf = typeof topic === 'string' ? null : site.guard(topic as TopicOf)
   const prepared = new Set<string>()
   const prepares = topicOf !== null && (node.key.prepare !== undefined || node.value.prepare !== undefined)
@@ -55,11 +57,15 @@ function ownPartition(site: Site, topic: string, key: unknown): number | null {
 }
 
 function checkedTopic(site: Site, topic: unknown): string {
-  if (typeof topic === 'string' && isName(topic)) return topic
-  throw new MillraceError(
-    'STREAM_CALLBACK',
-    `${site.node.name}: the topic function returned ${JSON.stringify(topic)}, which is no topic name`,
-  )
+  const why = typeof topic === 'string' && isName(topic) ? whyNot(site.node.operator as PlanSink, topic) : 'which is no topic name'
+  if (why === null) return topic as string
+  throw new MillraceError('STREAM_CALLBACK', `${site.node.name}: the topic function returned ${JSON.stringify(topic)}, ${why}`)
+}
+
+function whyNot({ inputs = [], internal }: PlanSink, topic: string): string | null {
+  if (internal?.has(topic) === true) return 'which is an internal topic of this application'
+  if (!inputs.some((topics) => readsTopic(topics, topic))) return null
+  return 'which this topology reads, an endless loop; if it is meant, give to(..., {loop: true})'
 }
 
 /** Null or undefined: as without a function. */

@@ -8,7 +8,9 @@
 // 3. A record without a match, on a side that is kept, waits until its window and the grace are over: reach + grace < stream time. Then it
 //    goes out with its own timestamp, in the order of time, right before left, key. One whose window is over when it comes goes at
 //    once, whatever the grace. When many are over together, they go in portions.
-// 4. A null value is dropped and counted. A null key too, but on a side that is kept it goes out at once with no other side.
+// 4. An inner join of a stream with itself keeps its records once: the left input meets those before this one, the right one adds it and
+//    meets all.
+// 5. A null value is dropped and counted. A null key too, but on a side that is kept it goes out at once with no other side.
 import type { AnySerde } from '../serde/serde.ts'
 import { META, readTime, rowInner, rowKey, rowsBefore, rowTime, writeTime } from '../serde/window-rows.ts'
 import type { StreamJoinNode } from '../topology/node.ts'
@@ -25,6 +27,8 @@ const FLUSHED = Buffer.of(META, PENDING_LEFT)
 interface Side {
   readonly rows: JoinRows
   readonly region: number
+  /** Its records are kept here; false: the other side keeps them, which are the same. */
+  readonly keeps: boolean
   /** Where records without a match wait; null: they are not put out. */
   readonly pending: number | null
   readonly keySerde: AnySerde
@@ -46,11 +50,13 @@ function sidesOf(site: Site): { readonly left: Side; readonly right: Side } {
   const { type, joiner, beforeMs, afterMs, left, right } = site.node.operator as StreamJoinNode
   const store = site.store(0)
   const bucketMs = Math.max(1, beforeMs + afterMs)
+  const isOne = type === 'inner' && site.node.parents[0] === site.node.parents[1]
   const join = site.guard(joiner)
   return {
     left: {
       rows: new JoinRows(store, LEFT, bucketMs),
       region: LEFT,
+      keeps: !isOne,
       pending: type === 'inner' ? null : PENDING_LEFT,
       keySerde: left.key,
       valueSerde: left.value,
@@ -59,8 +65,9 @@ function sidesOf(site: Site): { readonly left: Side; readonly right: Side } {
       join: (mine, other, key) => join(mine, other, key) ?? null,
     },
     right: {
-      rows: new JoinRows(store, RIGHT, bucketMs),
-      region: RIGHT,
+      rows: new JoinRows(store, isOne ? LEFT : RIGHT, bucketMs),
+      region: isOne ? LEFT : RIGHT,
+      keeps: true,
       pending: type === 'outer' ? PENDING_RIGHT : null,
       keySerde: right.key,
       valueSerde: right.value,
@@ -96,7 +103,7 @@ function inputOf(site: Site, mine: Side, other: Side, flush: Due | null): Push {
     }
     const keyBytes = keyToBytes(site, mine.keySerde, key) as Buffer
     const valueBytes = valueToBytes(site, mine.valueSerde, value) as Buffer
-    if (timestamp >= myTime - keptMs) mine.rows.add(keyBytes, timestamp, valueBytes)
+    if (mine.keeps && timestamp >= myTime - keptMs) mine.rows.add(keyBytes, timestamp, valueBytes)
     const from = Math.max(0, otherTime - keptMs, timestamp - mine.behindMs)
     const matches = other.rows.between(keyBytes, from, timestamp + mine.aheadMs)
     for (const match of matches) {

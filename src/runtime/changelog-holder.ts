@@ -1,5 +1,5 @@
 // A store as its changelog has it, for reads where no process holds it: its rows, and those of its history, in memory. A global table's
-// changelog is its topic.
+// changelog is its topic, and so may a table's be.
 //
 // Invariants
 // 1. It is what is committed when it is called; what comes later is not seen.
@@ -10,11 +10,13 @@ import type { World } from '../base/ports.ts'
 import type { Log } from '../log/log.ts'
 import { memoryProvider } from '../state/memory.ts'
 import type { StateStore, Write } from '../state/store.ts'
+import type { StoreSpec } from '../topology/node.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 import { globalRowKey } from './global-tables.ts'
 import type { QueryableStore } from './query.ts'
 import type { Holder } from './reads.ts'
 import { taskId } from './recover.ts'
+import { committedEnd, rowsOf } from './source-fed.ts'
 
 /** Of the selected rows: the partition of a task, null for all; whether a key of a row may be one. */
 export interface Wanted {
@@ -27,6 +29,7 @@ export interface Wanted {
 interface Loading {
   readonly log: Log
   readonly world: World
+  readonly groupId: string
   bytes: number
 }
 
@@ -40,7 +43,7 @@ export async function changelogHolder(log: Log, plan: Plan, store: QueryableStor
   const partitions = await changelogPartitions(log, plan, store)
   const isGlobal = store.subTopology < 0
   const provider = memoryProvider()
-  const loading: Loading = { log, world, bytes: 0 }
+  const loading: Loading = { log, world, groupId: plan.applicationId, bytes: 0 }
   const names = [store.name, ...(store.versions === null || wanted.keepsOlder === undefined ? [] : [store.versions.history])]
   const tasks = new Map<string, { readonly stores: { readonly name: string; readonly overlay: { readonly store: StateStore } }[] }>()
   let global: StateStore | undefined
@@ -53,7 +56,7 @@ export async function changelogHolder(log: Log, plan: Plan, store: QueryableStor
       if (isGlobal) global = opened
       if (wanted.partition !== null && wanted.partition !== partition && !isGlobal) continue
       const keeps = name === store.name ? wanted.keeps : (wanted.keepsOlder as Wanted['keeps'])
-      await load(loading, { topic: topicOf(plan, store, name) as string, partition }, opened, isGlobal, keeps)
+      await load(loading, { topic: topicOf(plan, store, name) as string, partition }, opened, isGlobal, keeps, store.spec)
     }
     tasks.set(task, { stores })
   }
@@ -71,6 +74,7 @@ export async function changelogHolder(log: Log, plan: Plan, store: QueryableStor
 
 function topicOf(plan: Plan, store: QueryableStore, name: string): string | undefined {
   if (store.subTopology < 0) return plan.globals.find(({ store: { name: of } }) => of === name)?.topic
+  if (store.spec.source !== undefined) return store.spec.source
   return plan.internalTopics.find((internal) => internal.kind === 'changelog' && internal.store === name)?.name
 }
 
@@ -80,16 +84,20 @@ async function load(
   store: StateStore,
   isGlobal: boolean,
   keeps: (key: Buffer) => boolean,
+  spec: StoreSpec,
 ): Promise<void> {
-  const { log } = loading
+  const { log, groupId } = loading
   const [from] = await log.offsets([at], 'earliest')
-  const [end] = await log.offsets([at], 'latest')
+  const [latest] = await log.offsets([at], 'latest')
+  const fed = spec.source !== undefined
+  const end = fed ? ((await committedEnd(log, groupId, at)) ?? 0) : latest
   const reader = log.reader()
   try {
     let position = from as number
     reader.assign([{ ...at, offset: position }])
     while (position < (end as number)) {
-      for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
+      for (const read of await reader.poll(LIMITS.fetchWaitMs)) {
+        const chunk = fed ? await rowsOf(read, spec, end as number) : read
         const writes: Write[] = []
         for (const { key, value, timestamp, offset } of chunk.records) {
           const row = key === null ? null : isGlobal ? globalRowKey(key) : key

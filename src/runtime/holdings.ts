@@ -45,8 +45,8 @@ export class Holdings {
 
   #see({ id, stores }: Task): void {
     let at = 0
-    for (const { overlay, changelogTopic } of stores) {
-      if (changelogTopic === null) continue
+    for (const { overlay, changelogTopic, source } of stores) {
+      if (changelogTopic === null && source === undefined) continue
       if (overlay.store.damaged !== null) return void this.#at.delete(id)
       at += overlay.store.checkpoint()?.changelogOffset ?? 0
     }

@@ -62,11 +62,12 @@ export class IdleStores {
 
   *#open(): Iterable<Open> {
     for (const task of this.#o.tasks.values()) {
-      for (const { overlay, changelogTopic } of task.stores) {
+      for (const { overlay, changelogTopic, source } of task.stores) {
         const { store } = overlay
-        if (changelogTopic === null || store.damaged !== null) continue
+        const topic = changelogTopic ?? source?.topic
+        if (topic === undefined || store.damaged !== null) continue
         const position = store.checkpoint()?.changelogOffset
-        if (position !== undefined) yield { task, store, changelog: { topic: changelogTopic, partition: task.partition }, position }
+        if (position !== undefined) yield { task, store, changelog: { topic, partition: task.partition }, position }
       }
     }
   }

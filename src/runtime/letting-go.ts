@@ -11,6 +11,11 @@ import type { TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
 /** Logs take no later time; producers that write nanoseconds do come with one. */
 export const TIMESTAMP_MAX = LIMITS.timestampMax
 
+/** A record with another timestamp is skipped or given up. */
+export function isTime(timestamp: number): boolean {
+  return Number.isSafeInteger(timestamp) && timestamp >= 0 && timestamp <= TIMESTAMP_MAX
+}
+
 export interface LettingGo {
   readonly at: string
   /** With the input that it is of, its key's later records may have to wait. */

@@ -29,6 +29,7 @@ import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
 import { missedDeletes, sinceOf } from './missed-deletes.ts'
 import { compile, type SourceEntry } from './program.ts'
+import { committedEnd, rowPortions } from './source-fed.ts'
 import { Pause } from './suspend.ts'
 import { Task } from './task.ts'
 import type { TaskStore } from './task-parts.ts'
@@ -99,6 +100,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
           ...(deps.cache === undefined ? {} : { cache: deps.cache }),
         }),
         changelogTopic: spec.changelog ? deps.changelogTopic(spec.name) : null,
+        ...(spec.source === undefined ? {} : { source: { topic: spec.source, position: -1, isAtEnd: false } }),
       })
     })
     const timers = new Timers()
@@ -187,7 +189,7 @@ async function openStore(deps: TaskDeps, id: string, partition: number, spec: St
   const { store, changelog } = opened
   if (changelog === null) return store
   try {
-    await restore(deps, id, { ...opened, changelog }, cut)
+    await restore(deps, id, { ...opened, changelog }, spec, cut)
     return store
   } catch (error) {
     await closeFailed(deps.provider, id, spec.name, store)
@@ -200,7 +202,10 @@ export interface SoundStore {
   /** Null: it keeps none. */
   readonly changelog: TopicPartition | null
   readonly earliest: number
+  /** Up to where it is to be restored. */
   readonly end: number
+  /** Restored to there it has all that the changelog had. */
+  readonly isAll: boolean
   /** Wall clock, before its changelog was looked at. */
   readonly askedAtMs: number
 }
@@ -211,16 +216,19 @@ export async function openSound(deps: TaskDeps, id: string, partition: number, s
   const { store: found, rebuilt } = await provider.open(id, spec.name, spec.persistent)
   let store = found
   const askedAtMs = world.clock.now()
-  if (!spec.changelog) return { store, changelog: null, earliest: 0, end: 0, askedAtMs }
+  const topic = spec.changelog ? deps.changelogTopic(spec.name) : (spec.source ?? null)
+  if (topic === null || (spec.source !== undefined && partition >= deps.partitionsOf(topic)))
+    return { store, changelog: null, earliest: 0, end: 0, isAll: true, askedAtMs }
   try {
     if (rebuilt !== null)
       world.logger.warn({ task: id, store: spec.name, reason: rebuilt }, 'store set aside, rebuilding it from its changelog')
-    const changelog = { topic: deps.changelogTopic(spec.name), partition }
+    const changelog = { topic, partition }
     const [earliest] = await deps.log.offsets([changelog], 'earliest')
-    const [end] = await unlessCut(cut, deps.log.offsets([changelog], 'settled'))
+    // What others write to a topic is committed to us when we have read it: their open transactions are nothing to wait for.
+    const [end] = await unlessCut(cut, deps.log.offsets([changelog], spec.changelog ? 'settled' : 'latest'))
     const checkpoint = store.checkpoint()
     const held = { checkpoint, earliest: earliest as number, end: end as number }
-    await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputsOf(deps, id))
+    await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, spec.changelog ? inputsOf(deps, id) : [changelog])
     const unfit = checkpoint === null ? null : await unfitness(deps, changelog, checkpoint, held)
     if (unfit !== null) {
       await store.close()
@@ -230,7 +238,12 @@ export async function openSound(deps: TaskDeps, id: string, partition: number, s
       if (unfit.keep) world.logger.warn(told, 'store set aside, rebuilding it from its changelog')
       else world.logger.info(told, 'store removed, rebuilding it from its changelog')
     }
-    return { store, changelog, earliest: earliest as number, end: end as number, askedAtMs }
+    if (spec.changelog) return { store, changelog, earliest: earliest as number, end: end as number, isAll: true, askedAtMs }
+    const until = await unlessCut(cut, committedEnd(deps.log, deps.groupId, changelog))
+    // Where it begins is remembered: what was cut off from the topic before that never was a row of it.
+    if (until === null && store.checkpoint() === null)
+      await store.apply([], { changelogOffset: earliest as number, caughtUpAtMs: askedAtMs })
+    return { store, changelog, earliest: earliest as number, end: until ?? 0, isAll: (until ?? 0) >= (end as number), askedAtMs }
   } catch (error) {
     await closeFailed(provider, id, spec.name, store)
     throw error
@@ -274,7 +287,8 @@ function closedWhileRestoring(): MillraceError {
 async function restore(
   deps: TaskDeps,
   task: string,
-  { store, changelog, earliest, end, askedAtMs }: SoundStore & { readonly changelog: TopicPartition },
+  { store, changelog, earliest, end, isAll, askedAtMs }: SoundStore & { readonly changelog: TopicPartition },
+  spec: StoreSpec,
   cut?: AbortSignal,
 ): Promise<void> {
   const checkpoint = store.checkpoint()
@@ -288,11 +302,12 @@ async function restore(
   const ended = (): boolean => cut?.aborted === true || deps.stopping()
   try {
     reader.assign([{ ...changelog, offset: from }])
-    await restoreStore(store, portionsUntil(deps.world, reader, from, end, ended), {
+    const portions = portionsUntil(deps.world, reader, from, end, ended)
+    await restoreStore(store, spec.changelog ? portions : rowPortions(portions, spec, end), {
       world: deps.world,
       endOffset: end,
       since: sinceOf(checkpoint, askedAtMs),
-      caughtUpAtMs: askedAtMs,
+      ...(isAll ? { caughtUpAtMs: askedAtMs } : {}),
       onProgress: ({ records, remaining, recordsPerSecond }) =>
         deps.onProgress({ task, store: store.name, restored: records, remaining: remaining ?? 0, recordsPerSecond }),
     })
@@ -345,7 +360,7 @@ export async function rewindQueues(deps: Pick<TaskDeps, 'log' | 'groupId' | 'res
   const missing = queues.filter((_, i) => committed[i] === null)
   const resetOf = (queue: InputQueue): OffsetReset => {
     const { source } = queue.entries[0] as SourceEntry
-    return deps.resetOf?.(source) ?? source.offsetReset
+    return deps.resetOf?.(source) ?? source.offsetReset ?? 'earliest'
   }
   const resets = new Map<InputQueue, number>()
   for (const queue of missing) {

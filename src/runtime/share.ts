@@ -6,7 +6,8 @@ import { inputsOf, type TaskDeps, taskId } from './recover.ts'
 export function assignShares(deps: TaskDeps, members: readonly GroupMember[]): ReadonlyMap<string, GroupAssignment> {
   const { plan, tasks: counts } = deps.sized
   const ids = counts.map((count, sub) => Array.from({ length: count }, (_, partition) => taskId(sub, partition)))
-  const hasState = (sub: number): boolean => plan.subTopologies[sub]?.stores.some(({ changelog }) => changelog) === true
+  const hasState = (sub: number): boolean =>
+    plan.subTopologies[sub]?.stores.some(({ changelog, source }) => changelog || source !== undefined) === true
   const shares = shareOut(
     members.map(({ memberId, userData }) => ({ memberId, ...decodeClaim(userData) })),
     ids.flat(),

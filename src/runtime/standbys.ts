@@ -8,13 +8,16 @@
 //    is written no more from then on. Whoever opens it afterwards waits for the write that is under way.
 // 3. At most one chunk a partition is held, beside what the reader has fetched ahead.
 // 4. One that may have missed deletes, because nothing was read for too long, is opened again, and that builds it anew.
+// 5. A store whose changelog is its table's topic is kept no further than the task has committed of it: what is behind was not processed.
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import { partitionName, type TopicPartition } from '../base/record.ts'
+import { type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
 import type { Chunk, Reader } from '../log/log.ts'
 import type { Checkpoint, StateStore, StoreProvider, Write } from '../state/store.ts'
+import type { StoreSpec } from '../topology/node.ts'
 import { caughtUp, missedDeletes, sinceOf, upToDate } from './missed-deletes.ts'
 import { closeFailed, openSound, parseTaskId, type TaskDeps } from './recover.ts'
+import { rowsOf } from './source-fed.ts'
 import type { Task } from './task.ts'
 
 export interface StandbyFigure {
@@ -30,8 +33,11 @@ interface Held {
   readonly name: string
   readonly store: StateStore
   readonly changelog: TopicPartition
+  /** Of a store whose changelog is its table's topic. */
+  readonly fed: StoreSpec | null
   /** Behind the last chunk that was taken. */
   position: number
+  /** Of a fed store: what the task has committed. */
   end: number
   /** As its checkpoint says, or is to say with the next write. */
   since: Pick<Checkpoint, 'caughtUpAtMs'>
@@ -65,6 +71,8 @@ export class Standbys {
   #running: Promise<void> = Promise.resolve()
   #byPartition = new Map<string, { readonly standby: Standby; readonly held: Held }>()
   #changed = false
+  #asking = false
+  #askAgainMs = 0
   #closed = false
 
   /** `deps` with the provider that opens stores for good; `free`: no task has its stores. */
@@ -124,18 +132,21 @@ export class Standbys {
 
   /** Goes on with the stores of a task that is given up; false: they are to be closed. Its last epoch is applied, or lost. */
   inherit(task: Task): boolean {
-    const sound = task.stores.every(({ overlay: { store }, changelogTopic }) => {
-      return store.damaged === null && (changelogTopic === null || store.checkpoint() !== null)
+    const sound = task.stores.every(({ overlay: { store }, changelogTopic, source }) => {
+      return store.damaged === null && ((changelogTopic === null && source === undefined) || store.checkpoint() !== null)
     })
     if (this.#closed || !sound || !this.#wanted.has(task.id) || this.#held.has(task.id)) return false
     const standby = newStandby(task.id)
-    for (const { name, overlay, changelogTopic } of task.stores) {
+    for (const { name, overlay, changelogTopic, source } of task.stores) {
       const { store } = overlay
-      if (changelogTopic === null) standby.work = Promise.all([standby.work, store.close().catch(() => {})])
+      const topic = changelogTopic ?? source?.topic
+      if (topic === undefined || task.partition >= this.#deps.partitionsOf(topic))
+        standby.work = Promise.all([standby.work, store.close().catch(() => {})])
       else {
         const { changelogOffset: position, ...since } = store.checkpoint() as Checkpoint
-        const changelog = { topic: changelogTopic, partition: task.partition }
-        standby.stores.set(name, { name, store, changelog, position, end: position, since })
+        const changelog = { topic, partition: task.partition }
+        const fed = source === undefined ? null : this.#spec(task.id, name)
+        standby.stores.set(name, { name, store, changelog, fed, position, end: position, since })
       }
     }
     this.#held.set(task.id, standby)
@@ -213,15 +224,21 @@ export class Standbys {
     await this.#leaving.get(id)
     for (const spec of this.#deps.sized.plan.subTopologies[subTopology]?.stores ?? []) {
       if (cut.signal.aborted) return
-      if (!spec.changelog || stores.has(spec.name)) continue
-      const { store, changelog, earliest, end, askedAtMs } = await openSound(this.#deps, id, partition, spec, cut.signal)
+      const { name, source } = spec
+      if (stores.has(name) || (source === undefined ? !spec.changelog : partition >= this.#deps.partitionsOf(source))) continue
+      const { store, changelog, earliest, end, isAll, askedAtMs } = await openSound(this.#deps, id, partition, spec, cut.signal)
       const checkpoint = store.checkpoint()
       const position = Math.max(checkpoint?.changelogOffset ?? 0, earliest)
-      const since = end - position <= 1 ? { caughtUpAtMs: askedAtMs } : sinceOf(checkpoint, askedAtMs)
-      stores.set(spec.name, { name: spec.name, store, changelog: changelog as TopicPartition, position, end, since })
+      const since = isAll && end - position <= 1 ? { caughtUpAtMs: askedAtMs } : sinceOf(checkpoint, askedAtMs)
+      const fed = source === undefined ? null : spec
+      stores.set(name, { name, store, changelog: changelog as TopicPartition, fed, position, end, since })
     }
     if (cut.signal.aborted) return
     this.#begin(standby)
+  }
+
+  #spec(id: string, name: string): StoreSpec | null {
+    return this.#deps.sized.plan.subTopologies[parseTaskId(id).subTopology]?.stores.find((spec) => spec.name === name) ?? null
   }
 
   #begin(standby: Standby): void {
@@ -255,6 +272,7 @@ export class Standbys {
     let lookedAtMs = clock.monotonic()
     while (!this.#closed) {
       try {
+        this.#askEnds()
         if (this.#changed) this.#assign(reader)
         await this.#apply(await reader.poll(LIMITS.fetchWaitMs))
         if (clock.monotonic() - lookedAtMs >= LIMITS.caughtUpLookMs) {
@@ -274,8 +292,10 @@ export class Standbys {
     this.#byPartition = new Map()
     for (const standby of this.#held.values()) {
       if (!standby.ready) continue
-      for (const held of standby.stores.values())
-        this.#byPartition.set(partitionName(held.changelog.topic, held.changelog.partition), { standby, held })
+      for (const held of standby.stores.values()) {
+        if (held.fed === null || held.position < held.end)
+          this.#byPartition.set(partitionName(held.changelog.topic, held.changelog.partition), { standby, held })
+      }
     }
     reader.assign([...this.#byPartition.values()].map(({ held }) => ({ ...held.changelog, offset: held.position })))
   }
@@ -296,19 +316,25 @@ export class Standbys {
   async #accept(held: Held, chunk: Chunk): Promise<void> {
     const { log, world } = this.#deps
     const before = { changelogOffset: held.position, ...held.since }
-    held.position = chunk.position
-    held.end = Math.max(chunk.endOffset, chunk.position)
-    const missed = await missedDeletes(log, world, chunk.topic, before, held.end)
+    const { fed, end } = held
+    const topicEnd = Math.max(chunk.endOffset, chunk.position)
+    held.position = fed === null ? chunk.position : Math.min(chunk.position, end)
+    if (fed === null) held.end = topicEnd
+    else if (chunk.position >= end) this.#changed = true // it has enough; the reader may be past that
+    const missed = await missedDeletes(log, world, chunk.topic, before, topicEnd)
     if (missed !== null) throw new MillraceError('STREAM_STORE_DAMAGED', missed)
-    if (chunk.position >= chunk.endOffset) held.since = { caughtUpAtMs: world.clock.now() }
-    await held.store.apply(writesOf(chunk), { changelogOffset: chunk.position, ...held.since })
+    if (held.position >= chunk.endOffset) held.since = { caughtUpAtMs: world.clock.now() }
+    const { records, position } = fed === null ? chunk : await rowsOf(chunk, fed, end)
+    await held.store.apply(writesOf(held, records), { changelogOffset: position, ...held.since })
   }
 
   /** What stands idle is up to date still: else it would count as old when something comes. */
   async #lookAtIdle(): Promise<void> {
     const { log, world } = this.#deps
     const askedAtMs = world.clock.now()
-    const all = [...this.#byPartition.values()].map(({ standby, held }) => ({ standby, held, ...held }))
+    const all = [...this.#held.values()].flatMap((standby) =>
+      standby.ready ? [...standby.stores.values()].map((held) => ({ standby, held, ...held })) : [],
+    )
     const idle = (await upToDate(log, all)).filter(({ standby, held }) => standby.ready && standby.stores.get(held.name) === held)
     const written = idle.map(({ standby, held }) => {
       held.since = { caughtUpAtMs: askedAtMs }
@@ -317,6 +343,31 @@ export class Standbys {
       return writing
     })
     await Promise.all(written)
+  }
+
+  /** How far the tasks have come in the topics of their tables. */
+  #askEnds(): void {
+    const { log, groupId, world } = this.#deps
+    const fed = [...this.#held.values()].flatMap(({ ready, stores }) =>
+      ready ? [...stores.values()].filter((held) => held.fed !== null) : [],
+    )
+    const now = world.clock.monotonic()
+    if (fed.length === 0 || this.#asking || now < this.#askAgainMs) return
+    this.#asking = true
+    this.#askAgainMs = now + LIMITS.standbyEndsMs
+    const at = fed.map(({ changelog }) => changelog)
+    log
+      .committed(groupId, at)
+      .then(
+        (committed) => {
+          for (const [i, held] of fed.entries()) held.end = Math.max(held.end, committed[i]?.offset ?? 0)
+          if (fed.some(({ position, end }) => position < end)) this.#change()
+        },
+        (error: unknown) => world.logger.warn({ reason: explain(error) }, 'how far the tables of standbys may go could not be read'),
+      )
+      .finally(() => {
+        this.#asking = false
+      })
   }
 
   /** A store that was refused a write is opened again, or anew. */
@@ -345,7 +396,7 @@ function newStandby(id: string): Standby {
   return { id, cut: new AbortController(), stores: new Map(), work: Promise.resolve(), ready: false, failures: 0, cancelRetry: () => {} }
 }
 
-function writesOf({ records, topic, partition }: Chunk): Write[] {
+function writesOf({ changelog: { topic, partition } }: Held, records: readonly LogRecord[]): Write[] {
   return records.map(({ key, value, timestamp, offset }) => {
     if (key === null)
       throw new MillraceError('STREAM_INTERNAL', `${partitionName(topic, partition)}@${offset}: a changelog record has no key`)

@@ -15,6 +15,16 @@ export interface TaskStore {
   readonly overlay: Overlay
   /** Null: the store keeps no changelog. */
   readonly changelogTopic: string | null
+  /** Of a store whose rows are its table's topic. */
+  readonly source?: Feeding
+}
+
+export interface Feeding {
+  readonly topic: string
+  /** Of the sealed epoch; -1: this task has none of it. */
+  position: number
+  /** It had all of the topic then. */
+  isAtEnd: boolean
 }
 
 export interface TaskParts {

@@ -17,9 +17,10 @@ import { type ErrorPolicy, policyOf } from './dead-letter.ts'
 import type { Due } from './dues.ts'
 import { InputChoice } from './input-choice.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
-import { keepOfUndone, letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
+import { isTime, keepOfUndone, letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
 import { NO_RECORD, type Program, type SourceEntry } from './program.ts'
+import { checkpointOf, sealStore } from './sealing.ts'
 import type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
 import { positionsOf } from './positions.ts'
 import { Pause, type Suspend, suspendOf } from './suspend.ts'
@@ -374,7 +375,7 @@ export class Task {
       }
       dues.askAll()
       this.#giveUp(queue, head, error)
-      if (head.problem === null) keepOfUndone(queue, head, this.stores)
+      if (head.problem === null && isTime(head.timestamp)) keepOfUndone(queue, head, this.stores)
     }
     this.#send(append)
     return true
@@ -425,11 +426,7 @@ export class Task {
   /** The barrier's half: what the changelogs and the group get for this epoch. */
   seal(append: Append): CommittedOffset[] {
     this.#sealedAtMs = this.#parts.nowMs()
-    for (const { overlay, changelogTopic } of this.stores) {
-      const writes = overlay.seal()
-      if (changelogTopic === null) continue
-      for (const write of writes) append(changelogTopic, this.partition, Math.max(0, write.timestamp), write.key, write.value, NO_HEADERS)
-    }
+    for (const store of this.stores) sealStore(store, this.partition, this.queues, append)
     const offsets = positionsOf(this.queues, this.timers, this.#dirty)
     this.#dirty = false
     this.commitRequested = false
@@ -438,11 +435,7 @@ export class Task {
 
   /** The sealed epoch is committed: to disk with it. */
   async applied(ends: EndOffsets): Promise<void> {
-    for (const { overlay, changelogTopic } of this.stores) {
-      const end = changelogTopic === null ? -1 : ends.get(`${changelogTopic}-${this.partition}`)
-      const changelogOffset = end ?? overlay.store.checkpoint()?.changelogOffset ?? 0
-      await overlay.apply({ changelogOffset, caughtUpAtMs: this.#sealedAtMs })
-    }
+    for (const store of this.stores) await store.overlay.apply(checkpointOf(store, this.partition, ends, this.#sealedAtMs))
   }
 
   /** Loses everything that no barrier committed. The queues are rewound by whoever knows the committed offsets. */

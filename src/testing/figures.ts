@@ -1,4 +1,5 @@
 // What a session tells of its plan and its tasks.
+import { feedingTopics } from '../runtime/source-fed.ts'
 import type { Task } from '../runtime/task.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { Plan, PlanSource } from '../topology/plan-types.ts'
@@ -24,11 +25,13 @@ export function inputsOf(plan: Plan): readonly Input[] {
   return [...found, ...plan.globals]
 }
 
-/** Topics that are written here and read from the log: internal ones, and external ones that are read and written, which the user said is
- *  meant. */
-export function loopedTopics(plan: Plan): ReadonlySet<string> {
+/** Topics that are in the log, and read from it: internal ones, external ones that are read and written, which the user said is meant, and
+ *  those that tables are restored from. */
+export function loggedTopics(plan: Plan): ReadonlySet<string> {
   const internal = plan.internalTopics.filter(({ kind }) => kind === 'repartition').map(({ name }) => name)
-  return new Set([...internal, ...plan.inputs.filter((input) => plan.outputs.includes(input))])
+  const nodes = plan.subTopologies.flatMap((sub) => sub.nodes)
+  const anyLoops = nodes.some(({ operator }) => operator.kind === 'sink' && operator.loop && typeof operator.topic !== 'string')
+  return new Set([...internal, ...plan.inputs.filter((input) => anyLoops || plan.outputs.includes(input)), ...feedingTopics(plan)])
 }
 
 /** Counters and gauges by node and name. */

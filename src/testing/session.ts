@@ -8,6 +8,7 @@
 //    records and moves of the clock since the last barrier again, in their order, with their first timestamps.
 // 4. Between barriers nothing is kept of committed outputs and repartition records.
 import { Barrier } from '../barrier/barrier.ts'
+import type { ReadFrom } from '../app/store-reader.ts'
 import { MillraceError } from '../base/errors.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import { whenThere } from '../base/not-yet.ts'
@@ -19,8 +20,8 @@ import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../ru
 import { flushCaches, hasCached } from '../runtime/flow.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
-import { encodeKey, queryableStore, taskPartition } from '../runtime/query.ts'
 import { closeTask, openTask, type TaskDeps, taskId } from '../runtime/recover.ts'
+import { feedingTopics } from '../runtime/source-fed.ts'
 import { Suspend } from '../runtime/suspend.ts'
 import type { Task } from '../runtime/task.ts'
 import { inputTopicsOf, topicSpecs } from '../runtime/topics.ts'
@@ -32,8 +33,9 @@ import { matchesTopic } from '../topology/pattern.ts'
 import { plan as planOf, type PlanOptions } from '../topology/plan.ts'
 import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
-import { externalSources, type Input, inputsOf, loopedTopics, sumsOf } from './figures.ts'
+import { externalSources, type Input, inputsOf, loggedTopics, sumsOf } from './figures.ts'
 import { Patience } from './patience.ts'
+import { presentGlobal, presentStore } from './present-rows.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
 export interface SessionOptions {
@@ -89,7 +91,7 @@ export class Session {
   #reader!: Reader
   #barrier!: Barrier
   #topics = new Set<string>() // external topics known so far
-  readonly #looped: ReadonlySet<string> // those that are read and written: read from the log, as what comes through a repartition topic is
+  readonly #logged: ReadonlySet<string> // read from the log, as what comes through a repartition topic is
   #tasks: Task[] = []
   #lines: (Line | Advance)[] = [] // since the last barrier
   #barrierAtMs = 0
@@ -104,7 +106,7 @@ export class Session {
     this.#options = options
     this.partitions = options.partitions ?? 1
     this.plan = planOf(topology, options.applicationId ?? topology.name, options.policies)
-    this.#looped = loopedTopics(this.plan)
+    this.#logged = loggedTopics(this.plan)
   }
 
   async start(): Promise<void> {
@@ -155,7 +157,7 @@ export class Session {
     const queues = this.#tasks.flatMap((task) => task.queues)
     this.#reader.assign(
       queues
-        .filter((queue) => this.#looped.has(queue.topic))
+        .filter((queue) => this.#logged.has(queue.topic))
         .map(({ topic, partition, position }) => ({ topic, partition, offset: position })),
     )
   }
@@ -254,7 +256,7 @@ export class Session {
 
   /** A topic that a pattern matches joins the tasks that read it. */
   async #know(topic: string): Promise<void> {
-    if (this.#looped.has(topic) || (this.#topics.has(topic) && this.plan.inputs.includes(topic))) return
+    if (this.#logged.has(topic) || (this.#topics.has(topic) && this.plan.inputs.includes(topic))) return
     if (this.#topics.has(topic) && this.#tasks.some((task) => task.queues.some((queue) => queue.topic === topic))) return
     const sources = externalSources(this.plan).filter((source) => source.topics instanceof RegExp && matchesTopic(source.topics, topic))
     if (sources.length === 0) throw new MillraceError('STREAM_USAGE', `topic ${topic} is not read by ${this.plan.topology}`)
@@ -267,7 +269,7 @@ export class Session {
   }
 
   async #carry({ topic, partition, record }: Line): Promise<void> {
-    if (this.#looped.has(topic)) {
+    if (this.#logged.has(topic)) {
       const { timestamp, key, value, headers } = record
       this.#writer.append(topic, partition, timestamp, key, value, headers) // among what the topology writes there itself
       this.#barrier.worked(0)
@@ -402,18 +404,19 @@ export class Session {
   }
 
   #waits({ topic, partition, record }: Line): boolean {
-    if (this.#looped.has(topic)) return false // it is in the log
+    if (this.#logged.has(topic)) return false // it is in the log
     const reads = (queue: InputQueue): boolean => queue.topic === topic && queue.partition === partition
     return this.#tasks.some((task) => task.queues.some((queue) => reads(queue) && queue.position <= record.offset))
   }
 
   /** What is committed is not read again: outputs were handed out, repartition topics go on from the committed offsets. Changelogs
-   *  stay, a crash restores from them: a record for each key that an epoch has written. */
+   *  stay, and topics that are changelogs: a crash restores from them: a record for each key that an epoch has written. */
   #forget(): void {
-    for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)].filter((topic) => !this.#looped.has(topic)))
+    for (const topic of [...this.#topics, deadLetterTopic(this.plan.applicationId)].filter((topic) => !this.#logged.has(topic)))
       for (let partition = 0; partition < this.partitions; partition++) this.#log.forget(topic, partition, Number.MAX_SAFE_INTEGER)
+    const feeding = feedingTopics(this.plan)
     for (const queue of this.#tasks.flatMap((task) => task.queues))
-      if (this.#looped.has(queue.topic)) this.#log.forget(queue.topic, queue.partition, queue.committed)
+      if (this.#logged.has(queue.topic) && !feeding.has(queue.topic)) this.#log.forget(queue.topic, queue.partition, queue.committed)
   }
 
   async crash(): Promise<void> {
@@ -472,17 +475,27 @@ export class Session {
     return this.#open
   }
 
-  /** The present row of a store, what is not committed included. */
-  row(name: string, key: unknown): unknown {
-    const global = globalNamed(this.#globals, name)
-    if (global !== undefined) return global.row(key)?.value ?? null
-    const store = queryableStore(this.plan, name)
-    if (store === null) throw new MillraceError('STREAM_USAGE', `no store ${name} in ${this.plan.topology}`)
-    const bytes = encodeKey(store, key)
-    const partition = taskPartition(store, key, this.#sized.tasks[store.subTopology] as number)
-    const task = this.#tasks.find(({ id }) => id === taskId(store.subTopology, partition))
-    const stored = task?.stores.find((held) => held.name === name)?.overlay.get(bytes)
-    return stored === undefined ? null : store.rowOf(stored)
+  /** For readers of stores: rows as the topology sees them now. */
+  holder(): ReadFrom {
+    return {
+      plan: this.plan,
+      world: this.#world,
+      ready: () => true,
+      sized: () => this.#sized,
+      tasks: () =>
+        new Map(
+          this.#tasks.map(({ id, stores }) => [
+            id,
+            { stores: stores.map(({ name, overlay }) => ({ name, overlay: { store: presentStore(overlay) } })) },
+          ]),
+        ),
+      globalStore: (name) => {
+        const table = globalNamed(this.#globals, name)
+        return table === undefined ? undefined : presentGlobal(table)
+      },
+      applying: () => false,
+      figures: () => ({ restores: [] }),
+    }
   }
 
   /** Counters and gauges by node and name, summed over the tasks. */

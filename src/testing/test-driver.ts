@@ -1,5 +1,15 @@
 // TopologyTestDriver: a topology in a test, record by record, with several partitions, commits, crashes and a wall clock that the
 // test moves. Kafka Streams' driver has one partition and no crashes.
+import {
+  type SessionReader,
+  sessionReader,
+  type StoreReader,
+  storeReader,
+  type VersionedReader,
+  versionedReader,
+  type WindowReader,
+  windowReader,
+} from '../app/store-reader.ts'
 import { asBuffer, keyText } from '../base/bytes.ts'
 import { type Duration, durationMs } from '../base/duration.ts'
 import { MillraceError } from '../base/errors.ts'
@@ -54,10 +64,8 @@ export interface TestOutput<K = any, V = any> {
   readTable(): Map<K, V>
 }
 
-export interface TestStore<K = any, V = any> {
-  /** The row as the topology sees it now; null when there is none. */
-  get(key: K): V | null
-}
+/** Rows as the topology sees them now, what is not committed yet among them; read as those of a running processor. */
+export type TestStore<K = any, V = any> = StoreReader<K, V>
 
 export class TopologyTestDriver {
   readonly #session: Session
@@ -132,7 +140,21 @@ export class TopologyTestDriver {
   }
 
   store<K = any, V = any>(name: string): TestStore<K, V> {
-    return { get: (key) => this.#session.row(name, key) as V | null }
+    return storeReader(this.#session.holder(), name)
+  }
+
+  /** Windows of aggregates and of window stores. */
+  windowStore<K = any, V = any>(name: string): WindowReader<K, V> {
+    return windowReader(this.#session.holder(), name)
+  }
+
+  sessionStore<K = any, V = any>(name: string): SessionReader<K, V> {
+    return sessionReader(this.#session.holder(), name)
+  }
+
+  /** Versioned tables and stores. */
+  versionedStore<K = any, V = any>(name: string): VersionedReader<K, V> {
+    return versionedReader(this.#session.holder(), name)
   }
 
   /** Moves the wall clock: timers, punctuators and timeouts that become due fire. */

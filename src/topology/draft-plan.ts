@@ -41,6 +41,8 @@ export interface DraftPlan {
   readonly topics: DraftTopic[]
   readonly names: Set<string>
   readonly storeNames: Set<string>
+  /** Names of the internal topics, known when all is lowered. */
+  readonly internal: Set<string>
   /** With `optimize`: who reads the topic that a stream goes through, by the stream. Null: each reader has a topic of its own. */
   readonly shared: Map<string, DraftNode> | null
   /** Null: dead letters keep no key waiting. */

@@ -31,8 +31,9 @@ function factsOf(sub: SubTopology): string[] {
 }
 
 function storeFacts(node: PlanNode): string[] {
-  return node.stores.map(({ name, key, value, persistent, changelog, form }) => {
-    const where = `${persistent ? 'disk' : 'memory'} ${changelog ? 'changelog' : 'no-changelog'}`
+  return node.stores.map(({ name, key, value, persistent, changelog, source, form }) => {
+    const kept = changelog ? 'changelog' : source === undefined ? 'no-changelog' : `changelog-is ${source}`
+    const where = `${persistent ? 'disk' : 'memory'} ${kept}`
     const what = form === undefined ? formOf(node.operator) : `${formOf(node.operator)} ${JSON.stringify(form)}`
     return `store ${name} ${key.name ?? 'custom'} ${value.name ?? 'custom'} ${where} by ${what}`
   })
@@ -79,14 +80,18 @@ function formOf(operator: PlanOperator): string {
   }
 }
 
+/** In a store's form: its place in the log is one of this topic, not of a changelog. */
+export const FED_BY = ', from the topic '
+
 /** What the rows of each store are, in words: by store. Under another text the old rows could not be read, or would mean something else. */
 export function storeForms(plan: Plan): ReadonlyMap<string, string> {
   const forms = new Map<string, string>()
   for (const sub of plan.subTopologies)
     for (const { operator, stores } of sub.nodes)
-      for (const { name, key, value, form } of stores) {
+      for (const { name, key, value, form, source } of stores) {
         const kind = form === undefined ? rowsOf(operator) : `${form.kind}${form.kind === 'window' ? ` of ${form.sizeMs} ms` : ''}`
-        if (!forms.has(name)) forms.set(name, `${kind} ${key.name ?? 'custom'} to ${value.name ?? 'custom'}`)
+        const of = source === undefined ? '' : FED_BY + source
+        if (!forms.has(name)) forms.set(name, `${kind} ${key.name ?? 'custom'} to ${value.name ?? 'custom'}${of}`)
       }
   return forms
 }

@@ -9,6 +9,7 @@ import type {
   GlobalTableNode,
   HoldUntilNode,
   Node,
+  SinkNode,
   SourceNode,
   StoreSpec,
   StreamJoinNode,
@@ -16,11 +17,12 @@ import type {
   TableGroupNode,
   Topology,
 } from './node.ts'
-import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSource, RepartitionSink } from './plan-types.ts'
+import type { ChangeSink, ForeignKeyLeft, ForeignKeyRight, ParkingSink, PlanSink, PlanSource, RepartitionSink } from './plan-types.ts'
 import { PRESENT, RAW } from './raw.ts'
 import { addBlockKey } from './lower-block.ts'
 import { addHoldUntil } from './lower-hold.ts'
-import { sameSource } from './validate.ts'
+import { sourceFedTables } from './source-fed.ts'
+import { sameSource, sourcesOf } from './validate.ts'
 
 export function lower(topology: Topology, applicationId: string, blockKey: DraftPlan['blockKey']): DraftPlan {
   const { nodes } = topology
@@ -32,10 +34,12 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     topics: [],
     names: new Set(),
     storeNames,
+    internal: new Set(),
     shared: topology.optimize === true ? new Map() : null,
     blockKey,
   }
   const { sendsOld, kept } = demandOf(nodes)
+  const fed = topology.optimize === true ? sourceFedTables(nodes, sendsOld) : new Map<number, string>()
   const made = new Map<number, DraftNode>()
   const sources: { readonly node: SourceNode; readonly draft: DraftNode }[] = []
   const histories = new Map<StoreSpec, StoreSpec>()
@@ -49,8 +53,13 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     if ('stores' in node) return [...node.stores, ...node.stores.filter(isVersioned).map(historyOf)]
     const spec = storeOf(node)
     if (spec !== null && isVersioned(spec)) return [spec, historyOf(spec)]
-    if (spec !== null) return [spec]
-    return kept.has(node.id) ? [addedStore(plan, node.name, node.key, node.value, true)] : []
+    if (spec !== null) return [fedStore(node, spec)]
+    return kept.has(node.id) ? [fedStore(node, addedStore(plan, node.name, node.key, node.value, true))] : []
+  }
+
+  function fedStore(node: Node, spec: StoreSpec): StoreSpec {
+    const source = fed.get(node.id)
+    return source === undefined ? spec : Object.freeze({ ...spec, changelog: false, source })
   }
 
   /** Beside a versioned store there is one for older versions; whoever has the one has the other. */
@@ -67,7 +76,7 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     parents: DraftNode[],
   ): DraftNode {
     return addDraft(plan, node.name, {
-      operator: node,
+      operator: node.kind === 'sink' ? sinkOf(node) : node,
       key: node.key,
       value: node.value,
       parents,
@@ -76,10 +85,17 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     })
   }
 
+  function sinkOf(node: SinkNode): PlanSink {
+    if (typeof node.topic === 'string') return node
+    return Object.freeze({ ...node, inputs: node.loop ? [] : sourcesOf(nodes).map(({ topics }) => topics), internal: plan.internal })
+  }
+
   function addSource(node: SourceNode): DraftNode {
     const twin = sources.find((source) => sameSource(source.node, node))
     if (twin !== undefined) return twin.draft
-    const { topics, key, value, timestamp, offsetReset } = node
+    const { topics, key, value, timestamp } = node
+    // What a store is made of again from the topic's beginning must have begun there.
+    const offsetReset = nodes.some(({ id, parents }) => fed.has(id) && parents[0] === node.id) ? 'earliest' : node.offsetReset
     const operator: PlanSource = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset }
     const source = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
     const draft = addBlockKey(plan, source, topics instanceof RegExp || topics.length !== 1)

@@ -22,6 +22,8 @@ export interface StoreSpec {
   readonly generated: boolean
   readonly persistent: boolean
   readonly changelog: boolean
+  /** It has no changelog of its own: its rows are the records of this topic, as far as its task has committed them. */
+  readonly source?: string
   /** The operator's updates wait for the commit, or until so much waits. */
   readonly cacheBytes?: number
   /** Of a store that the user declared for processors: what it is. */
@@ -50,7 +52,8 @@ export interface SourceNode extends Base {
   readonly kind: 'source'
   readonly topics: readonly string[] | RegExp
   readonly timestamp: Fn | null
-  readonly offsetReset: OffsetReset
+  /** Null: what the application says for all. */
+  readonly offsetReset: OffsetReset | null
 }
 
 export interface SinkNode extends Base {
@@ -91,6 +94,8 @@ export interface RepartitionNode extends Base {
 export interface ToTableNode extends Base {
   readonly kind: 'toTable'
   readonly store: StoreSpec | null
+  /** Of `t.table`: its parent is the topic itself. */
+  readonly ofTopic?: true
 }
 
 export interface TableStatelessNode extends Base {

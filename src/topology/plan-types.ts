@@ -53,7 +53,16 @@ export interface PlanSource {
   readonly key: AnySerde
   readonly value: AnySerde
   readonly timestamp: Fn | null
-  readonly offsetReset: OffsetReset
+  /** Null: what the application says for all. */
+  readonly offsetReset: OffsetReset | null
+}
+
+/** A sink whose topic is chosen by record: what it must not choose. */
+export interface PlanSink extends SinkNode {
+  /** Of the sources: an endless loop, unless `loop`. */
+  readonly inputs?: readonly (readonly string[] | RegExp)[]
+  /** Topics of the application's own. */
+  readonly internal?: ReadonlySet<string>
 }
 
 /** Writes records to an internal topic. Null keys are dropped and counted, unless a left join reads it. */
@@ -137,7 +146,7 @@ export type PlanOperator =
   | ChangeSink
   | ForeignKeyLeft
   | ForeignKeyRight
-  | SinkNode
+  | PlanSink
   | StatelessNode
   | PassNode
   | SplitNode

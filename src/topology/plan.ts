@@ -55,6 +55,7 @@ export function plan(topology: Topology, applicationId: string, { blockKey }: Pl
       ...new Map(sources.filter((topics) => topics instanceof RegExp).map((topics) => [String(topics), topics])).values(),
     ]),
   }
+  for (const { name } of made.internalTopics) draft.internal.add(name)
   checkInternalAreOurs(made)
   refuseReadTwice(made)
   return Object.freeze(made)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLog } from '../../src/app.ts'
+import { storeReader } from '../../src/app/store-reader.ts'
 import { explain } from '../../src/base/errors.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { resolveConfig } from '../../src/config.ts'
@@ -271,7 +272,7 @@ describe('records of writers that nobody has met', () => {
     await session.commit()
     const [first, second] = session.take()
     expect(first?.key).toEqual(second?.key)
-    expect(session.row('n', { n: 1 })).toBe(2)
+    expect(storeReader(session.holder(), 'n').get({ n: 1 })).toBe(2)
     await session.close()
   })
 

@@ -6,6 +6,7 @@ import { within } from '../../src/dsl/within.ts'
 import { string } from '../../src/serde/text.ts'
 import type { JoinType, Topology } from '../../src/topology/node.ts'
 import { expectedBy, type Input, type Output, play, steps } from './crashing.ts'
+import { PLAIN, run } from '../support/every-step.ts'
 import { runsOf } from '../support/tier.ts'
 
 const text = { key: string(), value: string() }
@@ -98,6 +99,58 @@ describe.each(['inner', 'left', 'outer'] as const)('%s join of streams', (type) 
         }),
         { numRuns: runsOf(150, 3_000) },
       )
+    },
+    runsOf(60_000, 600_000),
+  )
+})
+
+describe('join of a stream with itself', () => {
+  const itself = ({ before, after, grace }: Window): Topology =>
+    topology('joins', (t) => {
+      const left = t.stream('left', text)
+      left.join(left, pair, within(0, { before, after, grace }), { store: 'joined', value: string() }).to('out', text)
+    })
+
+  /** Each new record first with those before it, then those before it, and itself, with the new one. */
+  const pairs = ({ before, after, grace }: Window) => {
+    return (inputs: readonly Input[]): Output[] => {
+      const out: Output[] = []
+      const seen: Input[] = []
+      let time = -1
+      for (const input of inputs) {
+        const { key, value, timestamp } = input
+        time = Math.max(time, timestamp)
+        if (value === null || key === null) continue
+        const near = (from: number, to: number) =>
+          seen
+            .filter((other) => other.key === key && other.timestamp >= time - before - after - grace)
+            .filter((other) => other.timestamp >= timestamp - from && other.timestamp <= timestamp + to)
+            .toSorted((a, b) => a.timestamp - b.timestamp)
+        for (const old of near(before, after)) out.push([key, pair(value, old.value), Math.max(timestamp, old.timestamp)])
+        if (timestamp >= time - before - after - grace) seen.push(input)
+        for (const old of near(after, before)) out.push([key, pair(old.value, value), Math.max(timestamp, old.timestamp)])
+      }
+      return out
+    }
+  }
+
+  test(
+    'is that of the definition, on one store that holds each record once',
+    async () => {
+      const input = steps({ topics: ['left'], keys: ['a', 'b', 'ab', null], timeMax: 8, steps: 40 })
+      await fc.assert(
+        fc.asyncProperty(windows, fc.integer({ min: 1, max: 3 }), input, async (window, partitions, all) => {
+          expect(await play(itself(window), partitions, all)).toEqual(expectedBy(partitions, all, pairs(window)))
+        }),
+        { numRuns: runsOf(80, 1_000) },
+      )
+      const { stores } = await run(
+        itself({ before: 5, after: 5, grace: 0 }),
+        1,
+        [{ topic: 'left', key: 'a', value: 'once', timestamp: 3 }],
+        PLAIN,
+      )
+      expect(stores['0_0/joined']?.filter((row) => row.includes('once'))).toHaveLength(1)
     },
     runsOf(60_000, 600_000),
   )

@@ -9,6 +9,7 @@ import {
   type Table,
   type Topology,
   type TopologyBuilder,
+  type TopologyOptions,
   topology,
   tumbling,
   versioned,
@@ -21,16 +22,18 @@ const textOut = { key: string(), value: string() }
 const pair = (left: string | null | undefined, right: string | null | undefined): string => `${left ?? '-'}/${right ?? '-'}`
 const tally = { initial: (): string => '', add: (state: string, value: string): string => `${state}${value}`.slice(-12) }
 const merge = (left: string, right: string): string => `${left}|${right}`.slice(-12)
+const upper = (value: string): string => value.toUpperCase()
 const version = (value: string): number => value.charCodeAt(0) % 5
 
 type Build = (t: TopologyBuilder) => void
-const flows = new Map<string, Build>()
-const flow = (name: string, build: Build): unknown => flows.set(name, build)
+const flows = new Map<string, readonly [build: Build, options: TopologyOptions]>()
+const flow = (name: string, build: Build, options: TopologyOptions = {}): unknown => flows.set(name, [build, options])
 const out = <K, V>(table: Table<K, V>): void => table.toStream().to('out')
 const grouped = (t: TopologyBuilder, topic = 'in') => t.stream(topic, text).groupByKey()
 const tableOf = (t: TopologyBuilder, topic: string) => t.table(topic, { ...text, store: `${topic}-rows` })
 
 flow('toTable', (t) => out(tableOf(t, 'in')))
+flow('toTable, its topic its changelog', (t) => out(tableOf(t, 'in')), { optimize: true })
 flow('toTable behind a new key', (t) =>
   out(
     t
@@ -173,6 +176,15 @@ flow('left join by foreign key', (t) =>
   out(tableOf(t, 'in').leftJoin(tableOf(t, 'other'), letter, pair, { store: 'joined', value: string() })),
 )
 flow('join of stream and table', (t) => t.stream('in', text).join(tableOf(t, 'other'), pair, { value: string() }).to('out', textOut))
+flow(
+  'join of stream and table, its topic its changelog',
+  (t) =>
+    t
+      .stream('in', text)
+      .join(tableOf(t, 'other').mapValues(upper, { value: string() }), pair, { value: string() })
+      .to('out', textOut),
+  { optimize: true },
+)
 flow('left join of stream and versioned table, with grace', (t) =>
   t
     .stream('in', text)
@@ -284,5 +296,5 @@ flow('a processor with stores and timers', (t) => {
 
 /** By name. */
 export const STATEFUL: ReadonlyMap<string, Topology> = new Map(
-  [...flows].map(([name, build], i) => [name, topology(`flow-${i}`, build)] as const),
+  [...flows].map(([name, [build, options]], i) => [name, topology(`flow-${i}`, build, options)] as const),
 )

@@ -293,7 +293,58 @@ const windows: SimCase = {
   },
 }
 
-export const CASES: readonly SimCase[] = [sums, register, join, windows, waitingByKey, waitingByForeignKey, latest]
+// --- a table whose topic is its changelog: the store is made again from the input, as far as that was processed -------------
+
+interface Row {
+  readonly n: number
+  /** It becomes a dead letter below the table, and is a row all the same. */
+  readonly throws?: boolean
+}
+
+const fed: SimCase = {
+  name: 'fed',
+  inputs: ['rows'],
+  outputs: ['changes'],
+  rising: [],
+  topology: topology(
+    'fed',
+    (t) => {
+      t.table('rows', { key: string(), value: json<Row>(), store: 'rows' })
+        .mapValues(
+          ({ n, throws }) => {
+            if (throws === true) throw new Error('no change of it')
+            return n
+          },
+          { value: json<number>() },
+        )
+        .toStream()
+        .to('changes', { key: string(), value: json<number>() })
+    },
+    { optimize: true },
+  ),
+  feed: (chance, count) =>
+    Array.from({ length: count }, (_, i) => ({
+      topic: 'rows',
+      key: chance.pick(KEYS),
+      value: chance.hit(0.04) ? POISON : JSON.stringify({ n: i, ...(chance.hit(0.1) ? { throws: true } : {}) }),
+      timestamp: 1_000 + i * 10,
+    })),
+  poison: (fed) => parsed<Row>(fed)?.throws === true,
+  ofPartition(_topic, records) {
+    const out = listsOf<string>()
+    const rows = new Map<string, string>()
+    for (const fed of records) {
+      const row = parsed<Row>(fed)
+      if (row === null) continue
+      rows.set(fed.key, fed.value)
+      if (row.throws !== true) out.add(fed.key, String(row.n))
+    }
+    return { outputs: new Map([['changes', out.map]]), tables: new Map([['rows', rows]]) }
+  },
+  inTheEnd: () => NONE,
+}
+
+export const CASES: readonly SimCase[] = [sums, register, join, windows, waitingByKey, waitingByForeignKey, latest, fed]
 
 /** What can be asked for by name. */
 export const NAMED: readonly SimCase[] = [...CASES, held, called]

@@ -286,7 +286,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/recover.ts',
-        from: "deps.log.offsets([changelog], 'settled')",
+        from: "deps.log.offsets([changelog], spec.changelog ? 'settled' : 'latest')",
         to: "deps.log.offsets([changelog], 'latest')",
       },
     ],

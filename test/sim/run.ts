@@ -1,16 +1,16 @@
 // One run: brokers, instances, input, faults; then calm, and the demand that everything is done in time; then the checks.
 import { LIMITS } from '../../src/base/limits.ts'
 import { partitionOf } from '../../src/base/murmur2.ts'
-import { partitionName } from '../../src/base/record.ts'
+import { type LogRecord, partitionName } from '../../src/base/record.ts'
 import type { Guarantee } from '../../src/log/log.ts'
 import type { RequestKind } from '../../src/log/outcome.ts'
 import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
-import { type Fed, POISON, type SimCase } from './case.ts'
+import { type Fed, parsed, POISON, type SimCase } from './case.ts'
 import type { Task } from '../../src/runtime/task.ts'
 import { CASES, NAMED } from './cases.ts'
 import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
-import { checkAll, rowText } from './checks.ts'
+import { checkAll, fedOf, rowText } from './checks.ts'
 import { SimDisk, type StoreContent } from './disk.ts'
 import type { History, Rows, Snapshot, StoredRows, Violation } from './history.ts'
 import { APPLICATION, Instance } from './instance.ts'
@@ -96,6 +96,8 @@ class Run {
   readonly #stored: StoredRows[] = []
   readonly #early: string[] = []
   readonly #storeOfTopic = new Map<string, string>()
+  /** Topics that are the changelog of a table themselves. */
+  readonly #storeOfInput = new Map<string, string>()
   readonly #sourceTopics: readonly string[]
   #committed = 0
   #aborted = 0
@@ -144,6 +146,8 @@ class Run {
     const plan = planOf(this.#case.topology, APPLICATION)
     for (const { kind, name, store } of plan.internalTopics) if (kind === 'changelog') this.#storeOfTopic.set(name, store as string)
     this.#tasks = plan.subTopologies.length * this.#partitions
+    for (const { stores } of plan.subTopologies)
+      for (const { name, source } of stores) if (source !== undefined) this.#storeOfInput.set(source, name)
     this.#sourceTopics = [...plan.inputs, ...plan.internalTopics.flatMap(({ kind, name }) => (kind === 'repartition' ? [name] : []))]
     for (let i = 0; i < count; i++) {
       const name = `i${i}`
@@ -294,7 +298,10 @@ class Run {
         ends.set(partitionName(as, of.partition), end)
       }
     }
-    this.#snapshots.push({ committed: this.#positions(), ends })
+    const committed = this.#positions()
+    for (const [topic, store] of this.#storeOfInput)
+      for (const { name, partition } of cluster.topics.get(topic) ?? []) ends.set(partitionName(store, partition), committed.get(name) ?? 0)
+    this.#snapshots.push({ committed, ends })
   }
 
   #positions(): Map<string, number> {
@@ -345,12 +352,17 @@ class Run {
 
   /** What a standby holds was committed when it was looked at, not only in the end. */
   #lookAtStandbys({ name, worker, disk }: Instance): void {
-    const topics = new Map([...this.#storeOfTopic].map(([topic, store]) => [store, topic]))
+    const topics = new Map([...this.#storeOfTopic, ...this.#storeOfInput].map(([topic, store]) => [store, topic]))
     for (const { task, store, position } of worker?.standbys.figures() ?? []) {
       const where = `${name} stands by at ${this.#world.now.toFixed(2)}`
       const content = disk.contents().find((each) => each.task === task && each.store === store)
       if (content !== undefined) this.#keepStored(where, content)
       const of = this.#opened.cluster.partition({ topic: topics.get(store) as string, partition: Number(task.split('_')[1]) })
+      if (of !== undefined && this.#storeOfInput.has(of.topic)) {
+        const committed = this.#positions().get(of.name) ?? 0
+        if (position > committed) this.#early.push(`${where}: ${store} of ${task} is at ${position}, its task at ${committed}`)
+        continue
+      }
       const early = [...(of?.producers ?? [])].some(
         ([pid, { open }]) => open !== null && open.first < position && this.#opened.cluster.transactions.isOngoing(pid),
       )
@@ -394,7 +406,10 @@ class Run {
       inputs: ofTopics(this.#case.inputs),
       outputs: ofTopics(this.#case.outputs),
       deadLetters: recordsOf(deadLetterTopic(APPLICATION)).flat(),
-      changelogs: new Map([...this.#storeOfTopic].map(([topic, store]) => [store, recordsOf(topic)])),
+      changelogs: new Map([
+        ...[...this.#storeOfTopic].map(([topic, store]) => [store, recordsOf(topic)] as const),
+        ...[...this.#storeOfInput].map(([topic, store]) => [store, recordsOf(topic).map((all) => all.filter(isRow))] as const),
+      ]),
       committed: this.#positions(),
       ends: new Map(this.#inputPartitions().map((partition) => [partition.name, dataEnd(partition)])),
       snapshots: this.#snapshots,
@@ -405,6 +420,10 @@ class Run {
       fatal: this.#fatal,
     }
   }
+}
+
+function isRow(record: LogRecord): boolean {
+  return parsed(fedOf('', record)) !== null
 }
 
 /** After these somebody who was given up may still write. */

@@ -33,3 +33,53 @@ test('what is written to a looped topic is read again, in any partition, once, w
     expect(driver.store('seen').get('b')).toBe(2)
   }
 })
+
+/** Writes to the topic that the value names. */
+const routed = (loop: boolean) =>
+  topology('routed', (t) => {
+    const orders = t.stream('orders', { key: string(), value: string() })
+    orders.groupByKey().count({ store: 'seen' })
+    t.stream(/^more-.*$/, { key: string(), value: string() }).to('all', { key: string(), value: string() })
+    orders.filter((topic) => topic !== '').to((topic) => topic, { key: string(), value: string(), loop })
+  })
+
+test('a topic that a function names may be no input of the topology, nor one of its own: that record is a dead letter', async () => {
+  await using driver = new TopologyTestDriver(routed(false))
+  for (const value of ['elsewhere', 'orders', 'more-orders', 'routed-seen-changelog'])
+    await driver.input('orders').pipe({ key: 'a', value })
+  const letters = driver.output<string, string>('routed-dead-letter').readAll()
+  expect(letters.map(({ value, headers }) => [value, headers['__streams.errors.message']])).toEqual([
+    ['orders', expect.stringMatching(/returned "orders", which this topology reads, an endless loop; if it is meant, give .*loop: true/)],
+    ['more-orders', expect.stringMatching(/which this topology reads/)],
+    ['routed-seen-changelog', expect.stringMatching(/which is an internal topic of this application/)],
+  ])
+  expect(driver.output('elsewhere').readAll()).toHaveLength(1)
+  expect(driver.store('seen').get('a')).toBe(1)
+})
+
+test('where a loop is meant, what a function sends there comes back; never to a topic of its own', async () => {
+  const chain = topology('chain', (t) => {
+    const steps = t.stream('steps', text)
+    steps.groupByKey().count({ store: 'seen' })
+    steps
+      .mapValues((n) => n - 1, { value: json<number>() })
+      .to((n) => (n > 0 ? 'steps' : n === 0 ? 'done' : 'chain-seen-changelog'), { ...text, loop: true })
+  })
+  await using driver = new TopologyTestDriver(chain)
+  await driver.input('steps').pipe({ key: 'a', value: 3 })
+  expect(
+    driver
+      .output('steps')
+      .readAll()
+      .map(({ value }) => value),
+  ).toEqual([2, 1])
+  expect(
+    driver
+      .output('done')
+      .readAll()
+      .map(({ value }) => value),
+  ).toEqual([0])
+  expect(driver.store('seen').get('a')).toBe(3)
+  await driver.input('steps').pipe({ key: 'a', value: 0 })
+  expect(driver.output('chain-dead-letter').readAll()).toHaveLength(1)
+})

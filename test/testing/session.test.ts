@@ -1,5 +1,6 @@
 // What a long session keeps: nothing of what it has committed and handed out, but what a crash restores from.
 import { expect, test } from 'vitest'
+import { storeReader } from '../../src/app/store-reader.ts'
 import { topology } from '../../src/dsl/topology.ts'
 import { memoryLog } from '../../src/log/memory.ts'
 import { bytes } from '../../src/serde/bytes.ts'
@@ -34,7 +35,7 @@ test('memory does not grow with what was committed', async () => {
   expect(taken).toBe(40_000)
   expect(most).toBeLessThan(200 * MIB) // 312 MiB have gone through
   await session.crash()
-  expect((session.row('last', 'k4') as Uint8Array)[0]).toBe(39_999 % 256)
+  expect((storeReader(session.holder(), 'last').get('k4') as Uint8Array)[0]).toBe(39_999 % 256)
   await session.close()
 }, 60_000)
 

@@ -9,7 +9,9 @@ export interface GraphStore {
   /** The user gave no name. */
   readonly generated: boolean
   readonly persistent: boolean
+  /** A table's own topic where `source`. */
   readonly changelog: string | null
+  readonly source: boolean
 }
 
 export interface GraphTopic {
@@ -79,13 +81,14 @@ function graphNode(plan: Plan, sub: SubTopology, node: PlanNode): GraphNode {
     value: serdeName(node.value),
     reads: readsOf(plan, node),
     writes: writesOf(plan, node),
-    stores: node.stores.map(({ name, key, value, generated, persistent }) => ({
+    stores: node.stores.map(({ name, key, value, generated, persistent, source }) => ({
       name,
       key: serdeName(key),
       value: serdeName(value),
       generated,
       persistent,
-      changelog: changelogs.find((topic) => topic.store === name)?.name ?? null,
+      changelog: source ?? changelogs.find((topic) => topic.store === name)?.name ?? null,
+      source: source !== undefined,
     })),
     parents: node.parents.map(nameAt),
     children: node.children.map(({ index }) => nameAt(index)),

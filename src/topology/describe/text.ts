@@ -38,8 +38,11 @@ function topicText({ name, key, value, generated }: GraphTopic): string {
   return `${name}${mark(generated)}  [${key}, ${value}]`
 }
 
-function storeText({ name, key, value, generated, persistent, changelog }: GraphStore): string {
-  const kept = [persistent ? [] : ['in memory'], changelog === null ? ['no changelog'] : [`changelog ${changelog}`]].flat()
+function storeText({ name, key, value, generated, persistent, changelog, source }: GraphStore): string {
+  const kept = [
+    persistent ? [] : ['in memory'],
+    changelog === null ? ['no changelog'] : [`changelog ${changelog}${source ? ', its own topic' : ''}`],
+  ].flat()
   return `${name}${mark(generated)}  [${key}, ${value}]  ${kept.join(', ')}`
 }
 
