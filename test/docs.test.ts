@@ -63,7 +63,7 @@ const isProgram = (code: string): boolean => /^import /m.test(code)
 /** A piece of a topology's function as a topology. */
 const OPTIMIZE = '{ optimize: true }'
 const asTopology = (code: string): string => {
-  const options = code.startsWith(`// topology(name, build, ${OPTIMIZE})`) ? `, ${OPTIMIZE}` : ''
+  const options = code.startsWith(`// with ${OPTIMIZE}`) ? `, ${OPTIMIZE}` : ''
   return `import * as millrace from 'millrace'\n${names(code)}export default millrace.topology('piece', (t) => {\n${code}\n}${options})\n`
 }
 const asProgram = (code: string): string => (isProgram(code) ? code : asTopology(code))

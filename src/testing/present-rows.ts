@@ -1,10 +1,23 @@
 // The stores of a session for readers that are made for committed ones: each row is as the topology sees it now, what no barrier has
 // committed yet among them. Reads only.
-import { globalKey, type GlobalTable } from '../runtime/global-tables.ts'
+import type { ReadFrom } from '../app/store-reader.ts'
+import type { World } from '../base/ports.ts'
+import { globalKey, globalNamed, type GlobalTable, type GlobalTables } from '../runtime/global-tables.ts'
 import { Suspend } from '../runtime/suspend.ts'
+import type { Task } from '../runtime/task.ts'
 import type { Overlay } from '../state/overlay.ts'
 import type { RangeRow, Ranges } from '../state/ranges.ts'
 import type { ScanRange, StateStore, Stored } from '../state/store.ts'
+import type { Plan, SizedPlan } from '../topology/plan-types.ts'
+
+/** What of a session is read. */
+export interface Presence {
+  readonly plan: Plan
+  readonly world: World
+  readonly sized: SizedPlan
+  readonly tasks: () => readonly Task[]
+  readonly globals: () => GlobalTables
+}
 
 interface Present {
   readonly name: string
@@ -12,11 +25,33 @@ interface Present {
   ranges(): Ranges
 }
 
-export function presentStore(overlay: Overlay): StateStore {
+export function presentRows({ plan, world, sized, tasks, globals }: Presence): ReadFrom {
+  return {
+    plan,
+    world,
+    ready: () => true,
+    sized: () => sized,
+    tasks: () =>
+      new Map(
+        tasks().map(({ id, stores }) => [
+          id,
+          { stores: stores.map(({ name, overlay }) => ({ name, overlay: { store: ofTask(overlay) } })) },
+        ]),
+      ),
+    globalStore(name) {
+      const table = globalNamed(globals(), name)
+      return table === undefined ? undefined : ofGlobal(table)
+    },
+    applying: () => false,
+    figures: () => ({ restores: [] }),
+  }
+}
+
+function ofTask(overlay: Overlay): StateStore {
   return present({ name: overlay.store.name, get: (key) => overlay.get(key), ranges: () => overlay.ranges() })
 }
 
-export function presentGlobal(table: GlobalTable): StateStore {
+function ofGlobal(table: GlobalTable): StateStore {
   const get = (row: Buffer): Stored | undefined => {
     const value = table.rowBytes(globalKey(row))
     return value === null ? undefined : { value, timestamp: 0 }

@@ -16,7 +16,7 @@ import { type Headers, type LogRecord, NO_HEADERS, partitionName } from '../base
 import type { Chunk, Reader, Writer } from '../log/log.ts'
 import { type MemoryLog, memoryLog } from '../log/memory.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../runtime/dead-letter.ts'
-import { closeGlobals, globalNamed, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
+import { closeGlobals, type GlobalTables, openGlobals } from '../runtime/global-tables.ts'
 import { flushCaches, hasCached } from '../runtime/flow.ts'
 import { InputQueue } from '../runtime/input-queue.ts'
 import { prepareSerdes, writingsOf } from '../topology/prepare.ts'
@@ -35,7 +35,7 @@ import type { Plan, SizedPlan } from '../topology/plan-types.ts'
 import { sizePlan } from '../topology/sizing.ts'
 import { externalSources, type Input, inputsOf, loggedTopics, sumsOf } from './figures.ts'
 import { Patience } from './patience.ts'
-import { presentGlobal, presentStore } from './present-rows.ts'
+import { presentRows } from './present-rows.ts'
 import { type VirtualWorld, virtualWorld } from './virtual-world.ts'
 
 export interface SessionOptions {
@@ -477,25 +477,7 @@ export class Session {
 
   /** For readers of stores: rows as the topology sees them now. */
   holder(): ReadFrom {
-    return {
-      plan: this.plan,
-      world: this.#world,
-      ready: () => true,
-      sized: () => this.#sized,
-      tasks: () =>
-        new Map(
-          this.#tasks.map(({ id, stores }) => [
-            id,
-            { stores: stores.map(({ name, overlay }) => ({ name, overlay: { store: presentStore(overlay) } })) },
-          ]),
-        ),
-      globalStore: (name) => {
-        const table = globalNamed(this.#globals, name)
-        return table === undefined ? undefined : presentGlobal(table)
-      },
-      applying: () => false,
-      figures: () => ({ restores: [] }),
-    }
+    return presentRows({ plan: this.plan, world: this.#world, sized: this.#sized, tasks: () => this.#tasks, globals: () => this.#globals })
   }
 
   /** Counters and gauges by node and name, summed over the tasks. */

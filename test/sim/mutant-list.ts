@@ -371,4 +371,39 @@ export const MUTANTS: readonly Mutant[] = [
     seedsMax: 5_000,
     case: 'join',
   },
+  {
+    id: '24',
+    what: 'a standby of a table whose topic is its changelog goes on past what its task has committed',
+    edits: [
+      {
+        file: 'src/runtime/source-fed.ts',
+        from: '(record.offset < end ? (rowOf(record, spec) ?? []) : [])',
+        to: 'rowOf(record, spec) ?? []',
+      },
+      { file: 'src/runtime/source-fed.ts', from: 'Math.min(position, end)', to: 'position' },
+      { file: 'src/runtime/standbys.ts', from: 'Math.min(chunk.position, end)', to: 'chunk.position' },
+    ],
+    seedsMax: 1_000,
+    case: 'fed',
+  },
+  {
+    id: '25',
+    what: 'a row whose record became a dead letter is undone, though the topic that is its changelog has it',
+    edits: [{ file: 'src/operators/to-table.ts', from: '{ undone: [', to: '{ reads: [[]], undone_: [' }],
+    seedsMax: 100,
+    case: 'fed',
+  },
+  {
+    id: '26',
+    what: 'the checkpoint of such a table is one offset too far',
+    edits: [
+      {
+        file: 'src/runtime/sealing.ts',
+        from: 'if (source !== undefined) return { changelogOffset: source.position }',
+        to: 'if (source !== undefined) return { changelogOffset: source.position + 1 }',
+      },
+    ],
+    seedsMax: 100,
+    case: 'fed',
+  },
 ]
