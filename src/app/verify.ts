@@ -13,9 +13,11 @@ import type { World } from '../base/ports.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Log } from '../log/log.ts'
 import { parseTaskId } from '../runtime/recover.ts'
+import { committedEnd, feedingTopics, rowsOf as rowsOfTopic } from '../runtime/source-fed.ts'
 import { levelProvider, lookAtStore } from '../state/leveldb.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
 import type { StateStore, Stored } from '../state/store.ts'
+import type { StoreSpec } from '../topology/node.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { storedTasks } from './state-dir.ts'
 
@@ -46,8 +48,12 @@ export interface VerifyOptions {
 
 interface Span {
   readonly changelog: TopicPartition
+  readonly spec: StoreSpec
   readonly earliest: number
+  /** Of a table whose topic is its changelog: what is committed of that. */
   readonly end: number
+  /** How far a store can have come: applied before it is committed, at least once. */
+  readonly last: number
 }
 
 const NO_COUNTS = { rows: 0, missing: 0, other: 0, extra: 0, behind: 0, rebuilt: false }
@@ -58,20 +64,21 @@ export async function* verifyStores(options: VerifyOptions): AsyncGenerator<Verd
   const dir = join(stateDir, plan.applicationId)
   const scratch = join(stateDir, '.verify')
   const topics = new Map(plan.internalTopics.flatMap(({ kind, store, name }) => (kind === 'changelog' ? [[store, name] as const] : [])))
-  const infos = await options.log.topics([...topics.values()])
+  const infos = await options.log.topics([...topics.values(), ...feedingTopics(plan)])
   rmSync(scratch, { recursive: true, force: true }) // of one that was killed
   try {
     for (const task of storedTasks(dir)) {
       const { subTopology, partition } = parseTaskId(task)
-      for (const { name, changelog, persistent } of plan.subTopologies[subTopology]?.stores ?? []) {
-        if (!persistent || !changelog) continue
-        const topic = topics.get(name) as string
+      for (const spec of plan.subTopologies[subTopology]?.stores ?? []) {
+        const { name, persistent, source } = spec
+        const topic = topics.get(name) ?? source
+        if (!persistent || topic === undefined) continue
         const place = { topic, partition }
         if (partition >= (infos.get(topic)?.partitions ?? 0)) {
           yield { task, store: name, state: 'unknown', ...NO_COUNTS, reason: `there is no ${topic}-${partition}` }
           continue
         }
-        yield await verifyStore(options, dir, scratch, task, name, place)
+        yield await verifyStore(options, dir, scratch, task, spec, place)
         rmSync(scratch, { recursive: true, force: true })
       }
     }
@@ -85,13 +92,15 @@ async function verifyStore(
   dir: string,
   scratch: string,
   task: string,
-  name: string,
+  spec: StoreSpec,
   changelog: TopicPartition,
 ): Promise<Verdict> {
-  const { log, world, rebuild } = options
+  const { log, plan, world, rebuild } = options
+  const { name } = spec
   const [earliest] = (await log.offsets([changelog], 'earliest')) as [number]
-  const [end] = (await log.offsets([changelog], 'settled')) as [number]
-  const span = { changelog, earliest, end }
+  const [last] = (await log.offsets([changelog], spec.changelog ? 'settled' : 'latest')) as [number]
+  const end = spec.changelog ? last : ((await committedEnd(log, plan.applicationId, changelog)) ?? earliest)
+  const span = { changelog, spec, earliest, end, last }
   const verdict = { task, store: name, ...(await look(options, dir, scratch, task, name, span)) }
   if (!rebuild || verdict.state === 'sound') return verdict
   const provider = levelProvider({ dir, world })
@@ -107,15 +116,16 @@ async function verifyStore(
 
 type Seen = Omit<Verdict, 'task' | 'store'>
 
-async function look(options: VerifyOptions, dir: string, scratch: string, task: string, name: string, span: Span): Promise<Seen> {
+async function look(options: VerifyOptions, dir: string, scratch: string, task: string, name: string, known: Span): Promise<Seen> {
   const { log, world } = options
   const damaged = (reason: string): Seen => ({ ...NO_COUNTS, state: 'damaged', reason })
   const store = await lookAtStore({ dir, world }, task, name)
-  if (store === null) return { ...NO_COUNTS, state: 'sound', behind: span.end - span.earliest, reason: null } // a start restores it
+  if (store === null) return { ...NO_COUNTS, state: 'sound', behind: known.end - known.earliest, reason: null } // a start restores it
   if ('reason' in store) return damaged(store.reason)
   const beside = levelProvider({ dir: scratch, world })
   try {
-    const at = store.checkpoint()?.changelogOffset ?? span.earliest
+    const at = store.checkpoint()?.changelogOffset ?? known.earliest
+    const span = { ...known, end: Math.max(known.end, Math.min(at, known.last)) }
     if (!checkpointFits({ changelogOffset: at }, span.earliest, span.end))
       return damaged(`its checkpoint ${at} is outside of its changelog (${span.earliest} to ${span.end})`)
     const { store: wanted } = await beside.open(task, 'wanted', true)
@@ -145,7 +155,7 @@ const asMark = (record: LogRecord): LogRecord => ({ ...record, value: Buffer.all
 async function restore(
   log: Log,
   store: StateStore,
-  { changelog, end }: Span,
+  { changelog, spec, end }: Span,
   from: number,
   world: World,
   as: (record: LogRecord) => LogRecord = (record) => record,
@@ -155,7 +165,8 @@ async function restore(
     for (let position = from; position < end; ) {
       for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
         position = chunk.position
-        yield { records: chunk.records.filter(({ offset }) => offset < end).map(as), position }
+        const rows = spec.changelog ? chunk : await rowsOfTopic(chunk, spec, end)
+        yield { records: rows.records.filter(({ offset }) => offset < end).map(as), position: rows.position }
       }
     }
   }

@@ -39,7 +39,7 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     blockKey,
   }
   const { sendsOld, kept } = demandOf(nodes)
-  const fed = topology.optimize === true ? sourceFedTables(nodes, sendsOld) : new Map<number, string>()
+  const fed = topology.optimize === true && blockKey === null ? sourceFedTables(nodes, sendsOld) : new Map<number, string>()
   const made = new Map<number, DraftNode>()
   const sources: { readonly node: SourceNode; readonly draft: DraftNode }[] = []
   const histories = new Map<StoreSpec, StoreSpec>()

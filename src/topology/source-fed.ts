@@ -11,7 +11,8 @@
 //    e. a table of which something below looks at the row before: when that throws, the record is undone and the row before must stay, while
 //       the topic has the record;
 //    f. a second table of the topic: a topic is the changelog of one;
-//    g. one that records wait for: the coming of a row is an event there, that is undone with what it leads to.
+//    g. with `blockKey`: records of a key that is blocked become rows later than their places in the topic say (lower.ts);
+//    h. one that records wait for: the coming of a row is an event there, that is undone with what it leads to.
 import type { Node } from './node.ts'
 
 /** The topic of each, by the id of its `toTable` node. */

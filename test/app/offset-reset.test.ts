@@ -8,9 +8,9 @@ import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { withEmbeddedLog } from '../support/embedded.ts'
 
 const text = { key: string(), value: string() }
-const counting = (offsetReset: 'earliest' | 'none'): Topology =>
+const counting = (offsetReset?: 'earliest' | 'none'): Topology =>
   topology('count', (t) => {
-    t.stream('in', { ...text, offsetReset })
+    t.stream('in', { ...text, ...(offsetReset === undefined ? {} : { offsetReset }) })
       .groupByKey()
       .count({ store: 'counts' })
   })
@@ -36,9 +36,10 @@ async function write(value: string): Promise<void> {
   })
 }
 
-async function run(made: Topology, records: number): Promise<void> {
-  await using app = new StreamProcessor(made, { stateDir, commitInterval: '20ms' })
+async function run(made: Topology, records: number, offsetReset: 'earliest' | 'latest' = 'earliest'): Promise<void> {
+  await using app = new StreamProcessor(made, { stateDir, commitInterval: '20ms', offsetReset })
   await app.start()
+  if (offsetReset === 'latest') await expect.poll(() => app.status().ready, { timeout: 10_000 }).toBe(true)
   await expect.poll(() => app.status().records, { timeout: 10_000 }).toBe(records)
 }
 
@@ -63,4 +64,16 @@ test('a test driver has no group that could have committed: it begins at the beg
   await using driver = new TopologyTestDriver(counting('none'))
   await driver.input('in').pipe({ key: 'a', value: 'x', timestamp: 1 })
   expect(driver.store('counts').get('a')).toBe(1)
+})
+
+test('a source that says nothing begins where the application says; one that does, where it says', async () => {
+  await write('x')
+  await run(counting(), 0, 'latest')
+  await write('y')
+  await run(counting(), 2, 'latest')
+})
+
+test('and one that says where, there', async () => {
+  await write('x')
+  await run(counting('earliest'), 2, 'latest')
 })

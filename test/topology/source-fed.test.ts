@@ -135,3 +135,12 @@ it('describe names the topic; the fingerprint and the forms tell the two apart',
 function first(value: string): string {
   return value.slice(0, 1)
 }
+
+it('with blockKey each table has a changelog: rows come later than their places in the topic say', () => {
+  const made = plan(
+    topology('t', (t) => void rows(t), { optimize: true }),
+    'app',
+    { blockKey: { maxRecords: 10 } as never },
+  )
+  expect(made.internalTopics.map(({ name }) => name)).toContain('app-rows-changelog')
+})
