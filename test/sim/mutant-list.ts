@@ -399,8 +399,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/runtime/sealing.ts',
-        from: 'if (source !== undefined) return { changelogOffset: source.position }',
-        to: 'if (source !== undefined) return { changelogOffset: source.position + 1 }',
+        from: 'return { changelogOffset: source.position, ...since }',
+        to: 'return { changelogOffset: source.position + 1, ...since }',
       },
     ],
     seedsMax: 100,
