@@ -3,6 +3,7 @@
 // Invariants
 // 1. A timer on stream time is due from 0 on, one on the wall clock an interval after it was set. What was missed is one call, and the
 //    next time keeps the phase: never a loop over the intervals in between.
+//    After the wall clock was set back a timer is due an interval later at most.
 // 2. Setting, cancelling and firing are undone by `rollback`, back to `mark`.
 // 3. Timers that a supplier set go along with the commit (`text`) by the name of their node and their number, so that a restart
 //    goes on where they were; those set later are lost with the task.
@@ -34,6 +35,7 @@ export class Timers {
   readonly #cancelledIds = new Set<string>()
   readonly #counts = new Map<string, number>()
   #kept = 0
+  #lastWallMs = Number.NEGATIVE_INFINITY
   #opening = true
   /** Something that goes along with the commit is not committed yet. */
   changed = false
@@ -111,6 +113,8 @@ export class Timers {
   due(clock: TimerClock, now: number): Timer | null {
     let first: Timer | null = null
     if (now < 0) return null
+    if (clock === 'wall' && now < this.#lastWallMs) this.#setBack(now)
+    if (clock === 'wall') this.#lastWallMs = now
     for (const timer of this.#list)
       if (timer.clock === clock && timer.next <= now && !timer.held && (first === null || timer.next < first.next)) first = timer
     return first
@@ -121,6 +125,15 @@ export class Timers {
     let at: number | null = null
     for (const { clock, next, held } of this.#list) if (clock === 'wall' && !held && (at === null || next < at)) at = next
     return at
+  }
+
+  /** The wall clock was set back: none fires later than its interval from now. */
+  #setBack(now: number): void {
+    for (const timer of this.#list) {
+      if (timer.clock !== 'wall' || timer.next <= now + timer.intervalMs) continue
+      timer.next = now + timer.intervalMs
+      this.changed ||= timer.id !== null
+    }
   }
 
   get someHeld(): boolean {

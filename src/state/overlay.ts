@@ -36,6 +36,7 @@ export class Overlay {
   readonly figures = { hits: 0, misses: 0 }
   #open: Entries = new Map()
   #openBytes = 0
+  #markedBytes = 0
   #sealed: Entries | null = null
   readonly #cache: RowCache
   readonly #journal: (string | Write | undefined)[] = []
@@ -94,11 +95,13 @@ export class Overlay {
 
   mark(): void {
     this.#ranges?.begin()
+    this.#markedBytes = this.#openBytes
     this.#journal.length = 0
   }
 
   rollback(): void {
     const journal = this.#journal
+    this.#openBytes = this.#markedBytes // what is tried again and again must not fill the epoch
     for (let i = journal.length - 2; i >= 0; i -= 2) {
       const text = journal[i] as string
       const before = journal[i + 1] as Write | undefined
@@ -220,6 +223,7 @@ export class Overlay {
     this.#open = new Map()
     this.#ranges?.seal(this.#open)
     this.#openBytes = 0
+    this.#markedBytes = 0
     this.#journal.length = 0
     return this.#sealed.values()
   }
@@ -242,6 +246,7 @@ export class Overlay {
   drop(): void {
     this.#open = new Map()
     this.#openBytes = 0
+    this.#markedBytes = 0
     this.#openIndex.clear()
     this.#sealed = null
     this.#sealedIndex.clear()

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { type AsyncCall, json, type MapAsyncOptions, string, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { shown } from '../support/shown.ts'
 
 const TEXT = { key: string(), value: string() }
 type Fn = (value: string, key: string, call: AsyncCall) => string | null | Promise<string | null>
@@ -15,11 +16,6 @@ const calling = (fn: Fn, options: MapAsyncOptions<string, string, string | null,
 const opened = (fn: Fn, options: MapAsyncOptions<string, string, string | null, string> = {}) =>
   new TopologyTestDriver(calling(fn, options))
 const never = (): Promise<string> => new Promise(() => {})
-const shown = (driver: TopologyTestDriver, topic = 'out') =>
-  driver
-    .output(topic)
-    .readAll()
-    .map(({ key, value }) => `${key}:${value}`)
 const told = (driver: TopologyTestDriver) =>
   driver
     .output('t-dead-letter')

@@ -4,6 +4,7 @@ import { type Dependency, type HoldUntilOptions, json, string, topology } from '
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { describe as described } from '../../src/topology/describe.ts'
 import { plan } from '../../src/topology/plan.ts'
+import { shown } from '../support/shown.ts'
 
 const TEXT = { key: string(), value: string() }
 interface Event {
@@ -21,11 +22,6 @@ const holding = (dependencies: (value: string, key: string) => Iterable<Dependen
       .to('out', TEXT)
   })
 
-const shown = (driver: TopologyTestDriver, topic = 'out') =>
-  driver
-    .output(topic)
-    .readAll()
-    .map(({ key, value }) => `${key}:${value}`)
 const told = (driver: TopologyTestDriver) =>
   driver
     .output('t-dead-letter')

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Stream, string, tumbling, topology, type TopologyBuilder } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import { shown } from '../support/shown.ts'
 
 const TEXT = { key: string(), value: string() }
 type Texts = Stream<string, string>
@@ -10,12 +11,6 @@ type Texts = Stream<string, string>
 function driverOf(build: (t: TopologyBuilder) => void): TopologyTestDriver {
   return new TopologyTestDriver(topology('t', build))
 }
-
-const shown = (driver: TopologyTestDriver): string[] =>
-  driver
-    .output('out')
-    .readAll()
-    .map(({ key, value }) => `${key}:${value}`)
 
 const MANY = Array.from({ length: 20 }, (_, i) => `v${i}`)
 const many = (input: Texts): Texts => input.flatMapValues(() => MANY, { value: string() })

@@ -31,6 +31,21 @@ describe('overlay', () => {
     expect(overlay.store.checkpoint()).toBe(null)
   })
 
+  it('counts what is undone no longer: a record that is tried again and again does not fill the epoch', async () => {
+    const overlay = await open()
+    overlay.put(bytes('a'), bytes('1'), 1)
+    const { openBytes } = overlay
+    for (let i = 0; i < 3; i++) {
+      overlay.mark()
+      overlay.put(bytes('b'), bytes('2'), 2)
+      overlay.rollback()
+      overlay.put(bytes('c'), bytes('3'), 3)
+      overlay.rollback()
+    }
+    expect(openBytes).toBeGreaterThan(0)
+    expect(overlay.openBytes).toBe(openBytes)
+  })
+
   it('does not let a prefetch that raced an apply bring back an old value', async () => {
     const { store } = await memoryProvider().open('0_0', 's', true)
     let answer = (): void => {}
