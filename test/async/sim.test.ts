@@ -1,4 +1,4 @@
-// The cases of the simulator that wait for something outside of their task. More seeds: npm run sim -- --seeds 10000 --case held (or called).
+// The cases of the simulator that wait for something outside of their task. More seeds: npm run sim -- --seeds 10000 --case held (or called, blocked).
 import { afterEach, expect, test } from 'vitest'
 import { seededDraw } from '../sim/chance.ts'
 import { restoreLimits, simulate } from '../sim/run.ts'
@@ -8,7 +8,7 @@ const SEEDS = runsOf(40, 300)
 
 afterEach(restoreLimits)
 
-test.each(['held', 'called'])(`%s holds over ${SEEDS} seeds`, { timeout: 60_000 + SEEDS * 1_000 }, async (name) => {
+test.each(['held', 'called', 'blocked'])(`%s holds over ${SEEDS} seeds`, { timeout: 60_000 + SEEDS * 1_000 }, async (name) => {
   let faults = 0
   for (let seed = 1; seed <= SEEDS; seed++) {
     const result = await simulate(seededDraw(seed), { case: name })

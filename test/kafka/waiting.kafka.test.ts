@@ -1,5 +1,6 @@
 // Operators that wait for something outside of their task, on a real Kafka.
 import { afterAll, beforeAll, describe } from 'vitest'
+import { blockContract } from '../contract/block.contract.ts'
 import { callsContract } from '../contract/calls.contract.ts'
 import { holdContract } from '../contract/hold.contract.ts'
 import { idleContract } from '../contract/idle.contract.ts'
@@ -20,4 +21,5 @@ describe.skipIf(!KAFKA)('waiting on a real Kafka', () => {
   callsContract('kafka', world, onKafka, 90_000)
   holdContract('kafka', world, onKafka, 90_000)
   idleContract('kafka', world, onKafka)
+  blockContract('kafka', world, onKafka)
 })

@@ -33,6 +33,8 @@ export interface SimCase {
   readonly guarantees?: readonly Guarantee[]
   /** Results may come after their input is committed: the end waits until each task is run by somebody and no call is left. */
   readonly goesOn?: boolean
+  /** Dead letters keep their keys waiting, and somebody settles them. */
+  readonly blockKey?: { readonly maxRecords: number }
   /** What leaves but a dead letter; left out: what cannot be decoded. */
   poison?(fed: Fed): boolean
   feed(chance: Chance, count: number): Fed[]

@@ -2,6 +2,7 @@
 import { json, string, topology, tumbling } from '../../src/index.ts'
 import { type Fed, KEYS, listsOf, NONE, POISON, parsed, type SimCase } from './case.ts'
 import type { Chance } from './chance.ts'
+import { blocked } from './blocked.ts'
 import { called, held } from './outside.ts'
 import { waitingByForeignKey, waitingByKey } from './waiting.ts'
 
@@ -347,4 +348,4 @@ const fed: SimCase = {
 export const CASES: readonly SimCase[] = [sums, register, join, windows, waitingByKey, waitingByForeignKey, latest, fed]
 
 /** What can be asked for by name. */
-export const NAMED: readonly SimCase[] = [...CASES, held, called]
+export const NAMED: readonly SimCase[] = [...CASES, held, called, blocked]

@@ -71,7 +71,7 @@ export class Instance {
     const world = this.#o.world.worldOf(owner)
     const log = cluster.client(name, world)
     this.#client = log
-    const plan = planOf(of.topology, APPLICATION)
+    const plan = planOf(of.topology, APPLICATION, of)
     const topics = await prepareTopics(log, plan, null)
     const id = `${APPLICATION}-${name}`
     const worker = new Worker({

@@ -7,7 +7,9 @@ import type { RequestKind } from '../../src/log/outcome.ts'
 import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
 import { type Fed, parsed, POISON, type SimCase } from './case.ts'
+import type { Counter } from '../../src/operators/operator.ts'
 import type { Task } from '../../src/runtime/task.ts'
+import { settleLetters } from './blocked.ts'
 import { CASES, NAMED } from './cases.ts'
 import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
 import { checkAll, fedOf, rowText } from './checks.ts'
@@ -99,6 +101,7 @@ class Run {
   /** Topics that are the changelog of a table themselves. */
   readonly #storeOfInput = new Map<string, string>()
   readonly #sourceTopics: readonly string[]
+  #lettersSettled = true
   #committed = 0
   #aborted = 0
 
@@ -143,7 +146,7 @@ class Run {
     const epochRecordsMax = chance.pick([200_000, 5, 20])
     const epochBytesMax = chance.pick([64_000_000, 500])
     const writeMsMax = chance.pick([0.5, 5, 30])
-    const plan = planOf(this.#case.topology, APPLICATION)
+    const plan = planOf(this.#case.topology, APPLICATION, this.#case)
     for (const { kind, name, store } of plan.internalTopics) if (kind === 'changelog') this.#storeOfTopic.set(name, store as string)
     this.#tasks = plan.subTopologies.length * this.#partitions
     for (const { stores } of plan.subTopologies)
@@ -201,6 +204,7 @@ class Run {
     this.#feed()
     for (const instance of this.#instances) world.at(this.#chance.delayMs(0, 100), null, () => instance.start())
     this.#ask()
+    if (this.#case.blockKey !== undefined) this.#settleLetters()
     this.#nemesis.begin()
     await world.run(() => world.now >= STORM_MS, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
     world.trace('nemesis', '== all is healed ==')
@@ -248,6 +252,19 @@ class Run {
     })
   }
 
+  /** Somebody outside looks at the dead letters from time to time. */
+  #settleLetters(): void {
+    const { cluster } = this.#opened
+    const settled = new Set<string>()
+    const look = (): void => {
+      const letters = cluster.topics.get(deadLetterTopic(APPLICATION)) ?? []
+      settleLetters(letters, settled, (topic, partition) => cluster.partition({ topic, partition }) as SimPartition)
+      this.#lettersSettled = settled.size === letters.reduce((sum, of) => sum + committedRecords(of, of.entries.length).length, 0)
+      this.#world.at(60, null, look)
+    }
+    this.#world.at(60, null, look)
+  }
+
   /** Another producer's transaction that comes to nothing, some time later. */
   #feedAborted(to: SimPartition): void {
     const mark: Mark = { state: 'open' }
@@ -270,7 +287,7 @@ class Run {
 
   #caughtUp(): boolean {
     const { cluster } = this.#opened
-    if (this.#fed.length === 0 || cluster.transactions.unsettled > 0) return false
+    if (this.#fed.length === 0 || cluster.transactions.unsettled > 0 || !this.#lettersSettled) return false
     const { offsets } = cluster.group(APPLICATION)
     for (const partition of this.#inputPartitions()) {
       const end = dataEnd(partition)
@@ -436,7 +453,10 @@ function dataEnd({ entries }: SimPartition): number {
   return entries.findLastIndex(({ record, mark }) => record !== null && (mark === null || mark.state === 'committed')) + 1
 }
 
-/** No call is under way, and none waits to be made. */
+/** No call is under way, none waits to be made, and no key waits behind a dead letter. */
 function callsNone({ underWay, program }: Task): boolean {
-  return underWay.size === 0 && [...program.gauges.values()].every((gauges) => (gauges.get('waiting')?.n ?? 0) === 0)
+  const none = (gauge: Counter | undefined): boolean => (gauge?.n ?? 0) === 0
+  return (
+    underWay.size === 0 && [...program.gauges.values()].every((gauges) => none(gauges.get('waiting')) && none(gauges.get('blocked_keys')))
+  )
 }
