@@ -1,6 +1,8 @@
 // millrace as one peer of a comparison of stream processors: started with PEER_CONFIG (JSON: brokers, workload, guarantee, threads,
 // commitIntervalMs, applicationId, stateDir, topics), it prints {"event":"running"} when its tasks are restored, and runs until SIGTERM.
 import { StreamProcessor } from 'millrace'
+import { systemWorld } from '../src/base/system.ts'
+import { boundHeap } from '../src/cli/heap.ts'
 import { WORKLOADS } from './workloads.ts'
 
 const text = process.env.PEER_CONFIG
@@ -25,6 +27,8 @@ if (build === undefined) {
   say({ event: 'unsupported', reason: `no workload ${config.workload}` })
   process.exit(0)
 }
+// As `millrace run` does: the memory of a process is its own to bound, not the library's.
+const unbound = boundHeap(systemWorld(), config.threads)
 const app = new StreamProcessor(build(config.topics), {
   applicationId: config.applicationId,
   brokers: config.brokers.split(','),
@@ -38,6 +42,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
     if (stopping) return
     stopping = true
+    unbound()
     app.close().then(
       () => process.exit(0),
       (error: unknown) => {

@@ -63,8 +63,8 @@ export const LIMITS = {
   startConnectTimeoutMs: 8_000, // a start without a broker has ended within 10 s, the process's own time included
   requestTimeoutMs: 70_000,
   fetchWaitMs: 500,
-  fetchBytesMax: 16 * 1024 * 1024,
-  fetchPartitionBytesMax: 4 * 1024 * 1024,
+  fetchBytesMax: 4 * 1024 * 1024,
+  fetchPartitionBytesMax: 1024 * 1024,
   transactionTimeoutMs: 40_000, // more than the longest commit interval; less than the session, or an heir would wait for what the dead one left open
   stableOffsetsTimeoutMs: 60_000,
   sessionTimeoutMs: 45_000,

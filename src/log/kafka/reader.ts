@@ -21,7 +21,7 @@ import { endOfBatches, type FetchedRow, sendFetch } from './fetch.ts'
 
 /** A partition with more than this fetched ahead does not ask for more. */
 const AHEAD_BYTES = 1024 * 1024
-const AHEAD_BYTES_ALL = 2 * LIMITS.fetchBytesMax
+const AHEAD_BYTES_ALL = 4 * LIMITS.fetchBytesMax
 /** The second connection's fetches end soon, so that their partitions join the long poll again. */
 const SHORT_WAIT_MS = 25
 const RETRY_MS = 100
