@@ -11,6 +11,7 @@ import { workerData } from 'node:worker_threads'
 import { type Crew, type CrewStatus, figuresOf, statusOf } from './app/crew.ts'
 import { dismissFormer } from './app/former-workers.ts'
 import { Member } from './app/member.ts'
+import { resourcesOf, warnOfScarce } from './app/resources.ts'
 import { openStateDir, type StateDir } from './app/state-dir.ts'
 import {
   type ReadFrom,
@@ -26,6 +27,7 @@ import {
 import { refuseOtherForms, rememberForms } from './app/store-forms.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
+import { tlsOf } from './app/tls.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
 import type { EpochFigure } from './barrier/barrier.ts'
 import { explain, MillraceError } from './base/errors.ts'
@@ -55,13 +57,12 @@ export async function openLog(config: Config, world: World): Promise<Log> {
   }
   const { openKafkaLog } = await import('./log/kafka/index.ts')
   const { tls, sasl } = config
-  if (tls?.insecure === true) world.logger.warn({}, 'tls.insecure: the certificates of brokers are not verified')
   return openKafkaLog({
     brokers: config.brokers,
     clientId: config.applicationId,
     world,
     connectTimeoutMs: LIMITS.startConnectTimeoutMs,
-    ...(tls === null ? {} : { tls: { ...tls, rejectUnauthorized: tls.insecure !== true } }),
+    ...(tls === null ? {} : { tls: tlsOf(tls, world.logger) }),
     ...(sasl === null
       ? {}
       : {
@@ -183,6 +184,7 @@ export class StreamProcessor {
     const { config } = this
     const world = this.#world
     const state = openStateDir(config.stateDir, config.applicationId, world)
+    warnOfScarce(resourcesOf(config.stateDir), config.stateDir, world)
     await this.#lock()
     await this.#serve(state)
     const log = await openLog(config, world)

@@ -30,6 +30,8 @@ export const LIMITS = {
   // state
   openTasksAtOnce: 4,
   standbysMax: 16, // of one task
+  diskFreeBytesMin: 256 * 1024 * 1024, // less at the start is told
+  openFilesMin: 4_096,
   sizeLookMs: 10_000, // how often the sizes of the states are looked up, for the assignor
   cacheEntriesMax: 100_000, // rows of one store of one task
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task

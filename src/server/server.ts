@@ -94,6 +94,12 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
     },
   })
   app.server.maxConnections = LIMITS.connectionsMax
+  // The last answer has said that it closes; Node would go on with 503 for ever. Those before it may still be on their way.
+  const over = new WeakSet<object>()
+  app.server.on('dropRequest', (_request, socket) => {
+    if (!over.has(socket)) world.timers.after(LOOK_MS, () => socket.destroy())
+    over.add(socket)
+  })
 
   const refuse = (reply: FastifyReply, error: unknown): FastifyReply => {
     const refusal = refusalOf(error)

@@ -95,6 +95,8 @@ describe('resolveConfig', () => {
     [{ tls: { cert: 'x' } }, /go together/],
     [{ sasl: { mechanism: 'PLAIN', username: 'u', password: 'p' } }, /shows the password to the network/],
     [{ sasl: { mechanism: 'SCRAM-SHA-512', username: 'u' } }, /sasl.username and sasl.password are needed/],
+    [{ sasl: { mechanism: 'OAUTHBEARER', token: 't' } }, /shows the password to the network/],
+    [{ sasl: { mechanism: 'OAUTHBEARER' }, tls: true }, /sasl.token is missing/],
     [{ sasl: { mechanism: 'GSSAPI' } }, /sasl.mechanism must be one of/],
   ]
   for (const [options, why] of refused) {

@@ -45,7 +45,7 @@ beforeAll(() => {
   done('npm ci --prefer-offline --no-audit --no-fund', clone)
 }, 6 * MINUTES)
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }), MINUTES)
+afterAll(() => rmSync(folder, { recursive: true, force: true }), 3 * MINUTES)
 
 describe('a clean clone after npm ci', () => {
   test(

@@ -191,6 +191,11 @@ describe('limits', () => {
     expect(statuses.filter((status) => status === '429').length).toBeGreaterThan(10)
     expect((await ask(open.port, '/health')).status).toBe(200)
   })
+  test('1,000 requests on a connection, then it is closed', async () => {
+    const text = await exchange(open.port, Array.from({ length: 1_100 }, () => `${head}\r\n`).join(''))
+    expect(text.match(/HTTP\/1\.1 (200|429) /g)).toHaveLength(1_000)
+    expect(text.toLowerCase()).toContain('connection: close')
+  })
   test('256 connections; more are turned away, those that are open go on', { timeout: 30_000 }, async () => {
     const sockets: Socket[] = []
     let turnedAway = 0

@@ -22,6 +22,7 @@ export interface TlsOptions {
   readonly passphrase?: string
   readonly servername?: string
   readonly rejectUnauthorized?: boolean
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
 }
 
 export interface SaslOptions {

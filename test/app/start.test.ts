@@ -1,0 +1,49 @@
+// What a start looks at before anything runs: TLS to the brokers, what the machine has left.
+import { tmpdir } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import { resourcesOf, warnOfScarce } from '../../src/app/resources.ts'
+import { tlsOf } from '../../src/app/tls.ts'
+import { type Logger, silent } from '../../src/base/ports.ts'
+import { systemWorld } from '../../src/base/system.ts'
+import { resolveConfig } from '../../src/config.ts'
+
+function listening(): { readonly logger: Logger; readonly warnings: string[] } {
+  const warnings: string[] = []
+  return { logger: { ...silent, warn: (_fields, message) => void warnings.push(message) }, warnings }
+}
+
+describe('TLS', () => {
+  test('certificates are verified, and nothing under TLS 1.2 is spoken', () => {
+    const { logger, warnings } = listening()
+    expect(tlsOf({}, logger)).toEqual({ rejectUnauthorized: true, minVersion: 'TLSv1.2' })
+    expect(tlsOf({ ca: 'x', insecure: false }, logger)).toEqual({ ca: 'x', rejectUnauthorized: true, minVersion: 'TLSv1.2' })
+    expect(warnings).toEqual([])
+  })
+  test('but where the word insecure is said, which is warned of each time', () => {
+    const { logger, warnings } = listening()
+    for (let i = 0; i < 2; i++) expect(tlsOf({ insecure: true }, logger)).toEqual({ rejectUnauthorized: false, minVersion: 'TLSv1.2' })
+    expect(warnings).toEqual(Array(2).fill('tls.insecure: the certificates of brokers are not verified'))
+  })
+  test('rejectUnauthorized is no option', () => {
+    expect(() => resolveConfig('a', { tls: { rejectUnauthorized: false } as object })).toThrow(/unknown option tls.rejectUnauthorized/)
+  })
+})
+
+describe('resources', () => {
+  test('are those of the machine', () => {
+    const { diskFreeBytes, openFilesMax } = resourcesOf(tmpdir())
+    expect(diskFreeBytes).toBeGreaterThan(0)
+    expect(openFilesMax === null || openFilesMax > 100).toBe(true)
+  })
+  test('what is scarce is told, nothing else', () => {
+    const told = (diskFreeBytes: number, openFilesMax: number | null): readonly string[] => {
+      const { logger, warnings } = listening()
+      warnOfScarce({ diskFreeBytes, openFilesMax }, 'state', systemWorld(logger))
+      return warnings
+    }
+    expect(told(1e12, null)).toEqual([])
+    expect(told(1e12, 1_000_000)).toEqual([])
+    expect(told(1e6, 1_000_000)).toMatchObject([expect.stringMatching(/disk .* almost full/)])
+    expect(told(1e12, 1_024)).toMatchObject([expect.stringMatching(/ulimit -n/)])
+  })
+})
