@@ -10,6 +10,7 @@ import { distinctEvents, versionedEvents } from './events.ts'
 import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
 import { profiled } from './stages.ts'
+import { benchWatched, type Mode, type WatchedRun } from './watched.ts'
 
 interface Product {
   id: string
@@ -100,6 +101,26 @@ if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees
     console.log(
       `${log} log: exactly_once takes ${ratio('seconds')} times as long as at_least_once, CPU, the broker's too, ${ratio('cpuSeconds')} times`,
     )
+  }
+}
+if (only === 'watched') {
+  const rounds = Number(process.env.BENCH_ROUNDS ?? 6)
+  const runs: WatchedRun[] = []
+  const input = versionedEvents('events', RECORDS, RECORDS / 10)
+  await benchWatched({ topology: lastWriteWins, partitions: 4, input, keys: RECORDS / 10, rounds }, (run, round) => {
+    if (round > 0) runs.push(run)
+    const asked = run.mode === 'asked' ? `  ${Math.round(run.answersPerSecond)} rows asked for a second` : ''
+    console.log(`${line(`${round === 0 ? '(warm-up) ' : ''}${run.mode}`, { ...run, epochs: 0, restored: 0 }).replace('  0 epochs', asked)}`)
+  })
+  const of = (mode: Mode): readonly WatchedRun[] => runs.filter((run) => run.mode === mode)
+  for (const mode of ['scraped', 'asked'] as const) {
+    const ratio = (what: 'seconds' | 'cpuSeconds'): string => {
+      const each = of(mode).map(
+        (run, i) => run[what] / run.records / ((of('bare')[i]?.[what] as number) / (of('bare')[i]?.records as number)),
+      )
+      return `${median(each).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(', ')})`
+    }
+    console.log(`${mode}: a record takes ${ratio('seconds')} times as long as with no server, CPU ${ratio('cpuSeconds')} times`)
   }
 }
 if (wanted('calls')) await benchCalls((text) => console.log(text))

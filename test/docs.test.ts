@@ -30,6 +30,7 @@ const DOCUMENTS = [
   'docs/operations.md',
   'docs/cli.md',
   'docs/runbook.md',
+  'docs/security.md',
   'docs/schema-registry.md',
   'docs/dsl.md',
   'docs/reliability.md',

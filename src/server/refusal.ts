@@ -30,7 +30,11 @@ export class Refusal extends Error {
   readonly progress: { readonly restored: number; readonly remaining: number } | null
 
   constructor(code: RefusalCode, progress: Refusal['progress'] = null) {
+    // "Not found" is an everyday answer: a stack would cost a tenth of it, and nobody reads it.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(code)
+    Error.stackTraceLimit = stackTraceLimit
     this.progress = progress
     this.name = 'Refusal'
     this.code = code

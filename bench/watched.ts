@@ -1,0 +1,103 @@
+// What it costs to be watched and asked: the same input through a processor that has no server, one whose metrics are scraped every second, and
+// one that is asked for 5,000 rows a second by HTTP as well. They take turns inside one run, so that the machine's moods fall on all.
+//
+// 1. Counted is from the first record processed to the last one; CPU is of the processor's own process, whoever asks is in another.
+// 2. Each run has an application id, and so a group, stores and internal topics, of its own, on one embedded log.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { systemWorld } from '../src/base/system.ts'
+import { StreamProcessor } from '../src/index.ts'
+import { openEmbeddedLog } from '../src/log/embedded/index.ts'
+import type { Topology } from '../src/topology/node.ts'
+import { type InputRecord, load } from '../test/support/run-worker.ts'
+
+export const MODES = ['bare', 'scraped', 'asked'] as const
+export type Mode = (typeof MODES)[number]
+
+export interface WatchedOptions {
+  readonly topology: Topology
+  readonly partitions: number
+  readonly input: readonly InputRecord[]
+  readonly keys: number
+  readonly rounds: number
+}
+
+export interface WatchedRun {
+  readonly mode: Mode
+  readonly records: number
+  readonly seconds: number
+  readonly cpuSeconds: number
+  /** Rows answered a second, of `asked`. */
+  readonly answersPerSecond: number
+}
+
+const ASKED_PER_SECOND = 5_000
+const SCRAPE_MS = 1_000
+const LOOK_MS = 2
+const world = systemWorld()
+
+/** A first round warms the machine up and is told apart; then each begins with another mode. */
+export async function benchWatched(options: WatchedOptions, tell: (run: WatchedRun, round: number) => void): Promise<void> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
+  try {
+    const log = await openEmbeddedLog({ dir: join(stateDir, 'log'), world })
+    await load(log, options.input, options.partitions)
+    await log.close()
+    for (let round = 0; round <= options.rounds; round++) {
+      const order = MODES.map((_, i) => MODES[(i + round) % MODES.length] as Mode)
+      for (const mode of order) tell(await measure(options, stateDir, mode, `${mode}-${round}`), round)
+    }
+  } finally {
+    rmSync(stateDir, { recursive: true, force: true })
+  }
+}
+
+async function measure(
+  { topology, input, keys }: WatchedOptions,
+  stateDir: string,
+  mode: Mode,
+  applicationId: string,
+): Promise<WatchedRun> {
+  const server = mode === 'bare' ? {} : { server: { port: 0 } }
+  const app = new StreamProcessor(topology, { applicationId, stateDir, ...server })
+  await app.start()
+  const { port } = app.status()
+  const asker =
+    mode === 'asked'
+      ? spawn(process.execPath, [fileURLToPath(new URL('asker.ts', import.meta.url)), `${port}`, `${ASKED_PER_SECOND}`, `${keys}`])
+      : null
+  let scraping = mode !== 'bare'
+  const scrapes = (async () => {
+    while (scraping) {
+      await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      await world.timers.sleep(SCRAPE_MS)
+    }
+  })()
+  const { records: before } = app.status()
+  const began = performance.now()
+  const cpu = process.cpuUsage()
+  while (app.status().records < input.length) await world.timers.sleep(LOOK_MS)
+  const seconds = (performance.now() - began) / 1_000
+  const { user, system } = process.cpuUsage(cpu)
+  scraping = false
+  const answers = asker === null ? 0 : await answersOf(asker)
+  await scrapes
+  if (app.status().rewinds > 0) throw new Error(`${applicationId}: it rewound: not a measurement`)
+  await app.close()
+  return { mode, records: input.length - before, seconds, cpuSeconds: (user + system) / 1e6, answersPerSecond: answers }
+}
+
+async function answersOf(asker: ChildProcess): Promise<number> {
+  let said = ''
+  asker.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  const ended = new Promise((resolve) => asker.once('close', resolve))
+  asker.kill('SIGTERM')
+  await ended
+  const { seconds, ...answers } = JSON.parse(said) as Record<string, number>
+  return ((answers['200'] ?? 0) + (answers['404'] ?? 0)) / (seconds as number)
+}
