@@ -240,10 +240,11 @@ export async function openSound(deps: TaskDeps, id: string, partition: number, s
     }
     if (spec.changelog) return { store, changelog, earliest: earliest as number, end: end as number, isAll: true, askedAtMs }
     const until = await unlessCut(cut, committedEnd(deps.log, deps.groupId, changelog))
+    const upTo = Math.min(until ?? 0, end as number) // a topic that was cut off is somebody else's error
     // Where it begins is remembered: what was cut off from the topic before that never was a row of it.
     if (until === null && store.checkpoint() === null)
       await store.apply([], { changelogOffset: earliest as number, caughtUpAtMs: askedAtMs })
-    return { store, changelog, earliest: earliest as number, end: until ?? 0, isAll: (until ?? 0) >= (end as number), askedAtMs }
+    return { store, changelog, earliest: earliest as number, end: upTo, isAll: upTo >= (end as number), askedAtMs }
   } catch (error) {
     await closeFailed(provider, id, spec.name, store)
     throw error
