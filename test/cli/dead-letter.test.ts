@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Ended, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+import { stopped, untilRunning } from './running.ts'
 
 let place: Scratch
 let file: string
@@ -59,16 +60,10 @@ async function outputs(): Promise<number[]> {
 }
 async function run(...more: readonly string[]): Promise<void> {
   running = start(['run', file, '--state-dir', state, '--json', ...more])
-  let said = ''
-  running.child.stderr?.on('data', (chunk: Buffer) => {
-    said += chunk.toString()
-  })
-  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"stateDir":.*"msg":"running"/)
+  await untilRunning(running)
 }
 async function stop(): Promise<void> {
-  running?.child.kill('SIGTERM')
-  expect((await running?.ended)?.status).toBe(0)
-  running = null
+  running = await stopped(running)
 }
 const pending = async (): Promise<string[]> => lines((await letter('list', '--json')).out).map(({ offset }) => offset)
 

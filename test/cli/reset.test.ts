@@ -3,6 +3,7 @@ import { existsSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+import { stopped, untilRunning } from './running.ts'
 
 let place: Scratch
 let file: string
@@ -30,18 +31,12 @@ const counted = async (topic: string): Promise<number> => {
 }
 async function runUntil(outputs: number): Promise<void> {
   running = start(['run', file, '--state-dir', state, '--json'])
-  let said = ''
-  running.child.stderr?.on('data', (chunk: Buffer) => {
-    said += chunk.toString()
-  })
   // Not before: a `consume` that reads the log by itself would hold it just when `run` wants it.
-  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"stateDir":.*"msg":"running"/)
+  await untilRunning(running)
   await expect.poll(() => counted('out'), { timeout: 20_000 }).toBe(outputs)
 }
 async function stop(): Promise<void> {
-  running?.child.kill('SIGTERM')
-  expect((await running?.ended)?.status).toBe(0)
-  running = null
+  running = await stopped(running)
 }
 
 test('after it the input is processed again, from an empty store; outputs stay; a dry run changes nothing', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { drawn, type Sample, view } from '../../src/cli/top.ts'
 import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+import { stopped, untilRunning } from './running.ts'
 
 let place: Scratch
 let file: string
@@ -24,16 +25,10 @@ afterEach(async () => {
 
 async function run(): Promise<void> {
   running = start(['run', file, '--state-dir', state, '--json'])
-  let said = ''
-  running.child.stderr?.on('data', (chunk: Buffer) => {
-    said += chunk.toString()
-  })
-  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"stateDir":.*"msg":"running"/)
+  await untilRunning(running)
 }
 async function stop(): Promise<void> {
-  running?.child.kill('SIGTERM')
-  expect((await running?.ended)?.status).toBe(0)
-  running = null
+  running = await stopped(running)
 }
 
 test('a run is watched; its stores are verified, damaged, and rebuilt', { timeout: 60_000 }, async () => {
