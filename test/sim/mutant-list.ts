@@ -406,4 +406,17 @@ export const MUTANTS: readonly Mutant[] = [
     seedsMax: 100,
     case: 'fed',
   },
+  {
+    id: '27',
+    what: 'what fails again behind a dead letter goes to the end of what waits of its key',
+    edits: [
+      {
+        file: 'src/operators/blocked-rows.ts',
+        from: "if (head?.state === 'record' && head.record.offset === entry.record.offset) {",
+        to: 'if (head !== null && entry === null) {',
+      },
+    ],
+    seedsMax: 100,
+    case: 'blocked',
+  },
 ]
