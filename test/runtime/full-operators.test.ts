@@ -1,8 +1,13 @@
 // Operators that hold records and are full: what one record leads to goes in wholly, and what waits for room (records, timers, windows that
 // close) keeps nothing from going on that could make room.
 import { describe, expect, test } from 'vitest'
+import { systemWorld } from '../../src/base/system.ts'
 import { type Stream, string, tumbling, topology, type TopologyBuilder } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
+import type { Log } from '../../src/log/log.ts'
+import { logOf, run } from '../support/counted-keys.ts'
+import { proxied } from '../support/proxied.ts'
+import { load, readAll } from '../support/run-worker.ts'
 import { shown } from '../support/shown.ts'
 
 const TEXT = { key: string(), value: string() }
@@ -177,4 +182,48 @@ describe('what falls due and meets a full operator waits, and nothing else does'
     await driver.settle()
     expect(shown(driver).filter((line) => line.startsWith('n:k'))).toHaveLength(50)
   })
+})
+
+test('a worker whose timer meets a full operator goes on, and its loop rests meanwhile', async () => {
+  const log = logOf()
+  let polls = 0
+  const counting: Log = {
+    ...proxied<Log>(log),
+    reader(options) {
+      const reader = log.reader(options)
+      return {
+        ...proxied(reader),
+        poll(waitMs) {
+          polls++
+          return reader.poll(waitMs)
+        },
+      }
+    },
+  }
+  const answers: (() => void)[] = []
+  const program = topology('t', (t) => {
+    t.stream('in', TEXT)
+      .processValues<string>((context) => {
+        context.schedule('5ms', 'wall', (now) => context.forward({ key: 'tick', value: `${now}`, timestamp: 0 }))
+        return { process() {} }
+      })
+      .mapAsync((value) => new Promise<string>((resolve) => answers.push(() => resolve(value))), {
+        store: 'calls',
+        maxRecords: 1,
+        value: string(),
+      })
+      .to('out', TEXT)
+  })
+  await load(log, [{ topic: 'in', key: Buffer.from('a'), value: Buffer.from('x'), timestamp: 0 }], 1)
+  const { worker } = await run({ log: counting, topology: program })
+  for (let i = 0; i < 3; i++) {
+    await expect.poll(() => answers.length, { timeout: 10_000, interval: 5 }).toBe(i + 1)
+    answers[i]?.()
+  }
+  await expect.poll(() => answers.length, { timeout: 10_000, interval: 5 }).toBe(4)
+  const before = polls
+  await systemWorld().timers.sleep(300)
+  expect(polls - before).toBeLessThan(60)
+  await worker.close()
+  expect((await readAll(log, 'out')).flat()).toHaveLength(3)
 })
