@@ -28,6 +28,7 @@ interface ShownLetter {
   readonly key: unknown
   readonly timestamp: number
   readonly done?: boolean
+  readonly blocksKey?: boolean
 }
 
 type Word = ShownLetter | { readonly absent: string }
@@ -124,7 +125,7 @@ function timeOf(text: string): number {
 }
 
 /** Fixed places, so that it needs no end to begin. */
-function row({ offset, from, error, message, key, timestamp, done }: ShownLetter): string {
+function row({ offset, from, error, message, key, timestamp, done, blocksKey }: ShownLetter): string {
   const origin = from === null ? '?' : `${from.topic}-${from.partition}@${from.offset}`
   const words = [
     offset.padEnd(10),
@@ -133,6 +134,7 @@ function row({ offset, from, error, message, key, timestamp, done }: ShownLetter
     (typeof key === 'string' ? key : JSON.stringify(key)).padEnd(16),
     (error ?? '?').padEnd(18),
     ...(done === true ? ['(done)'] : []),
+    ...(blocksKey === true ? ['(its key waits)'] : []),
     message ?? '',
   ]
   return printable(words.join('  ')).trimEnd()

@@ -61,7 +61,7 @@ describe('mapAsync', () => {
     30,
   )
 
-  it('gives what the model gives, whatever crashes', { timeout: 600_000 }, async () => {
+  it('gives what the model gives, whatever crashes', { timeout: 900_000 }, async () => {
     const met = { ok: 0, failed: 0, timeout: 0, free: 0, waited: 0, crashes: 0 }
     const orders = fc.constantFrom('key' as const, 'key' as const, 'none' as const)
     await fc.assert(
@@ -129,7 +129,7 @@ describe('mapAsync', () => {
     40,
   )
 
-  it('loses nothing, doubles nothing, keeps the order of each key and its bounds', { timeout: 600_000 }, async () => {
+  it('loses nothing, doubles nothing, keeps the order of each key and its bounds', { timeout: 900_000 }, async () => {
     const met = { answered: 0, given: 0, timeout: 0, full: 0, crashes: 0, sharing: 0 }
     const bounds = fc.record({
       concurrency: fc.integer({ min: 1, max: 3 }),

@@ -39,7 +39,7 @@ const step = fc.oneof(
 
 const offsetOf = ({ partition, headers }: ReadRecord): string => `${partition}@${headers['__streams.errors.offset']}`
 
-test('property: each key in its order, each record once, but those that were dropped', async () => {
+test('property: each key in its order, each record once, but those that were dropped', { timeout: runsOf(60_000, 900_000) }, async () => {
   const history = fc.record({
     steps: histories(step, 12, 30),
     partitions: fc.constantFrom(1, 2),

@@ -159,6 +159,7 @@ test('with blockKey the key waits, over a kill, and a replay runs it in its orde
   ])
   await run('--config', config)
   await expect.poll(outputs, { timeout: 20_000 }).toEqual([10])
+  expect((await letter('list')).out).toMatch(/STREAM_CALLBACK +\(its key waits\)/)
   running?.child.kill('SIGKILL')
   await running?.ended
   await produce([{ key: 'k', value: { n: 3 } }])

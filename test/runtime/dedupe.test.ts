@@ -62,7 +62,7 @@ const events = fc
   })
 
 describe('dedupe', () => {
-  it('lets through what the oracle does, with delays, duplicates, commits and crashes', async () => {
+  it('lets through what the oracle does, with delays, duplicates, commits and crashes', { timeout: runsOf(60_000, 900_000) }, async () => {
     let dropped = 0
     await fc.assert(
       fc.asyncProperty(

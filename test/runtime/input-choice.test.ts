@@ -107,7 +107,9 @@ test('-1: neither is. A single input costs no look at a clock, dead letters are 
   expect(letters.order).toEqual(['a10', 'letters0', 'a20'])
 })
 
-test('property: as long as no input is silent for maxIdle, records go by their times, however far the one is behind the other', () => {
+test('property: as long as no input is silent for maxIdle, records go by their times, however far the one is behind the other', {
+  timeout: 120_000,
+}, () => {
   const arrival = fc.record({ step: fc.nat(20), gapMs: fc.nat(99) })
   const some = fc.array(arrival, { minLength: 1, maxLength: 12 })
   const inputs = fc.record({ a: some, b: some, c: fc.array(arrival, { maxLength: 12 }) })
