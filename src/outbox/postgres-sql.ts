@@ -9,7 +9,10 @@ import type { TableName } from './table.ts'
 
 export interface Queries {
   readonly snapshot: string
-  readonly rows: string
+  /** The first rows between two snapshots. Bounds of xid say nothing new, but an index knows them: of a large table few rows are looked at. */
+  readonly begun: string
+  /** Those behind them, where there are many: by the index of the ids, so that each portion does not look at all that are left. */
+  readonly onward: string
 }
 
 /** Sees nothing. */
@@ -48,21 +51,22 @@ export function queriesOf(table: TableName, types: Types, hasTopic: boolean): Qu
     ...(time === undefined ? [] : [`${ms} AS timestamp`]),
     `coalesce(octet_length(${text('key')}), 0) + coalesce(octet_length(${text('value')}), 0) AS size`,
   ]
+  // $1 and $2: the snapshots, $3: the id behind which, $4: rows at most, $5: bytes at most. In the order of place, the number: what is called id
+  // among what is selected is a text.
+  const rows = (bounds: string): string => `
+SELECT * FROM (
+  SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - size AS before FROM (
+    SELECT ${columns.join(', ')} FROM ${table.quoted}
+    WHERE ${bounds} pg_visible_in_snapshot("xid", $2::pg_snapshot) AND NOT pg_visible_in_snapshot("xid", $1::pg_snapshot) AND "id" > $3::bigint
+    ORDER BY place LIMIT $4::int
+  ) AS portion
+) AS measured WHERE before < $5::bigint ORDER BY place`
   return {
     // A row of a transaction that is yet to come would never lie between two snapshots.
     snapshot: `
 SELECT pg_current_snapshot()::text AS now,
   (SELECT "id"::text FROM ${table.quoted} WHERE "xid" >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY "xid" LIMIT 1) AS ahead`,
-    // $1 and $2: the snapshots, $3: the id behind which, $4: rows at most, $5: bytes at most. The bounds of xid say nothing new, but an index
-    // knows them. In the order of place, the number: what is called id among what is selected is a text.
-    rows: `
-SELECT * FROM (
-  SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) - size AS before FROM (
-    SELECT ${columns.join(', ')} FROM ${table.quoted}
-    WHERE "xid" >= pg_snapshot_xmin($1::pg_snapshot) AND "xid" < pg_snapshot_xmax($2::pg_snapshot)
-      AND pg_visible_in_snapshot("xid", $2::pg_snapshot) AND NOT pg_visible_in_snapshot("xid", $1::pg_snapshot) AND "id" > $3::bigint
-    ORDER BY place LIMIT $4::int
-  ) AS portion
-) AS measured WHERE before < $5::bigint ORDER BY place`,
+    begun: rows('"xid" >= pg_snapshot_xmin($1::pg_snapshot) AND "xid" < pg_snapshot_xmax($2::pg_snapshot) AND'),
+    onward: rows(''),
   }
 }

@@ -98,8 +98,9 @@ class PostgresSource implements OutboxSource {
       const [client, queries] = [this.#client, this.#queries]
       if (client === null || queries === null) throw unreached(`${this.name}: the connection was lost`, true)
       const to = at.to ?? (await this.#snapshot(client, queries))
+      const isLong = at.to !== null || at.from === NO_SNAPSHOT
       const words = [at.from, to, at.id, rowsMax, LIMITS.outboxBytesAtOnce]
-      const found = (await client.query(queries.rows, words)).rows as Row[]
+      const found = (await client.query(isLong ? queries.onward : queries.begun, words)).rows as Row[]
       const rows: OutboxRow[] = []
       let refused: MillraceError | null = null
       for (const row of found) {

@@ -9,6 +9,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
+import { quietly } from './quietly.ts'
 import { rowOf } from './row.ts'
 import { type OutboxRow, type OutboxSource, type Portion, unfit, unreached } from './source.ts'
 import { checkColumns, NEEDED, OPTIONAL, type TableName } from './table.ts'
@@ -138,21 +139,5 @@ class SqliteSource implements OutboxSource {
       if (error instanceof MillraceError) throw error
       throw unreached(`${this.name}: ${explain(error)}`, isBusy(error), error)
     }
-  }
-}
-
-/** Without the warning of experimental modules. */
-async function quietly<T>(load: () => Promise<T>): Promise<T> {
-  const { emitWarning } = process
-  process.emitWarning = ((warning: string | Error, ...rest: readonly unknown[]) => {
-    const [kind] = rest
-    const name = typeof kind === 'string' ? kind : (kind as { readonly type?: string } | undefined)?.type
-    if (name === 'ExperimentalWarning' && String(warning).includes('SQLite')) return
-    Reflect.apply(emitWarning, process, [warning, ...rest])
-  }) as typeof process.emitWarning
-  try {
-    return await load()
-  } finally {
-    process.emitWarning = emitWarning
   }
 }

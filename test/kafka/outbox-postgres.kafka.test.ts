@@ -72,7 +72,7 @@ describe.runIf(KAFKA && POSTGRES)('an outbox in PostgreSQL', { timeout: 60_000 }
       overtaken += rows.filter(({ name }, i) => name !== committed[i]).length
       await Promise.all(clients.map((client) => client.end()))
     }
-    expect(overtaken, 'ids in another order than the commits').toBeGreaterThan(100)
+    expect(overtaken, 'ids in another order than the commits').toBeGreaterThan(30)
   })
 
   test('a notification wakes it, long before it would look by itself', async () => {

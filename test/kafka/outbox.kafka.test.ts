@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outboxDdl } from '../../src/outbox/ddl.ts'
+import { recordsOf } from '../outbox/relayed.ts'
 import { millrace, startCommand } from '../support/processor.ts'
 import { seeded } from '../support/seeded.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
@@ -35,7 +36,9 @@ describe.runIf(KAFKA && POSTGRES)('an outbox from PostgreSQL to Kafka', () => {
     await admin.query(outboxDdl('postgres', 'outbox'))
     await admin.query('CREATE TABLE accounts (key text PRIMARY KEY, seq int NOT NULL)')
     await admin.query(`INSERT INTO accounts SELECT 'k' || n, 0 FROM generate_series(0, ${KEYS - 1}) AS n`)
-    const words = ['outbox', '--database', postgres.url, '--brokers', kafka.brokers, '--json', '--rate']
+    // It reads the one table, and may do no more.
+    await admin.query('CREATE ROLE relay LOGIN; GRANT SELECT ON outbox TO relay')
+    const words = ['outbox', '--database', postgres.url.replace('app@', 'relay@'), '--brokers', kafka.brokers, '--json', '--rate']
     const relayed = async (): Promise<number> => {
       const { rows } = await admin.query(`SELECT count(*)::int AS n FROM outbox`)
       return (rows[0] as { n: number }).n
@@ -73,6 +76,30 @@ describe.runIf(KAFKA && POSTGRES)('an outbox from PostgreSQL to Kafka', () => {
       seen.set(String(key), seq)
     }
     expect([...seen.values()].reduce((sum, one) => sum + one, 0)).toBe(ROWS)
+    await admin.end()
+  })
+
+  test('a second relay takes over; a topic that is not there is named', { timeout: 90_000 }, async () => {
+    const log = await open(kafka.brokers)
+    await log.createTopics([{ name: 'events', partitions: 2, kind: 'plain' }])
+    const admin = await postgres.connect()
+    await admin.query(outboxDdl('postgres', 'second'))
+    const place = (topic: string, value: number): Promise<unknown> =>
+      admin.query('INSERT INTO second (topic, key, value) VALUES ($1, $2, $3)', [topic, 'k', value])
+    const words = ['outbox', '--database', postgres.url, '--table', 'second', '--name', 'second', '--brokers', kafka.brokers, '--json']
+    const older = startCommand(words)
+    await older.said('"msg":"relaying"')
+    const newer = startCommand(words)
+    await newer.said('"msg":"relaying"')
+    for (let i = 0; i < 20; i++) await place('events', i)
+    expect(await older.ended).toMatchObject({ code: 1 })
+    await older.said('millrace: another relay has taken over the name second')
+    await place('absent', 20)
+    expect(await newer.ended).toMatchObject({ code: 1 })
+    await newer.said('table second is for the topic absent, which does not exist; create it')
+    const records = (await recordsOf(log, 'events')).flat()
+    await log.close()
+    expect(records.map(({ value }) => Number(value))).toEqual(Array.from({ length: 20 }, (_, i) => i))
     await admin.end()
   })
 })

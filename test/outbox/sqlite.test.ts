@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
 import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
 import type { RelayOptions } from '../../src/outbox/relay.ts'
+import { quietly } from '../../src/outbox/quietly.ts'
 import { sqliteSource } from '../../src/outbox/sqlite.ts'
 import { tableName } from '../../src/outbox/table.ts'
 import { systemWorld } from '../../src/base/system.ts'
@@ -138,6 +139,25 @@ describe('what is refused', () => {
     )
     await relay({ name: 'second' }, source({ table: 'second' })).ended
   })
+})
+
+test('the warning that SQLite is experimental is held back, no other', async () => {
+  const heard: string[] = []
+  const { emitWarning } = process
+  process.emitWarning = ((warning: string) => void heard.push(warning)) as typeof process.emitWarning
+  try {
+    const loaded = await quietly(async () => {
+      process.emitWarning('SQLite is an experimental feature and might change at any time', 'ExperimentalWarning')
+      process.emitWarning('Something else is experimental', 'ExperimentalWarning')
+      process.emitWarning('SQLite is old', { type: 'DeprecationWarning' })
+      return 'loaded'
+    })
+    expect({ loaded, heard }).toEqual({ loaded: 'loaded', heard: ['Something else is experimental', 'SQLite is old'] })
+    process.emitWarning('SQLite is an experimental feature', 'ExperimentalWarning')
+    expect(heard).toHaveLength(3)
+  } finally {
+    process.emitWarning = emitWarning
+  }
 })
 
 describe('relays of one name', () => {

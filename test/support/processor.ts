@@ -116,7 +116,7 @@ export function startCommand(words: readonly string[], options: StartOptions = {
           resolve()
         }
         listening.add(listen)
-        listen()
+        listen() // it may have said so already
         void ended.then(({ code, signal }) => reject(new Error(`millrace ${words.join(' ')} ended (${signal ?? code}): ${log}`)))
       }),
     kill() {
