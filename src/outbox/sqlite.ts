@@ -23,7 +23,8 @@ export interface SqliteOptions {
   readonly world: World
 }
 
-const BUSY_MS = 1_000
+/** Nothing else runs in this thread meanwhile; whoever writes may be in it. */
+const BUSY_MS = 100
 
 export function sqliteSource(options: SqliteOptions): OutboxSource {
   return new SqliteSource(options)

@@ -112,16 +112,17 @@ describe('what is refused', () => {
     expect(await refusal()).toMatch(/^row 1 of outbox: its key is a bigint, neither text nor bytes/)
   })
 
-  test('a topic that does not exist, where none is made', async () => {
+  test('a topic that does not exist, where none is made; when it is there, all goes on', async () => {
     await log.createTopics([{ name: 'orders', partitions: 2, kind: 'plain' }])
-    shop.place([
-      { topic: 'orders', key: 'k', value: 'before' },
-      { topic: 'absent', key: 'k', value: 'v' },
-    ])
-    expect(await refusal(source(), { createPartitions: null })).toMatch(
-      /^row 2 of .* is for the topic absent, which does not exist; create it/,
-    )
+    const row = (topic: string, value: string) => ({ topic, key: 'k', value })
+    shop.place([row('orders', 'before'), row('absent', 'v'), row('orders', 'behind')])
+    const words = /^row 2 of .* is for the topic absent, which does not exist; create it/
+    expect(await refusal(source(), { createPartitions: null })).toMatch(words)
+    expect(await refusal(source(), { createPartitions: null })).toMatch(words)
     expect(await values()).toEqual(['before'])
+    await log.createTopics([{ name: 'absent', partitions: 1, kind: 'plain' }])
+    expect(await refusal(source(), { createPartitions: null })).toBe('nothing')
+    expect([await values('absent'), await values()]).toEqual([['v'], ['before', 'behind']])
   })
 
   test('another table, or an older copy, behind the same name', async () => {
@@ -200,6 +201,17 @@ describe('relays of one name', () => {
     await relay({ rowsPerSecond: 100, world: systemWorld() }).ended
     expect(performance.now() - begun).toBeGreaterThan(450)
     expect(await values()).toHaveLength(60)
+  })
+
+  test('a database that is locked is waited for', async () => {
+    place('1')
+    shop.database.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
+    const running = relay({ world: systemWorld() })
+    await expect.poll(() => running.status().waitsFor, { timeout: 5_000 }).toMatch(/shop.db, table outbox: database is locked/)
+    shop.database.exec('COMMIT')
+    await running.ended
+    expect(running.status()).toMatchObject({ rows: 1, waitsFor: null })
+    expect(await values()).toEqual(['1'])
   })
 
   test('rows that come later come too; a stop ends it well', async () => {
