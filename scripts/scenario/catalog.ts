@@ -160,6 +160,7 @@ export const scenario: Scenario = {
       outputs: ['shop-changes'],
       disorder: shuffled,
       judge: judgeSaves,
+      always: (_, written) => halves(written),
     },
     {
       file: `${folder}/spread.ts`,

@@ -2,7 +2,7 @@
 //
 // 1. Half of what happens is there before anything runs, the other half comes while all are dead.
 // 2. Topics are made here and go in the end, also those of millrace's own; one that is there already is refused.
-// 3. A judge sees what lies in the topics, in the order of each partition.
+// 3. A judge sees what lies in the topics, in the order of each partition: first what was written, then what that may go back to.
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemWorld } from '../../src/base/system.ts'
@@ -19,6 +19,7 @@ import { disordered, type Part, type Scenario, type Sent } from './scenario.ts'
 import { settled } from './settled.ts'
 
 const PARTITIONS = 3
+const LOOK_MS = 100
 const world = systemWorld()
 
 interface Running {
@@ -26,6 +27,8 @@ interface Running {
   readonly plan: Plan
   /** What is wrong now. */
   judge(): Promise<string[]>
+  /** What must never be so. */
+  look(): Promise<string[]>
   start(): Promise<void>
   kill(): Promise<void>
   stop(): Promise<void>
@@ -46,8 +49,11 @@ export async function runOnKafka(scenario: Scenario, brokers: string, { folder, 
     await log.createTopics(outer.map((name) => ({ name, partitions: PARTITIONS, kind: 'plain' })))
     const place = { log, brokers, folder, env: outside?.env ?? {}, tell }
     const all = [...plans].map(([part, plan]) => running(part, plan, place))
-    const wrong = await run(scenario, all, { log, random, tell })
-    return [...wrong, ...(outside?.judge() ?? [])]
+    const watch = watching(all.filter(({ part }) => part.always !== undefined))
+    const wrong = await run(scenario, all, { log, random, tell }).finally(() => watch.stop())
+    const { looks, seen } = await watch.stop()
+    if (looks > 0) tell(`looked at ${looks} times while they worked`)
+    return [...wrong, ...seen, ...(outside?.judge() ?? [])]
   } finally {
     if (ours) await log.deleteTopics([...(await log.topics(topics)).keys()])
     await log.close()
@@ -120,6 +126,27 @@ async function run(scenario: Scenario, all: readonly Running[], { log, random, t
   return wrong
 }
 
+/** Looks again and again, until it is stopped. */
+function watching(all: readonly Running[]) {
+  const seen = new Set<string>()
+  let [looks, stopped] = [0, false]
+  const ended = (async () => {
+    while (!stopped && all.length > 0) {
+      for (const one of all) for (const what of await one.look()) seen.add(what)
+      looks++
+      await sleep(LOOK_MS)
+    }
+  })()
+  ended.catch(() => {}) // told by who stops it
+  return {
+    async stop() {
+      stopped = true
+      await ended
+      return { looks, seen: [...seen] }
+    },
+  }
+}
+
 /** Those that need nothing, directly or not, of what the dead ones write. */
 function independent(all: readonly Running[], dead: readonly Running[]): readonly Running[] {
   const late = new Set(dead.flatMap(({ plan }) => plan.outputs))
@@ -157,11 +184,16 @@ function running(part: Part, plan: Plan, { log, brokers, folder, env }: Place): 
         all.push(...lines.map((line) => JSON.parse(line) as Sent))
     return all
   }
+  const asked = async (judge: Part['judge']): Promise<string[]> => {
+    const written = await read(part.outputs)
+    return judge(await read(part.inputs), written).map((what) => `${part.file}: ${what}`)
+  }
   let child: Processor | null = null
   return {
     part,
     plan,
-    judge: async () => part.judge(await read(part.inputs), await read(part.outputs)).map((what) => `${part.file}: ${what}`),
+    judge: () => asked(part.judge),
+    look: () => asked(part.always ?? (() => [])),
     async start() {
       child = startProcessorWith({ env }, part.file, '--brokers', brokers, '--state-dir', join(folder, plan.applicationId))
       await child.ready

@@ -98,6 +98,16 @@ export function judgePayment(sent: readonly Sent[], written: readonly Sent[]): s
   return [...once(written, keysOf(sent, 'orders')), ...wrong]
 }
 
+/** What is fulfilled and was not paid, or not reserved, so far. */
+export function tooEarly(sent: readonly Sent[], written: readonly Sent[]): string[] {
+  const [payments, reservations] = [rowsOf<Payment>(sent, 'payments'), rowsOf<Reservation>(sent, 'reservations')]
+  return written.flatMap(({ key, value }) => {
+    if ((value as Fulfilment).outcome !== 'fulfilled') return []
+    const [paid, reserved] = [payments.get(key)?.outcome, reservations.get(key)?.outcome]
+    return paid === 'authorized' && reserved === 'reserved' ? [] : [`${key} is fulfilled, its payment ${paid}, its goods ${reserved}`]
+  })
+}
+
 export function judgeWarehouse(sent: readonly Sent[], written: readonly Sent[]): string[] {
   const [payments, reservations] = [rowsOf<Payment>(sent, 'payments'), rowsOf<Reservation>(sent, 'reservations')]
   const wrong = written.flatMap(({ key, value }) => {
@@ -180,6 +190,7 @@ export const scenario: Scenario = {
       ...settled('warehouse', ['orders', 'payments', 'reservations'], ['fulfilments']),
       topology: () => warehouse,
       judge: judgeWarehouse,
+      always: tooEarly,
       down: true,
     },
     {

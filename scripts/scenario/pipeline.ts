@@ -21,6 +21,16 @@ export function eventsOf(random: Seeded, orders: number, hotParts: number): Sent
   })
 }
 
+/** Steps of an order that are out of their order, whatever is still to come. */
+export function outOfOrder(_: readonly Sent[], written: readonly Sent[]): string[] {
+  return [...Map.groupBy(written, ({ key }) => key)].flatMap(([key, all]) => {
+    const steps = all.map(({ value }) => value as Step)
+    const names = steps.map(({ step }) => step).join(' ')
+    const right = /^created( part)*( authorized( fulfilled)?)?$/.test(names) && steps.every(({ seq }, i) => seq === i + 1)
+    return right ? [] : [`${key} went ${names}, numbered ${steps.map(({ seq }) => seq)}`]
+  })
+}
+
 /** Every order whose events are all there is fulfilled, step by step. */
 export function judgePipeline(sent: readonly Sent[], written: readonly Sent[]): string[] {
   const steps = Map.groupBy(written, ({ key }) => key)
@@ -50,6 +60,7 @@ export const scenario: Scenario = {
       outputs: ['order-steps'],
       disorder: shuffled,
       judge: judgePipeline,
+      always: outOfOrder,
     },
   ],
   async outside(): Promise<World> {

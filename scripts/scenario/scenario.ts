@@ -23,6 +23,8 @@ export interface Part {
   /** What the wall clock does behind its input. */
   readonly afterwards?: { readonly steps: number; readonly by: `${number}s` }
   readonly judge: (sent: readonly Sent[], written: readonly Sent[]) => string[]
+  /** Likewise, but of what must be so at any time, also half-way. Where all parts run at once it is asked all the time. */
+  readonly always?: (sent: readonly Sent[], written: readonly Sent[]) => string[]
   /** Where all parts run at once: it stays down behind its kill until the parts that do not need it have done all that there is. */
   readonly down?: true
   /** Likewise: it was not there before the others were done, and they do not notice when it comes. */

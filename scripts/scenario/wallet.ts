@@ -16,34 +16,48 @@ export function commandsOf(random: Seeded, count: number): Sent[] {
   })
 }
 
+/** What is wrong in the statement of an account, whatever is still to come, and its balance. */
+function statement(account: string, entries: readonly Entry[]): { readonly wrong: string[]; readonly balance: number } {
+  const wrong: string[] = []
+  const decided = new Set<string>()
+  let balance = 0
+  for (const [i, entry] of entries.entries()) {
+    if (entry.seq !== i + 1) wrong.push(`${account}: entry ${i + 1} has the number ${entry.seq}`)
+    const sign = entry.kind === 'credit' || entry.kind === 'received' ? 1 : -1
+    if (entry.refused === null) balance += sign * entry.cents
+    else if (sign > 0 || balance >= entry.cents) wrong.push(`${account}: ${entry.id} is refused, and had funds`)
+    if (balance < 0) wrong.push(`${account}: below zero behind ${entry.id}`)
+    if (entry.balance !== balance) wrong.push(`${account}: a balance of ${entry.balance} behind ${entry.id}, should be ${balance}`)
+    if (entry.kind === 'received') continue
+    if (decided.has(entry.id)) wrong.push(`${account} ${entry.id} is decided twice`)
+    decided.add(entry.id)
+  }
+  return { wrong, balance }
+}
+
+const statements = (written: readonly Sent[]): [account: string, entries: Entry[]][] =>
+  [...Map.groupBy(written, ({ key }) => key)].map(([account, all]) => [account, all.map(({ value }) => value as Entry)])
+
+export function judgeStatements(_: readonly Sent[], written: readonly Sent[]): string[] {
+  return statements(written).flatMap(([account, entries]) => statement(account, entries).wrong)
+}
+
 /** What is wrong with the statements of all accounts; in the end nothing is on its way. */
 export function judgeWallet(sent: readonly Sent[], written: readonly Sent[]): string[] {
   const wrong: string[] = []
-  const of = new Map<string, Entry[]>()
-  for (const { key, value } of written) of.set(key, [...(of.get(key) ?? []), value as Entry])
   let [outside, balances] = [0, 0]
   const moves = { sent: [] as string[], received: [] as string[] }
   const decided = new Set<string>()
-  for (const [account, entries] of of) {
-    let balance = 0
-    for (const [i, entry] of entries.entries()) {
-      if (entry.seq !== i + 1) wrong.push(`${account}: entry ${i + 1} has the number ${entry.seq}`)
-      const sign = entry.kind === 'credit' || entry.kind === 'received' ? 1 : -1
-      if (entry.refused === null) balance += sign * entry.cents
-      else if (sign > 0 || balance >= entry.cents) wrong.push(`${account}: ${entry.id} is refused, and had funds`)
-      if (balance < 0) wrong.push(`${account}: below zero behind ${entry.id}`)
-      if (entry.balance !== balance) wrong.push(`${account}: a balance of ${entry.balance} behind ${entry.id}, should be ${balance}`)
-      if (entry.kind === 'credit' || entry.kind === 'debit') outside += entry.refused === null ? sign * entry.cents : 0
-      else if (entry.refused === null) {
-        const [from, to] = entry.kind === 'sent' ? [account, entry.other] : [entry.other, account]
-        moves[entry.kind].push(`${entry.id} ${from} ${to} ${entry.cents}`)
-      }
-      if (entry.kind === 'received') continue
-      const name = `${account} ${entry.id}`
-      if (decided.has(name)) wrong.push(`${name} is decided twice`)
-      decided.add(name)
+  for (const [account, entries] of statements(written)) {
+    const of = statement(account, entries)
+    wrong.push(...of.wrong)
+    balances += of.balance
+    for (const { id, kind, cents, other, refused } of entries) {
+      if (kind !== 'received') decided.add(`${account} ${id}`)
+      if (refused !== null) continue
+      if (kind === 'credit' || kind === 'debit') outside += kind === 'credit' ? cents : -cents
+      else moves[kind].push(`${id} ${(kind === 'sent' ? [account, other] : [other, account]).join(' ')} ${cents}`)
     }
-    balances += balance
   }
   for (const { key, value } of sent)
     if (!decided.has(`${key} ${(value as Command).id}`)) wrong.push(`${key} ${(value as Command).id} is not decided`)
@@ -81,6 +95,7 @@ export const scenario: Scenario = {
       // Also within an account: what is refused then differs, money does not.
       disorder: shuffled,
       judge: judgeWallet,
+      always: judgeStatements,
     },
     {
       file: 'topologies/wallet/profiles.ts',

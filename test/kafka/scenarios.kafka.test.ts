@@ -25,6 +25,7 @@ describe.runIf(KAFKA)('npm run scenario', () => {
     const { out, errors, code, left } = await runScenario(name, '--histories', '0', '--brokers', kafka.brokers)
     expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
     expect(out).toMatch(parts)
+    if (name !== 'engagements') expect(Number(/looked at (\d+) times while they worked/.exec(out)?.[1]), out).toBeGreaterThan(5)
     expect(out).toMatch(new RegExp(`\\non Kafka, every part killed once: 0 wrong\\n${name}: right\\n$`))
     const log = await open(kafka.brokers)
     try {

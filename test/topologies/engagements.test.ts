@@ -50,7 +50,7 @@ test('any interleaving of the users, twice, with crashes: each delivered once, u
         expect([...judgeEngagements(sent, seen), ...judgeCauses(sent, seen)]).toEqual([])
       },
     ),
-    { numRuns: runsOf(60, 1_200) },
+    { numRuns: runsOf(60, 240) },
   )
 })
 

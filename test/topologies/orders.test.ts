@@ -80,7 +80,7 @@ test('nothing is fulfilled before its payment is authorized and its goods are re
         ['o4', 'cancelled'],
       ])
     }),
-    { numRuns: runsOf(60, 1_200) },
+    { numRuns: runsOf(60, 240) },
   )
 })
 
@@ -116,7 +116,7 @@ test('a bank that fails is asked again under the same key, whatever crashes: no 
       expect(judgePayment(sent, outputs)).toEqual([])
       expect(bank.judge('the bank')).toEqual([])
     }),
-    { numRuns: runsOf(25, 500) },
+    { numRuns: runsOf(25, 100) },
   )
 })
 
@@ -141,7 +141,7 @@ test('no more is reserved than was delivered, whatever overtakes and comes twice
       await withCrashes(inventory, sent, crashes, (driver) => void outputs.push(...written(driver, 'reservations')))
       expect(judgeInventory(sent, outputs)).toEqual([])
     }),
-    { numRuns: runsOf(60, 1_200) },
+    { numRuns: runsOf(60, 240) },
   )
 })
 
@@ -159,6 +159,6 @@ test('loyalty, later, comes to the points of the whole history in any order', as
       expect(judgeLoyalty(sent, outputs)).toEqual([])
       expect(outputs.filter(({ key }) => key === 'ada').at(-1)?.value).toBe(3)
     }),
-    { numRuns: runsOf(40, 800) },
+    { numRuns: runsOf(40, 160) },
   )
 })

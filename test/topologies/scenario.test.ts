@@ -1,7 +1,10 @@
 // The scenarios themselves, small: each ends well and leaves nothing behind; one that goes wrong says so.
 import { expect, test } from 'vitest'
 import { drive } from '../../scripts/scenario/driven.ts'
-import { scenario as wallet } from '../../scripts/scenario/wallet.ts'
+import { tooEarly } from '../../scripts/scenario/orders.ts'
+import { outOfOrder } from '../../scripts/scenario/pipeline.ts'
+import type { Sent } from '../../scripts/scenario/scenario.ts'
+import { judgeStatements, scenario as wallet } from '../../scripts/scenario/wallet.ts'
 import { runScenario } from '../support/scenario.ts'
 import { runsOf } from '../support/tier.ts'
 
@@ -40,4 +43,22 @@ test('an output that is lost is seen', async () => {
   expect((await drive({ ...wallet, parts: [blind] }, 1)).wrong.join('\n')).toMatch(
     /seed 1, topologies\/wallet\/wallet.ts: .*entry 1 has the number 2/,
   )
+})
+
+test('what must be so at any time, and is not, is seen', () => {
+  const of = (topic: string, ...values: readonly object[]): Sent[] => values.map((value) => ({ topic, key: 'o', value }))
+  const paid = (outcome: string): Sent[] => [...of('payments', { outcome }), ...of('reservations', { outcome: 'reserved' })]
+  const fulfilled = of('fulfilments', { outcome: 'fulfilled' })
+  expect(tooEarly(paid('authorized'), fulfilled)).toEqual([])
+  for (const sent of [[], paid('declined')]) expect(tooEarly(sent, fulfilled)).toHaveLength(1)
+  const steps = (...names: readonly string[]): Sent[] => of('order-steps', ...names.map((step, i) => ({ step, seq: i + 1 })))
+  expect(outOfOrder([], steps('created', 'part'))).toEqual([])
+  for (const names of [['part'], ['created', 'authorized', 'fulfilled', 'part'], ['created', 'fulfilled']])
+    expect(outOfOrder([], steps(...names))).toHaveLength(1)
+  const entry = { id: 'a', kind: 'credit', cents: 5, other: null, refused: null, balance: 5 }
+  expect(judgeStatements([], of('wallet-entries', { ...entry, seq: 1 }))).toEqual([])
+  expect(judgeStatements([], of('wallet-entries', { ...entry, seq: 1 }, { ...entry, seq: 2, balance: 10 }))).toEqual([
+    'o a is decided twice',
+  ])
+  expect(judgeStatements([], of('wallet-entries', { ...entry, seq: 2, kind: 'debit', balance: -5 }))).toHaveLength(2)
 })

@@ -77,7 +77,7 @@ test('any order, duplicates, replays and crashes: no money made or lost, each co
         expect(statements.get({ key, start, end: start + 1 })).toEqual(value)
       }
     }),
-    { numRuns: runsOf(150, 3_000) },
+    { numRuns: runsOf(150, 600) },
   )
 })
 
@@ -102,7 +102,7 @@ test('accounts overtake each other: each decides as if it were alone', async () 
         if (lane[0] !== undefined) expect(driver.store<string, Account>('accounts').get(lane[0].key)?.balance).toBe(balance)
       }
     }),
-    { numRuns: runsOf(100, 2_000) },
+    { numRuns: runsOf(100, 400) },
   )
 })
 
@@ -116,7 +116,7 @@ test('crashes leave no trace in what is written', async () => {
     fc.asyncProperty(arrivals, interruptions, async (sent, interrupted) => {
       expect(await outputs(sent, interrupted)).toEqual(await outputs(sent, []))
     }),
-    { numRuns: runsOf(30, 600) },
+    { numRuns: runsOf(30, 120) },
   )
 })
 
@@ -165,6 +165,6 @@ test('profiles: any order of arrival gives the latest version', async () => {
       expect(judgeProfiles(sent, written(driver, 'profiles'))).toEqual([])
       expect(driver.store('profiles').get('bob')).toBe(null)
     }),
-    { numRuns: runsOf(60, 1_200) },
+    { numRuns: runsOf(60, 240) },
   )
 })
