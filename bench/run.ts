@@ -1,6 +1,6 @@
 // npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
 // BENCH_RECORDS says how many records (500,000), BENCH_ONLY=compile|calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
-// two guarantees, on a real Kafka too, and runs nothing else.
+// two guarantees, on a real Kafka too, `watched` what metrics and queries cost; both run nothing else.
 import { json, string, topology } from '../src/index.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
 import catalog from '../topologies/catalog.ts'

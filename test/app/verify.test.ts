@@ -120,9 +120,15 @@ describe('a store that is not what its changelog says', () => {
 })
 
 describe('a store that is behind', () => {
-  test('is sound: what came since is not compared', async () => {
-    const at = await tampered('k1', (store, end) => store.apply([], { changelogOffset: end - 1 }))
-    expect((await verified()).find(({ task, store }) => task === at && store === 'items')).toMatchObject({ state: 'sound', behind: 1 })
+  test('is sound: what came since is not compared, what came before is', async () => {
+    const key = Buffer.from('k1')
+    const other = { value: Buffer.from('other'), timestamp: 0 }
+    const task = await tampered('k1', (store) => store.apply([{ key, ...other }], { changelogOffset: 0 }))
+    const mine = async () => (await verified()).find((one) => one.task === task && one.store === 'items')
+    expect(await mine()).toMatchObject({ state: 'sound', other: 0 })
+    expect((await mine())?.behind).toBeGreaterThan(3)
+    await tampered('k1', (store) => store.apply([{ key: Buffer.from('zz'), ...other }], { changelogOffset: 0 }))
+    expect(await mine()).toMatchObject({ state: 'differs', extra: 1, other: 0 })
   })
   test('one that is not there yet is restored by a start', async () => {
     const task = `${sub}_1`
