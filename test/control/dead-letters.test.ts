@@ -2,7 +2,9 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isMatchedInput } from '../../src/app/topics.ts'
+import { LIMITS } from '../../src/base/limits.ts'
 import type { LogRecord } from '../../src/base/record.ts'
+import { readReturn } from '../../src/base/returned-letter.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { connectControl } from '../../src/control/client.ts'
 import { type DeadLetterAsk, isDeadLetterAsk } from '../../src/control/dead-letter-ask.ts'
@@ -54,6 +56,8 @@ interface Given {
   readonly value?: Buffer | null
   readonly timestamp?: number
   readonly headers?: LogRecord['headers']
+  /** Its key waits, and it comes back by this topic. */
+  readonly returnsTo?: string
 }
 
 /** As a task leaves them. */
@@ -68,8 +72,9 @@ async function lay(...given: readonly Given[]): Promise<void> {
     value = Buffer.from('1'),
     timestamp = 5,
     headers = [],
+    returnsTo = null,
   } of given) {
-    const letter = deadLetter(topic, partition, { offset, timestamp, key, value, headers }, new Error('why\nnot'))
+    const letter = deadLetter(topic, partition, { offset, timestamp, key, value, headers }, new Error('why\nnot'), returnsTo)
     writer.append(LETTERS, partition % 3, timestamp, letter.key, letter.value, letter.headers)
   }
   await finish(writer)
@@ -455,4 +460,36 @@ test('a walk marks what it passes, and leaves what it does not come to', () => {
   )
   const far = { before: 0, ranges: Array.from({ length: 80_000 }, (_, n) => [n * 2 + 1, n * 2 + 2] as const) }
   expect(() => encodeDone(far, undefined)).toThrow(/^what is done lies in 80000 pieces, more than can be remembered/)
+})
+
+test('a letter whose key waits comes back by its own topic, or says there that it was dropped; without that topic it goes where it was read', async () => {
+  const back = 'shop-in-blocked-letters-repartition'
+  const returnsTo = back
+  const long = Buffer.alloc(LIMITS.recordBytesMax - 100)
+  const writer = log.writer({ transactionalId: 'in', guarantee: 'exactly_once' })
+  await writer.init()
+  writer.append('in', 1, 5, Buffer.from('k'), long, [])
+  await finish(writer)
+  await log.createTopics([{ name: back, partitions: 3, kind: 'repartition' }])
+  await lay(
+    { partition: 1, offset: 7, returnsTo, headers: [['own', Buffer.from('x')]] },
+    { partition: 1, offset: 0, returnsTo, value: long },
+    { partition: 1, offset: 9, returnsTo },
+  )
+  expect(await asked(direct(), { act: 'list', limit: 1 })).toMatchObject([{ offset: '1:0', blocksKey: true }])
+  expect(await asked(direct(), { act: 'drop', offsets: ['1:2'] })).toEqual([{ done: 1 }])
+  expect(await asked(direct(), fast)).toEqual([{ refused: '1:1', reason: expect.stringMatching(/too long to come back/) }, { done: 1 }])
+  const [dropped, replayed] = (await recordsOf(back, 1)) as [LogRecord, LogRecord]
+  expect([dropped.value, dropped.timestamp, readReturn(dropped.headers)]).toEqual([
+    null,
+    0,
+    { topic: 'in', offset: 9, timestamp: 0, dropped: true },
+  ])
+  expect(readReturn(replayed.headers)).toEqual({ topic: 'in', offset: 7, timestamp: 5, dropped: false })
+  expect([String(replayed.key), String(replayed.value), replayed.timestamp]).toEqual(['k', '1', 0])
+  expect(replayed.headers.map(([name]) => name)).toEqual(['own', '__millrace.replay.of', '__millrace.return.of'])
+  expect(await recordsOf('in', 1)).toHaveLength(1)
+  await log.deleteTopics([back])
+  expect(await asked(direct(), fast)).toEqual([{ done: 1 }])
+  expect((await recordsOf('in', 1)).map(({ value }) => value?.length)).toEqual([long.length, long.length])
 })
