@@ -32,7 +32,7 @@ export default defineConfig({
     ],
     // What the many processes that are started here compile is compiled once.
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'millrace-test-compile-cache') },
-    setupFiles: [here('test/support/unpolluted.ts'), here('test/support/seed.ts')],
+    setupFiles: ['unpolluted', 'seed', ...(merge ? ['merge'] : [])].map((name) => here(`test/support/${name}.ts`)),
     testTimeout: merge ? 600_000 : 20_000,
     maxWorkers: 2,
   },

@@ -4,7 +4,7 @@ import { seededDraw } from '../sim/chance.ts'
 import { restoreLimits, simulate } from '../sim/run.ts'
 import { runsOf } from '../support/tier.ts'
 
-const SEEDS = runsOf(40, 300)
+const SEEDS = runsOf(40, 150)
 
 afterEach(restoreLimits)
 

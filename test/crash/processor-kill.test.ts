@@ -14,9 +14,9 @@ import { consumed, millrace, startProcessor, succeed } from '../support/processo
 import { CountedEvents, type Counts } from './counted-events.ts'
 import { runsOf } from '../support/tier.ts'
 
-const CATALOG_KILLS = runsOf(10, 30)
+const CATALOG_KILLS = 10
 const COUNTING_KILLS = runsOf(10, 50)
-const ROUNDS = Array.from({ length: runsOf(1, 4) }, (_, i) => i + 1)
+const ROUNDS = Array.from({ length: runsOf(1, 2) }, (_, i) => i + 1)
 const timeoutMs = (kills: number): number => 60_000 + kills * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'

@@ -10,7 +10,7 @@ import { judge, STORE, TASK, type Verdict } from './store-model.ts'
 import { child, run } from './store-process.ts'
 import { runsOf } from '../support/tier.ts'
 
-const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? runsOf(12, 100))
+const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? runsOf(12, 50))
 const FULL_DISKS = runsOf(1, 17)
 const world = systemWorld()
 const cleanups: (() => void)[] = []

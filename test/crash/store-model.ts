@@ -28,10 +28,14 @@ export async function applyBatch(store: StateStore, batch: number): Promise<void
   await store.apply(batchWrites(batch), checkpointOf(batch))
 }
 
-function contentBefore(batch: number): Map<string, string> {
-  const content = new Map<string, string>()
-  for (let i = 0; i < batch; i++) {
-    for (const { key, value, timestamp } of batchWrites(i)) {
+/** Of the last question: the next one mostly asks for more. */
+let known = { batches: 0, content: new Map<string, string>() }
+
+function contentBefore(batch: number): ReadonlyMap<string, string> {
+  if (batch < known.batches) known = { batches: 0, content: new Map() }
+  const { content } = known
+  for (; known.batches < batch; known.batches++) {
+    for (const { key, value, timestamp } of batchWrites(known.batches)) {
       if (value === null) content.delete(keyText(key))
       else content.set(keyText(key), `${timestamp} ${keyText(value)}`)
     }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
-const SECONDS = 60
+const SECONDS = 30
 const COMINGS = 120 // a rebalance for each that comes, and one for each that goes
 const MIB = 1024 * 1024
 /** More than noise in a heap of some 50 MiB. */
@@ -48,7 +48,7 @@ test.each([
   ['moves', COMINGS, `${COMINGS} members that come and go`],
 ] as const)('%s: the heap of a worker stays as it is', { timeout: 600_000 }, async (mode, amount, what) => {
   const looks = await looksOf(mode, amount)
-  expect(looks.length).toBeGreaterThan(20)
+  expect(looks.length).toBeGreaterThan(12)
   const [heap, rss] = [grown(looks, 'heapBytes'), grown(looks, 'rssBytes')]
   const mib = (bytes: number): string => (bytes / MIB).toFixed(1)
   console.info(

@@ -11,7 +11,7 @@ import { type InputRecord, load, type RunningWorker, runWorker } from '../suppor
 
 const PARTITIONS = 4
 const PORTION = 10_000
-const LOOK_MS = 1_000
+const LOOK_MS = 500
 const world = systemWorld()
 const [dir = '', mode = '', amount = ''] = process.argv.slice(2)
 /** So few that all rows are known, and cached, early on. */

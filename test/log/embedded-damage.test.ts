@@ -11,7 +11,7 @@ import { runsOf } from '../support/tier.ts'
 
 const OLD = 12
 const NEW = 8
-const FLIPS = runsOf(90, 600)
+const FLIPS = runsOf(90, 300)
 
 interface Found {
   readonly code?: string
@@ -152,7 +152,7 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
       const copy = `${dir}-copy`
       const sizes: number[] = []
       const marks: Buffer[] = []
-      const records = runsOf(1, 6)
+      const records = runsOf(1, 3)
       await withLog(dir, async (log) => {
         await log.createTopics([{ name: 'out', partitions: 1, kind: 'plain' }])
         const writer = await freshWriter(log)

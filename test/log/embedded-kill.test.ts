@@ -4,7 +4,7 @@ import { readUntil, waitFor } from '../contract/log/steps.ts'
 import { child, withDirectory, withLog, world } from './directories.ts'
 import { runsOf } from '../support/tier.ts'
 
-const KILLS = runsOf(12, 60)
+const KILLS = runsOf(12, 30)
 const RECORDS = 200
 
 it(`keeps what was acknowledged over ${KILLS} kills, whole and once`, { timeout: runsOf(120_000, 600_000) }, async () => {

@@ -9,8 +9,8 @@ import { seededDraw, tapedDraw } from './chance.ts'
 import type { Said } from './log/network.ts'
 import { type RunOptions, restoreLimits, simulate } from './run.ts'
 
-const ZOMBIES = runsOf(500, 2_000)
-const JUMPS = runsOf(200, 2_000)
+const ZOMBIES = runsOf(500, 1_000)
+const JUMPS = runsOf(200, 1_000)
 
 afterEach(restoreLimits)
 

@@ -169,6 +169,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     seedsMax: 5_000,
+    kinds: ['stop', 'groups'],
   },
   {
     id: '9',

@@ -7,7 +7,7 @@ import { tapedDraw } from './chance.ts'
 import { restoreLimits, simulate } from './run.ts'
 
 const TAPES = runsOf(1_000, 20_000)
-const LIMIT_MS = runsOf(60_000, 150_000)
+const LIMIT_MS = runsOf(60_000, 80_000)
 
 describe('tapes', () => {
   afterEach(restoreLimits)
