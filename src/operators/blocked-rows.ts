@@ -74,8 +74,10 @@ export class BlockedRows {
     if (begins && entry.state !== 'mark') this.#put(regionKey(READY, queue), NOTHING)
   }
 
-  /** A dead letter: where its record stands, if that is the head; else behind the others. */
+  /** A dead letter: where its record stands, if that is the head; else behind the others. One that is there already is read again, with
+   *  at-least-once: two marks and one letter that takes its place would keep the key waiting for good. */
   mark(queue: Buffer, entry: BlockedEntry): void {
+    if (this.#store.getBytes(markKey(entry)) !== null) return
     const ends = this.#ends(queue)
     const head = ends.first === ends.next ? null : this.head(queue)
     if (head?.state === 'record' && head.record.offset === entry.record.offset) {

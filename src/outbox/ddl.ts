@@ -27,7 +27,7 @@ CREATE TABLE ${quoted} (
 
 function postgresDdl(said: string): string {
   const { quoted, bare, said: name } = tableName(said)
-  const notify = quoted.replace(`"${bare}"`, `"${bare}_notify"`)
+  const notify = `${quoted.slice(0, -1)}_notify"`
   return `-- An outbox (PostgreSQL 13 or newer): write to it in the transaction of what its rows tell of, after the row that they are about was
 -- written or locked: then the ids of a key are in the order of its commits.
 CREATE TABLE ${quoted} (

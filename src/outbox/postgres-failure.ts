@@ -3,7 +3,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { unreached } from './source.ts'
 
 /** By class or code: the server is there again later, or the same question may be answered then. */
-const PASSES = ['08', '53', '57P', '40', '55P03', '25006', '58']
+const PASSES = ['08', '53', '57P', '57014', '40', '55P03', '25006', '58']
 
 /** No SQLSTATE: nobody has answered. */
 export function failureOf(name: string, error: unknown): MillraceError {

@@ -18,6 +18,9 @@ export interface Queries {
 /** Sees nothing. */
 export const NO_SNAPSHOT = '1:1:'
 
+/** Behind it are all ids, also those of people who count from below 0. */
+export const NO_ID = '-9223372036854775808'
+
 /** The type of a column by its name. */
 export type Types = ReadonlyMap<string, string>
 
@@ -28,6 +31,9 @@ SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnotnull AS
     SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
   ) AS once
 FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+
+/** How many ids a connection takes at once from what gives them; no row: nothing does. */
+export const CACHED = `SELECT seqcache::int AS ids FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence($1, 'id')::regclass`
 
 /** Whose transaction ids these are, and whether they can be asked for here. */
 export const SERVER = `
@@ -66,7 +72,10 @@ SELECT * FROM (
     snapshot: `
 SELECT pg_current_snapshot()::text AS now,
   (SELECT "id"::text FROM ${table.quoted} WHERE "xid" >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY "xid" LIMIT 1) AS ahead`,
-    begun: rows('"xid" >= pg_snapshot_xmin($1::pg_snapshot) AND "xid" < pg_snapshot_xmax($2::pg_snapshot) AND'),
+    // What the first does not see is what began behind it and what was open in it. Said so an index finds it, also while a transaction stays open for hours.
+    begun: rows(
+      `("xid" >= pg_snapshot_xmax($1::pg_snapshot) OR "xid" = ANY(ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))) AND "xid" < pg_snapshot_xmax($2::pg_snapshot) AND`,
+    ),
     onward: rows(''),
   }
 }

@@ -10,7 +10,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { CHANNEL } from './ddl.ts'
 import { failureOf, shown } from './postgres-failure.ts'
-import { COLUMNS, IDENTITY, NO_SNAPSHOT, queriesOf, type Queries, SERVER } from './postgres-sql.ts'
+import { CACHED, COLUMNS, IDENTITY, NO_ID, NO_SNAPSHOT, queriesOf, type Queries, SERVER } from './postgres-sql.ts'
 import { rowOf } from './row.ts'
 import { type OutboxRow, type OutboxSource, type Portion, unfit, unreached } from './source.ts'
 import { checkColumns, NEEDED, type TableName } from './table.ts'
@@ -41,7 +41,7 @@ interface Row {
   readonly found: string
 }
 
-const BEGINNING: Position = { from: NO_SNAPSHOT, to: null, id: '0' }
+const BEGINNING: Position = { from: NO_SNAPSHOT, to: null, id: NO_ID }
 const VERSION_MIN = 130_000
 const UNDEFINED_FUNCTION = '42883'
 const NO_PRIVILEGE = '42501'
@@ -85,6 +85,11 @@ class PostgresSource implements OutboxSource {
       if (!['bigint', 'integer', 'smallint'].includes(types.get('id') as string))
         throw refuse(`its column id is ${types.get('id')}, no whole number`)
       if (of('id')?.filled !== true || of('id')?.once !== true) throw refuse('its column id must be NOT NULL and unique')
+      const [cached] = (await client.query(CACHED, [table.quoted])).rows as { ids: number }[]
+      if (cached !== undefined && cached.ids > 1)
+        throw refuse(
+          `its ids are handed out ${cached.ids} to a connection, so those of a key are in no order; ALTER its sequence to CACHE 1`,
+        )
       this.#queries = queriesOf(table, types, topic === null)
       await client.query(`LISTEN ${CHANNEL}`)
       return await this.#identity(client)
@@ -115,7 +120,7 @@ class PostgresSource implements OutboxSource {
       const whole = found.length < rowsMax && found.length === Number(found[0]?.found ?? 0)
       const behind = (count: number): string => {
         const done: Position =
-          whole && refused === null && count === rows.length ? { from: to, to: null, id: '0' } : { from: at.from, to, id: at.id }
+          whole && refused === null && count === rows.length ? { from: to, to: null, id: NO_ID } : { from: at.from, to, id: at.id }
         return JSON.stringify(done.to === null || count === 0 ? done : { ...done, id: (rows[count - 1] as OutboxRow).id })
       }
       // Behind an older snapshot there may be more.

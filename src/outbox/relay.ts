@@ -4,7 +4,8 @@
 // 2. One relay of a name at a time. A new one fences the older one, which ends when it meets the new one's name in the position. Fenced without
 //    that (a broker has given up on its transaction) it goes on.
 // 3. After any failure of the log it begins again with what is committed there; after one of the database, with its own position.
-// 4. A row that cannot be relayed ends it, by its name, behind the commit of all rows before it.
+// 4. A row that cannot be relayed ends it, by its name, behind the commit of all rows before it. A log that refuses a transaction does not say for
+//    which row: then fewer go at a time, until it is one.
 // 5. What may pass is waited for, with growing pauses, and told each time.
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -42,13 +43,16 @@ export interface OutboxStatus {
 }
 
 const PORTIONS_PER_SECOND = 10
+/** Too long for a topic, a time too far from the broker's. */
+const REFUSALS: readonly string[] = ['STREAM_RECORD_TOO_LARGE', 'STREAM_BROKER']
 
 export class Relay {
   readonly #o: RelayOptions
   readonly #writer: Writer
   readonly #self: string
   readonly #partitions = new Map<string, number>()
-  readonly #rowsMax: number
+  /** At a time; fewer behind a refusal. */
+  #rowsMax: number
   readonly #running: Promise<void>
   /** Null: not opened, or lost. */
   #source: string | null = null
@@ -186,7 +190,7 @@ export class Relay {
       const before = this.#progress as Progress
       const progress = { ...before, position, rows: before.rows + count }
       appendProgress(this.#writer, name, progress, world.clock.now())
-      await this.#commit()
+      await this.#commit().catch((error: unknown) => this.#narrow(rows.slice(0, count), error))
       this.#progress = progress
       this.#position = position
       this.#counts.rows += count
@@ -213,6 +217,15 @@ export class Relay {
       if (!(error instanceof MillraceError) || error.disposition !== 'park') throw error
       return unfit(`${who} cannot be written to ${topic}`, error)
     }
+  }
+
+  /** The log takes something of these rows neither now nor later. Always throws. */
+  #narrow(rows: readonly OutboxRow[], error: unknown): never {
+    if (!(error instanceof MillraceError) || error.disposition !== 'stop' || !REFUSALS.includes(error.code)) throw error
+    const [first] = rows as [OutboxRow]
+    if (rows.length === 1) throw unfit(`row ${first.id} of ${this.#o.source.name} cannot be written to ${first.topic}`, error)
+    this.#rowsMax = Math.ceil(rows.length / 2)
+    throw new MillraceError('STREAM_DOUBT', `the log refused ${rows.length} rows at once, now it gets ${this.#rowsMax}`, { cause: error })
   }
 
   /** How many partitions the topics have; answers those that do not exist and are not made. */

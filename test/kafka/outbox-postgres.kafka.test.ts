@@ -5,6 +5,7 @@ import { systemWorld } from '../../src/base/system.ts'
 import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
 import { outboxDdl } from '../../src/outbox/ddl.ts'
 import { postgresSource } from '../../src/outbox/postgres.ts'
+import { NO_ID, queriesOf } from '../../src/outbox/postgres-sql.ts'
 import type { RelayOptions } from '../../src/outbox/relay.ts'
 import { tableName } from '../../src/outbox/table.ts'
 import { hastyWorld, recordsOf, relayOf } from '../outbox/relayed.ts'
@@ -128,6 +129,51 @@ describe.runIf(KAFKA && POSTGRES)('an outbox in PostgreSQL', { timeout: 60_000 }
     await admin.query('UPDATE outbox SET xid = pg_current_xact_id() WHERE id = 2')
     expect(await refusal()).toBe('nothing')
     expect(await values()).toEqual(['"1"', '2'])
+  })
+
+  test('ids from below 0; ids that are handed out many at a time are refused', async () => {
+    await admin.query('CREATE TABLE other (id bigserial PRIMARY KEY, key text, value text, xid xid8 NOT NULL DEFAULT pg_current_xact_id())')
+    await admin.query(`INSERT INTO other (id, key, value) VALUES (-2, 'k', 'a'), (0, 'k', 'b'), (1, 'k', 'c')`)
+    await relay({ rowsPerSecond: 10, world: hastyWorld() }, source({ table: 'other', topic: 'orders' })).ended
+    expect(await values()).toEqual(['a', 'b', 'c'])
+    await admin.query('ALTER SEQUENCE other_id_seq CACHE 20')
+    expect(await refusal(source({ table: 'other', topic: 'orders' }))).toMatch(
+      /^table other: its ids are handed out 20 to a connection, .* CACHE 1/,
+    )
+  })
+
+  test('a transaction that stays open makes no look longer', async () => {
+    const slow = await postgres.connect()
+    await slow.query('BEGIN')
+    await slow.query('SELECT pg_current_xact_id()')
+    await admin.query(`DO $$ BEGIN FOR i IN 1..400 LOOP
+      INSERT INTO outbox (topic, key, value) SELECT 'orders', 'k', '1' FROM generate_series(1, 50); COMMIT; END LOOP; END $$`)
+    const snapshot = async () => ((await admin.query('SELECT pg_current_snapshot()::text AS now')).rows[0] as { now: string }).now
+    const before = await snapshot()
+    await place('new')
+    await admin.query('ANALYZE outbox')
+    const types = new Map([
+      ['id', 'bigint'],
+      ['key', 'text'],
+      ['value', 'jsonb'],
+    ])
+    const words = [before, await snapshot(), NO_ID, 1_000, 8_000_000]
+    const { rows: found } = await admin.query(queriesOf(tableName('outbox'), types, true).begun, words)
+    expect(found).toMatchObject([{ value: '"new"' }])
+    const { rows: plan } = await admin.query(`EXPLAIN ANALYZE ${queriesOf(tableName('outbox'), types, true).begun}`, words)
+    const filtered = plan.map((line) => Number(/Rows Removed by Filter: (\d+)/.exec(Object.values(line)[0] as string)?.[1] ?? 0))
+    expect(Math.max(...filtered)).toBeLessThan(100)
+    await slow.query('INSERT INTO outbox (topic, key, value) VALUES ($1, $2, $3)', ['orders', 'k', '"late"'])
+    await slow.query('COMMIT')
+    await slow.end()
+    const { rows: late } = await admin.query(queriesOf(tableName('outbox'), types, true).begun, [
+      words[1],
+      await snapshot(),
+      NO_ID,
+      1_000,
+      8_000_000,
+    ])
+    expect(late).toMatchObject([{ value: '"late"' }])
   })
 
   test('bytes, uuids, times and headers; portions by bytes', async () => {

@@ -1,5 +1,5 @@
 // Relays in this process for tests: on a log whose client can die, or lose an answer, at any step of a relay.
-import { MillraceError } from '../../src/base/errors.ts'
+import { type ErrorCode, MillraceError } from '../../src/base/errors.ts'
 import type { World } from '../../src/base/ports.ts'
 import type { LogRecord } from '../../src/base/record.ts'
 import { systemWorld } from '../../src/base/system.ts'
@@ -71,6 +71,36 @@ export function faultyLog(client: MemoryLog, faults: readonly Fault[], onStep: (
     get(target, name) {
       const value = Reflect.get(target, name, target) as unknown
       if (name === 'writer') return (options: Parameters<Log['writer']>[0]) => wrap(target.writer(options))
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+/** The same log, as a broker that refuses a transaction with this value in it, and does not say for which record. */
+export function refusing(client: MemoryLog, value: string, code: ErrorCode): Log {
+  const wrap = (writer: Writer): Writer => {
+    let bad = false
+    const init = async (): Promise<void> => {
+      bad = false
+      await writer.init()
+    }
+    const append: Writer['append'] = (topic, partition, timestamp, key, bytes, headers) => {
+      bad ||= String(bytes) === value
+      writer.append(topic, partition, timestamp, key, bytes, headers)
+    }
+    const flush: Writer['flush'] = async () => {
+      if (bad) throw new MillraceError(code, 'Produce: no such record', { disposition: 'stop' })
+      return await writer.flush()
+    }
+    return withCalls(writer, { init, append, flush })
+  }
+  return withCalls(client as Log, { writer: (options) => wrap(client.writer(options)) })
+}
+
+function withCalls<T extends object>(target: T, calls: Partial<T>): T {
+  return new Proxy(target, {
+    get(_, name) {
+      const value = (Reflect.get(calls, name) ?? Reflect.get(target, name, target)) as unknown
       return typeof value === 'function' ? value.bind(target) : value
     },
   })

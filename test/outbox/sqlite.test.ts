@@ -3,14 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { MillraceError } from '../../src/base/errors.ts'
+import { explain, MillraceError } from '../../src/base/errors.ts'
+import type { Log } from '../../src/log/log.ts'
 import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
 import type { RelayOptions } from '../../src/outbox/relay.ts'
 import { quietly } from '../../src/outbox/quietly.ts'
 import { sqliteSource } from '../../src/outbox/sqlite.ts'
 import { tableName } from '../../src/outbox/table.ts'
 import { systemWorld } from '../../src/base/system.ts'
-import { faultyLog, hastyWorld, recordsOf, relayOf } from './relayed.ts'
+import { faultyLog, hastyWorld, recordsOf, refusing, relayOf } from './relayed.ts'
 import { openShop, type Shop } from './shop.ts'
 
 const world = hastyWorld()
@@ -30,7 +31,7 @@ afterEach(async () => {
 
 const source = (words: { file?: string; table?: string; topic?: string } = {}) =>
   sqliteSource({ file: words.file ?? shop.file, table: tableName(words.table ?? 'outbox'), topic: words.topic ?? null, world })
-const relay = (options: Partial<RelayOptions> = {}, from = source()) => relayOf(log.another(), from, { world, ...options })
+const relay = (options: Partial<RelayOptions> = {}, from = source(), to: Log = log.another()) => relayOf(to, from, { world, ...options })
 const values = async (topic = 'orders'): Promise<string[]> => (await recordsOf(log, topic)).flat().map(({ value }) => String(value))
 const place = (...ids: string[]): void => shop.place(ids.map((value) => ({ topic: 'orders', key: 'k', value })))
 
@@ -110,6 +111,21 @@ describe('what is refused', () => {
   test('a number is neither text nor bytes', async () => {
     shop.database.exec(`INSERT INTO outbox (topic, key, value) VALUES ('orders', 17, 'v')`)
     expect(await refusal()).toMatch(/^row 1 of outbox: its key is a bigint, neither text nor bytes/)
+  })
+
+  test.each(['STREAM_BROKER', 'STREAM_RECORD_TOO_LARGE'] as const)('a row that the log refuses with its transaction: %s', async (code) => {
+    shop.place(Array.from({ length: 40 }, (_, i) => ({ topic: 'orders', key: 'k', value: i === 17 ? 'bad' : `${i}` })))
+    const client = log.another()
+    const error = await relay({}, source(), refusing(client, 'bad', code)).ended.then(
+      () => null,
+      (found: Error) => found,
+    )
+    expect(error).toMatchObject({ code: 'STREAM_OUTBOX', message: expect.stringMatching(/^row 18 of .* cannot be written to orders/) })
+    expect(explain(error)).toMatch(/no such record/)
+    expect(await values()).toEqual(Array.from({ length: 17 }, (_, i) => `${i}`))
+    shop.database.exec('DELETE FROM outbox WHERE id = 18')
+    await relay().ended
+    expect(await values()).toEqual(Array.from({ length: 40 }, (_, i) => `${i}`).filter((_, i) => i !== 17))
   })
 
   test('a topic that does not exist, where none is made; when it is there, all goes on', async () => {
