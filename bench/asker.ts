@@ -31,3 +31,5 @@ process.on('SIGTERM', () => {
   const seconds = (performance.now() - began) / 1_000
   process.stdout.write(JSON.stringify({ seconds, ...Object.fromEntries(answered) }), () => process.exit(0))
 })
+// Whoever started it has died.
+process.stdin.resume().on('end', () => process.exit(1))
