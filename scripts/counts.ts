@@ -41,7 +41,8 @@ export function mutantCounts(output: string): Counts {
   return { passed: Number(said[1]), failed: Number(said[2]), notes: [] }
 }
 
-/** `output` has lines `ok   NAME: n passed, n failed` and `FAIL NAME: ...`; `list` the topologies out of reach, `#` a comment. */
+/** `output` has lines `ok   NAME: n passed, n failed` and `FAIL NAME: ...`, and ends with their sum: without it the runner broke off.
+ *  `list`: the topologies out of reach, `#` a comment. */
 export function conformanceCounts(output: string, list: string): Counts {
   const outOfReach = new Set(
     list
@@ -54,9 +55,12 @@ export function conformanceCounts(output: string, list: string): Counts {
   let failed = 0
   let seen = 0
   let left = 0
+  const sum = { passed: 0, failed: 0 }
   for (const match of output.matchAll(/^(ok {2}|FAIL) (\S+): (\d+) passed, (\d+) failed$/gm)) {
     const name = match[2] as string
     seen++
+    sum.passed += Number(match[3])
+    sum.failed += Number(match[4])
     if (!outOfReach.delete(name)) {
       passed += Number(match[3])
       failed += Number(match[4])
@@ -68,6 +72,11 @@ export function conformanceCounts(output: string, list: string): Counts {
     }
   }
   if (seen === 0) return { passed: 0, failed: 1, notes: ['conformance: no topology was run'] }
+  const said = /^(\d+) passed, (\d+) failed$/m.exec(output)
+  if (Number(said?.[1] ?? -1) !== sum.passed || Number(said?.[2] ?? -1) !== sum.failed) {
+    failed++
+    notes.push('conformance: the runner did not come to its end')
+  }
   for (const name of outOfReach) {
     failed++
     notes.push(`conformance: ${name} is on the list of what is out of reach, but there is no such topology`)

@@ -99,7 +99,8 @@ async function verifyStore(
   const { name } = spec
   const [earliest] = (await log.offsets([changelog], 'earliest')) as [number]
   const [last] = (await log.offsets([changelog], spec.changelog ? 'settled' : 'latest')) as [number]
-  const end = spec.changelog ? last : ((await committedEnd(log, plan.applicationId, changelog)) ?? earliest)
+  const committed = spec.changelog ? last : ((await committedEnd(log, plan.applicationId, changelog)) ?? earliest)
+  const end = Math.min(committed, last) // a topic that was cut off ends before what is committed of it
   const span = { changelog, spec, earliest, end, last }
   const verdict = { task, store: name, ...(await look(options, dir, scratch, task, name, span)) }
   if (!rebuild || verdict.state === 'sound') return verdict

@@ -90,7 +90,8 @@ async function load(
   const [from] = await log.offsets([at], 'earliest')
   const [latest] = await log.offsets([at], 'latest')
   const fed = spec.source !== undefined
-  const end = fed ? ((await committedEnd(log, groupId, at)) ?? 0) : latest
+  // A topic that was cut off ends before what is committed of it.
+  const end = fed ? Math.min((await committedEnd(log, groupId, at)) ?? 0, latest as number) : latest
   const reader = log.reader()
   try {
     let position = from as number

@@ -4,7 +4,7 @@
 // Invariants
 // 1. Never past what the group has committed of the topic: what lies behind is still to be processed, and its rows would be of the future.
 // 2. A record gives the row that processing it gives: none without a key, with a time that is none, or with bytes that the serdes refuse
-//    or could not write; a null value deletes. A record that became a dead letter further down gives its row all the same (`toTable`).
+//    or could not write; a null value deletes, and what the serdes read as null counts as null (json's `null`). A record that became a dead letter further down gives its row all the same (`toTable`).
 // 3. How far the store goes (its checkpoint) is a position of the topic.
 import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -39,10 +39,12 @@ function rowOf(record: LogRecord, spec: StoreSpec): LogRecord | null {
   try {
     // A key keeps the bytes that it came with, but under a serde that reads other forms than it writes.
     const read: unknown = spec.key.decode(key)
+    const held: unknown = value === null ? null : spec.value.decode(value)
+    if (read === null) return null
     const row = {
       ...record,
       key: spec.key.rewrites === true ? asBuffer(spec.key.encode(read)) : key,
-      value: value === null ? null : asBuffer(spec.value.encode(spec.value.decode(value))),
+      value: held === null ? null : asBuffer(spec.value.encode(held)),
     }
     return row.key.length + (row.value?.length ?? 0) > LIMITS.recordBytesMax ? null : row
   } catch (error) {

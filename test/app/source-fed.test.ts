@@ -13,6 +13,7 @@ import { json, StreamProcessor, string, topology } from '../../src/index.ts'
 import type { Log } from '../../src/log/log.ts'
 import { levelProvider } from '../../src/state/leveldb.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
+import { proxied } from '../support/proxied.ts'
 
 const shop = topology('shop', (t) => void t.table('prices', { key: string(), value: json<number>(), store: 'prices' }), { optimize: true })
 const plan = planOf(shop, 'shop')
@@ -40,8 +41,12 @@ const write = (...lines: readonly (readonly [key: string, value: number | null])
     )
   })
 
-const verified = (rebuild: boolean): Promise<Verdict[]> =>
-  withLog(async (log) => {
+/** `cutOff`: so many offsets behind its end are committed of the topic, as if it had been cut off. */
+const verified = (rebuild: boolean, cutOff = 0): Promise<Verdict[]> =>
+  withLog(async (whole) => {
+    const committed: Log['committed'] = async (group, at) =>
+      (await whole.committed(group, at)).map((each) => (each === null || cutOff === 0 ? each : { ...each, offset: 6 + cutOff }))
+    const log = { ...proxied(whole), committed }
     const verdicts: Verdict[] = []
     for await (const verdict of verifyStores({ log, plan, stateDir, world, rebuild })) verdicts.push(verdict)
     return verdicts
@@ -63,6 +68,7 @@ test('verify, rebuild, query and a lost disk', { timeout: 60_000 }, async () => 
   await runUntil({ a: 1, c: 3 })
   await write(['a', 9], ['d', 4]) // not processed yet
   expect(await verified(false)).toMatchObject([{ store: 'prices', state: 'sound', rows: 2, behind: 0 }])
+  expect(await verified(false, 5)).toMatchObject([{ state: 'sound', behind: 2 }]) // to the end that there is
 
   const folder = { dir: join(stateDir, 'shop'), world }
   const { store } = await levelProvider(folder).open('0_0', 'prices', true)

@@ -45,6 +45,11 @@ describe('conformance', () => {
     expect(conformanceCounts(output, 'sessions\nsliding\nnowhere')).toMatchObject({ passed: 9, failed: 1 })
     expect(conformanceCounts('', '')).toMatchObject({ passed: 0, failed: 1 })
   })
+  test('a runner that broke off is a failure, whatever it had said', () => {
+    expect(conformanceCounts('ok   count: 9 passed, 0 failed\n', '')).toMatchObject({ passed: 9, failed: 1 })
+    expect(conformanceCounts('ok   count: 9 passed, 0 failed\n10 passed, 0 failed\n', '')).toMatchObject({ passed: 9, failed: 1 })
+    expect(conformanceCounts('ok   count: 9 passed, 0 failed\n9 passed, 0 failed\n', '')).toMatchObject({ passed: 9, failed: 0 })
+  })
 })
 
 test('the published manifest names what is built', () => {

@@ -152,6 +152,35 @@ describe('under a worker', () => {
     expect((await readAll(log, 'changes')).flat().map(({ key, value }) => `${key}=${value}`)).toEqual(['a=2', 'b=3', 'b=null', 'a=9'])
   })
 
+  it('what its serdes read as null is no row: made again from the topic, too', async () => {
+    const nullable = topology(
+      'nulls',
+      (t) => {
+        const serdes = { key: json<string | null>(), value: json<number | null>() }
+        t.table('prices', { ...serdes, store: 'prices' })
+          .toStream()
+          .to('changes', serdes)
+      },
+      { optimize: true },
+    )
+    const log = logOf()
+    await log.createTopics(TOPICS.map((name) => ({ name, partitions: 1, kind: 'plain' })))
+    await load(log, [record('prices', '"a"', 1, 10), record('prices', '"b"', 2, 20), record('prices', '"a"', 'null', 30)], 1)
+    await load(log, [record('prices', 'null', 4, 40)], 1)
+    for (const disk of [memoryProvider(), memoryProvider()]) {
+      const { untilCaughtUp, worker } = await run({
+        log: log.another(),
+        topology: nullable,
+        applicationId: 'app',
+        provider: disk,
+        partitions: 1,
+      })
+      await untilCaughtUp()
+      await worker.close()
+      expect(await rowsOf(disk)).toEqual(['"b"=2@20'])
+    }
+  })
+
   it('a disk that is there goes on behind its checkpoint', async () => {
     const { log, worker } = await started()
     const disk = memoryProvider()
@@ -206,6 +235,26 @@ describe('under a worker', () => {
     const stores = [...holder.tasks().values()].flatMap((task) => task.stores)
     const row = stores[0]?.overlay.store.getSync(Buffer.from('a'))
     expect(String(row?.value)).toBe('8')
+  })
+
+  it('reads without a process come to their end when the topic was cut off there', async () => {
+    const { log, worker } = await started()
+    const first = await worker(memoryProvider())
+    await first.untilCaughtUp()
+    await first.worker.close()
+    const client = log.another()
+    const committed: typeof client.committed = async (group, at) =>
+      (await client.committed(group, at)).map((each) => (each === null ? null : { ...each, offset: each.offset + 5 }))
+    const plan = planOf(prices, 'app')
+    const { tasks } = await changelogHolder(
+      { ...proxied(client), committed },
+      plan,
+      queryableStore(plan, 'prices') as QueryableStore,
+      world,
+      { partition: null, keeps: () => true },
+    )
+    const [store] = [...tasks().values()].flatMap((task) => task.stores)
+    expect(String(store?.overlay.store.getSync(Buffer.from('a'))?.value)).toBe('8')
   })
 })
 
