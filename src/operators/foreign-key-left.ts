@@ -10,7 +10,8 @@
 //    after a crash under at-least-once, when a question is answered again.
 // 3. An old result stays out until the answer for the new foreign key is there; no row behind it: retracted (inner), or (left, null).
 // 4. An answer whose result can't be made, because a callback threw, is heard all the same: the next left row is joined with it.
-// 5. A change that keeps the foreign key sends nothing. A deleted row keeps its sequence.
+// 5. Nothing is retracted that is not out. At least once it is: a result may stand that was put out before a crash and forgotten.
+// 6. A change that keeps the foreign key sends nothing. A deleted row keeps its sequence.
 import { sameBytes } from '../base/bytes.ts'
 import type { ForeignKeyLeft } from '../topology/plan-types.ts'
 import { keyToBytes } from './encode.ts'
@@ -31,6 +32,7 @@ export const foreignKeyLeft: Operator = (site) => {
   const states = site.store(stateAt)
   const results = resultAt === -1 ? null : site.store(resultAt)
   const keep = keepAndForward(site, results)
+  const repeats = site.services.repeats === true
   const dropped = site.counter('dropped')
   const stale = site.counter('stale')
 
@@ -48,7 +50,7 @@ export const foreignKeyLeft: Operator = (site) => {
   /** Puts the result out, or takes it back if one is out. */
   const settle = (key: unknown, value: unknown, state: LeftState, timestamp: number): LeftState => {
     const result = resultOf(value, state, key)
-    if (result === null && !state.out) return state
+    if (result === null && !state.out && !repeats) return state
     keep(key, result, timestamp, null)
     return state.out === (result !== null) ? state : { ...state, out: result !== null }
   }

@@ -6,7 +6,7 @@
 //    The greatest wins; what is equal is a duplicate; what is less is stale. Stale ones and duplicates change and forward nothing.
 // 2. Stored bytes may be those that came in. Only at equal versions with different bytes are both written by the serde to compare.
 // 3. A delete keeps its version, until stream time is more than `tombstoneRetentionMs` past it: then the key is as if never written.
-// 4. A tombstone is forwarded only where there was a row; what is forwarded has the winner's timestamp.
+// 4. A tombstone is forwarded only where there was a row (at least once always: one that was put out before a crash may be forgotten); what is forwarded has the winner's timestamp.
 import { MillraceError } from '../base/errors.ts'
 import type { LastWriteWinsNode } from '../topology/node.ts'
 import { compareVersions, decodeRegister, encodeRegister, type Register, type Version } from './last-write-wins-row.ts'
@@ -26,6 +26,7 @@ export const lastWriteWins: Operator = (site) => {
   const stale = site.counter('stale')
   const duplicate = site.counter('duplicate')
   const winners = site.counter('winners')
+  const repeats = site.services.repeats === true
 
   return {
     inputs: [
@@ -53,7 +54,7 @@ export const lastWriteWins: Operator = (site) => {
         winners.n++
         store.putBytes(keyBytes, encodeRegister(deleted, version, bytes), timestamp)
         const existed = held !== null && !held.deleted
-        if (deleted && !existed) return
+        if (deleted && !existed && !repeats) return
         forward(key, deleted ? null : value, timestamp, node.sendsOld && existed ? store.decodeValue(held.value) : null)
       },
     ],

@@ -136,6 +136,8 @@ export interface TaskServices {
   readonly underWay: Set<UnderWay>
   /** Has the task look at its wakes soon; may be called at any time. */
   rouse(): void
+  /** At least once: what stores do not know may have been put out before a crash. What takes something back takes it back unseen. */
+  readonly repeats?: boolean
   /** A whole number, 0 <= n < bound. */
   chance(bound: number): number
 }

@@ -52,6 +52,8 @@ export interface TaskDeps {
   readonly policies: ErrorPolicies
   /** How long a task waits for an empty input; -1: not at all, left out: 0. */
   readonly maxIdleMs?: number
+  /** At least once: see TaskServices. */
+  readonly repeats?: boolean
   readonly deadLetterTopic: string
   readonly partitionsOf: (topic: string) => number
   readonly inputTopics: (source: PlanSource) => readonly string[]
@@ -131,6 +133,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         piece: () => task?.piece ?? 0,
         underWay,
         rouse: () => deps.rouse?.(),
+        repeats: deps.repeats === true,
         chance: (bound) => deps.world.random.below(bound),
       },
     })

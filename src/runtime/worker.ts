@@ -86,7 +86,15 @@ export class Worker {
     const { provider } = this.standbys
     const heir = (task: Task): boolean => this.standbys.inherit(task)
     const cache = options.deps.cache ?? new CacheBudget()
-    const deps: TaskDeps = { ...options.deps, cache, stopping, provider, heir, rouse: () => this.#reader.wake() }
+    const deps: TaskDeps = {
+      ...options.deps,
+      cache,
+      stopping,
+      provider,
+      heir,
+      repeats: options.guarantee === 'at_least_once',
+      rouse: () => this.#reader.wake(),
+    }
     this.#o = { ...options, deps }
     const { stored, storedBytes = {} } = options
     this.#holdings = new Holdings({ world: deps.world, tasks: this.tasks, standbys: this.standbys, stored, storedBytes })

@@ -19,11 +19,11 @@ const serdes = { foreignKeySerde: text, leftKey: text, leftValue: json, rightVal
 const foreignKey = (value: Left): string | null => value.fk
 const joiner = (left: Left, right: string | null, key: string): string => `${left.v}${right ?? '-'}${key}`
 
-function left(type: 'inner' | 'left', kept = true): ReturnType<typeof alone> {
+function left(type: 'inner' | 'left', kept = true, repeats = false): ReturnType<typeof alone> {
   const state = store('state')
   return alone(
     { kind: 'foreignKeyLeft', subscriptionTopic: 's', state, ...serdes, join: { type, foreignKey, joiner } },
-    { stores: kept ? [state, store('joined')] : [state], sendsOld: true, partition: 6 },
+    { stores: kept ? [state, store('joined')] : [state], sendsOld: true, partition: 6, repeats },
   )
 }
 
@@ -39,6 +39,17 @@ const asked = (it: ReturnType<typeof alone>): unknown[] =>
 const row = (value: string): Buffer => Buffer.from(value)
 
 describe('left', () => {
+  test('at least once a result that a crash has made forgotten is taken back', () => {
+    const deletedUnheard = (repeats: boolean): unknown[] => {
+      const it = left('left', true, repeats)
+      it.change(0, 'k', { fk: 'x', v: '1' }, 1) // its answer, and a result, may have come before the crash
+      it.change(0, 'k', null, 2)
+      return it.out.map(([key, value]) => [key, value])
+    }
+    expect(deletedUnheard(true)).toEqual([['k', null]])
+    expect(deletedUnheard(false)).toEqual([])
+  })
+
   test('asks when the foreign key changes, and only then', () => {
     const it = left('inner')
     it.change(0, 'k', { fk: 'x', v: '1' }, 1)

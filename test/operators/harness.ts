@@ -155,6 +155,8 @@ export interface TaskOptions {
   readonly partition?: number
   readonly partitionsOf?: (topic: string) => number
   readonly send: (sent: Sent) => unknown
+  /** At least once. */
+  readonly repeats?: boolean
   /** Sees what each node forwards. */
   readonly tap?: (node: string, key: unknown, value: unknown, old: unknown, timestamp: number) => void
 }
@@ -257,7 +259,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     partitionsOf: options.partitionsOf ?? (() => 1),
     global: () => () => null,
     globalRows: () => ({ get: () => null, scan: () => [].values() }),
-    services: noServices,
+    services: { ...noServices, repeats: options.repeats === true },
     due: (step) => ({ now: () => void step(1000, false), at() {} }),
     guard: (fn) => fn,
     counter(name) {
@@ -290,7 +292,7 @@ export interface Alone {
 
 export function alone(
   operator: Fields,
-  spec: Partial<NodeSpec> & { partition?: number; partitionsOf?: TaskOptions['partitionsOf']; inputs?: number } = {},
+  spec: Partial<NodeSpec> & { partition?: number; partitionsOf?: TaskOptions['partitionsOf']; inputs?: number; repeats?: boolean } = {},
 ): Alone {
   const { inputs = 2 } = spec
   const name = spec.name ?? 'it'
@@ -307,6 +309,7 @@ export function alone(
   const options: TaskOptions = {
     send: (record) => sent.push(record),
     partition: spec.partition ?? 0,
+    repeats: spec.repeats === true,
     ...(spec.partitionsOf ? { partitionsOf: spec.partitionsOf } : {}),
   }
   const site = siteOf(placed, context, options, counters, {

@@ -420,4 +420,12 @@ export const MUTANTS: readonly Mutant[] = [
     seedsMax: 100,
     case: 'blocked',
   },
+  {
+    id: '28',
+    what: 'at least once: a foreign-key join does not take back what it does not know to be out (found by this simulator)',
+    edits: [{ file: 'src/operators/foreign-key-left.ts', from: '!state.out && !repeats)', to: '!state.out)' }],
+    seedsMax: 3_000,
+    case: 'join',
+    kinds: ['refusedWrite', 'wipe'],
+  },
 ]
