@@ -43,7 +43,7 @@ test('of a run: with a token, records that cannot be decoded, and records that t
   const counted = async (): Promise<string> => await (await ask('/metrics', TOKEN)).text()
   await expect.poll(counted, { timeout: 20_000 }).toMatch(/^millrace_dead_letters_total\{[^}]*\} 1$/m)
   expect((await ask(`/stores/counts/${KEY}`, `${TOKEN}x`)).status).toBe(401)
-  expect((await ask(`/stores/counts/${KEY}`, TOKEN)).status).toBe(200)
+  await expect.poll(async () => (await ask(`/stores/counts/${KEY}`, TOKEN)).status, { timeout: 20_000 }).toBe(200) // once it is committed
   const metrics = await counted()
   running.child.kill('SIGTERM')
   const { status, out, err } = await running.ended

@@ -26,6 +26,8 @@ interface ProducerState {
   /** The latest batches, to know one that comes again. */
   batches: { readonly first: number; readonly last: number; readonly offset: number }[]
   open: { readonly mark: Mark; readonly first: number } | null
+  /** Where its newest batch begins; -1: it has written nothing. */
+  newest: number
 }
 
 export interface SimPartition {
@@ -95,7 +97,7 @@ export function appendTransactional(to: SimPartition, batch: Batch): number | st
   let state = to.producers.get(pid)
   if (state !== undefined && epoch < state.epoch) return 'INVALID_PRODUCER_EPOCH'
   if (state === undefined) {
-    state = { epoch, lastSequence: -1, batches: [], open: null }
+    state = { epoch, lastSequence: -1, batches: [], open: null, newest: -1 }
     to.producers.set(pid, state)
   }
   if (epoch > state.epoch) {
@@ -111,6 +113,7 @@ export function appendTransactional(to: SimPartition, batch: Batch): number | st
   const base = to.entries.length
   state.open ??= { mark: { state: 'open' }, first: base }
   for (const record of records) to.entries.push({ record: { ...record, offset: to.entries.length }, mark: state.open.mark })
+  state.newest = base
   state.lastSequence = last
   state.batches.push({ first: sequence, last, offset: base })
   if (state.batches.length > 5) state.batches.shift()
@@ -122,7 +125,7 @@ export function appendTransactional(to: SimPartition, batch: Batch): number | st
 export function writeMarker(to: SimPartition, pid: number, epoch: number, commit: boolean): void {
   let state = to.producers.get(pid)
   if (state === undefined) {
-    state = { epoch, lastSequence: -1, batches: [], open: null }
+    state = { epoch, lastSequence: -1, batches: [], open: null, newest: -1 }
     to.producers.set(pid, state)
   }
   if (epoch > state.epoch) {

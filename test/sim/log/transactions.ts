@@ -70,6 +70,11 @@ export class TransactionCoordinator {
   }
 
   /** Nobody has decided yet how it ends. */
+  /** -1: nobody has this transactional id. */
+  pidOf(id: string): number {
+    return this.#txns.get(id)?.pid ?? -1
+  }
+
   isOngoing(pid: number): boolean {
     return [...this.#txns.values()].some((txn) => txn.pid === pid && txn.state === 'ongoing')
   }
