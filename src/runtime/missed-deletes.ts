@@ -53,3 +53,21 @@ export async function caughtUp(store: StateStore, caughtUpAtMs: number): Promise
   const checkpoint = store.checkpoint()
   if (checkpoint !== null) await store.apply([], { ...checkpoint, caughtUpAtMs })
 }
+
+/** How far a topic reached at a time; who has read that far was up to date at that time, however far the topic reaches by now. */
+export interface Mark {
+  readonly end: number
+  readonly atMs: number
+}
+
+/** After a read to `position` of a topic that ends at `end` now: the mark to read up to next, and since when the reader is up to date,
+ *  where it has come to the one before. Who follows a topic that is always written never stands at its end. */
+export function reached(
+  mark: Mark | null,
+  position: number,
+  end: number,
+  nowMs: number,
+): { readonly mark: Mark | null; readonly caughtUpAtMs?: number } {
+  const next = mark ?? { end, atMs: nowMs }
+  return position < next.end ? { mark: next } : { mark: null, caughtUpAtMs: next.atMs }
+}

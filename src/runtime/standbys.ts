@@ -15,7 +15,7 @@ import { type LogRecord, partitionName, type TopicPartition } from '../base/reco
 import type { Chunk, Reader } from '../log/log.ts'
 import type { Checkpoint, StateStore, StoreProvider, Write } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
-import { caughtUp, missedDeletes, sinceOf, upToDate } from './missed-deletes.ts'
+import { caughtUp, type Mark, missedDeletes, reached, sinceOf, upToDate } from './missed-deletes.ts'
 import { closeFailed, openSound, parseTaskId, type TaskDeps } from './recover.ts'
 import { rowsOf } from './source-fed.ts'
 import type { Task } from './task.ts'
@@ -41,6 +41,7 @@ interface Held {
   end: number
   /** As its checkpoint says, or is to say with the next write. */
   since: Pick<Checkpoint, 'caughtUpAtMs'>
+  mark: Mark | null
 }
 
 interface Standby {
@@ -146,7 +147,7 @@ export class Standbys {
         const { changelogOffset: position, ...since } = store.checkpoint() as Checkpoint
         const changelog = { topic, partition: task.partition }
         const fed = source === undefined ? null : this.#spec(task.id, name)
-        standby.stores.set(name, { name, store, changelog, fed, position, end: position, since })
+        standby.stores.set(name, { name, store, changelog, fed, position, end: position, since, mark: null })
       }
     }
     this.#held.set(task.id, standby)
@@ -231,7 +232,7 @@ export class Standbys {
       const position = Math.max(checkpoint?.changelogOffset ?? 0, earliest)
       const since = isAll && end - position <= 1 ? { caughtUpAtMs: askedAtMs } : sinceOf(checkpoint, askedAtMs)
       const fed = source === undefined ? null : spec
-      stores.set(name, { name, store, changelog: changelog as TopicPartition, fed, position, end, since })
+      stores.set(name, { name, store, changelog: changelog as TopicPartition, fed, position, end, since, mark: null })
     }
     if (cut.signal.aborted) return
     this.#begin(standby)
@@ -323,7 +324,9 @@ export class Standbys {
     else if (chunk.position >= end) this.#changed = true // it has enough; the reader may be past that
     const missed = await missedDeletes(log, world, chunk.topic, before, topicEnd)
     if (missed !== null) throw new MillraceError('STREAM_STORE_DAMAGED', missed)
-    if (held.position >= chunk.endOffset) held.since = { caughtUpAtMs: world.clock.now() }
+    const { mark, caughtUpAtMs } = reached(held.mark, held.position, chunk.endOffset, world.clock.now())
+    held.mark = mark
+    if (caughtUpAtMs !== undefined) held.since = { caughtUpAtMs }
     const { records, position } = fed === null ? chunk : await rowsOf(chunk, fed, end)
     await held.store.apply(writesOf(held, records), { changelogOffset: position, ...held.since })
   }

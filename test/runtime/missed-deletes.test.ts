@@ -6,6 +6,7 @@ import type { World } from '../../src/base/ports.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { string, topology } from '../../src/index.ts'
 import { GlobalReader } from '../../src/runtime/global-reader.ts'
+import { type Mark, reached } from '../../src/runtime/missed-deletes.ts'
 import { type MemoryProvider, memoryProvider } from '../../src/state/memory.ts'
 import type { StateStore } from '../../src/state/store.ts'
 import { type Compacted, compacted } from '../support/compacted.ts'
@@ -315,5 +316,24 @@ describe('a global table', () => {
     const again = await reading(log, disk)
     expect([row(again, 'a'), row(again, 'b'), removals().length]).toEqual([null, '2', 1])
     await again.close()
+  })
+})
+
+describe('who follows a topic that is always written', () => {
+  it('was up to date when it had what was there, however far the topic has gone on since', () => {
+    let mark: Mark | null = null
+    const seen: (number | undefined)[] = []
+    for (let nowMs = 0; nowMs < 100; nowMs += 10) {
+      const end = nowMs + 25 // the reader is always 25 behind
+      const after = reached(mark, nowMs, end, nowMs)
+      mark = after.mark
+      seen.push(after.caughtUpAtMs)
+    }
+    expect(seen).toEqual([undefined, undefined, undefined, 0, undefined, undefined, undefined, 40, undefined, undefined])
+  })
+
+  it('at the end it is up to date now', () => {
+    expect(reached(null, 7, 7, 5)).toEqual({ mark: null, caughtUpAtMs: 5 })
+    expect(reached({ end: 9, atMs: 3 }, 8, 12, 5)).toEqual({ mark: { end: 9, atMs: 3 } })
   })
 })
