@@ -43,6 +43,10 @@ export class InputChoice {
 
   /** The input whose head is the oldest; one whose head can't be read yet goes before all. */
   next(): InputQueue | null {
+    if (this.#queues.length === 1) {
+      const only = this.#queues[0] as InputQueue
+      return only.records > 0 && !this.held.has(only) ? only : null
+    }
     let best: InputQueue | null = null
     let bestTimestamp = 0
     for (const queue of this.#queues) {

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { type Claim, type Claimant, decodeClaim, decodeShare, encodeClaim, encodeShare, shareOut } from '../../src/assignment/hand-over.ts'
 
 const tasks = (count: number) => Array.from({ length: count }, (_, i) => `${i % 3}_${Math.floor(i / 3)}`)
-const claimant = (memberId: string, owned: readonly string[], generation = -1): Claimant => ({
-  memberId,
-  owned,
-  generation,
+// Spelled out here: what an older version leaves out must mean just this.
+const CLAIMS_NOTHING: Claim = {
+  owned: [],
+  generation: -1,
   stored: [],
   bytes: {},
   at: {},
@@ -15,6 +15,12 @@ const claimant = (memberId: string, owned: readonly string[], generation = -1): 
   standbys: 0,
   address: '',
   machine: '',
+}
+const claimant = (memberId: string, owned: readonly string[], generation = -1): Claimant => ({
+  ...CLAIMS_NOTHING,
+  memberId,
+  owned,
+  generation,
 })
 
 describe('the hand-over', () => {
@@ -54,20 +60,8 @@ describe('the hand-over', () => {
       machine: 'm',
     }
     expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
-    const nothing = {
-      owned: [],
-      generation: -1,
-      stored: [],
-      bytes: {},
-      at: {},
-      standingBy: [],
-      host: '',
-      standbys: 0,
-      address: '',
-      machine: '',
-    }
-    expect(decodeClaim(Buffer.alloc(0))).toEqual(nothing)
-    expect(decodeClaim(Buffer.from('{"owned":["0_1"],"generation":2}'))).toEqual({ ...nothing, owned: ['0_1'], generation: 2 })
+    expect(decodeClaim(Buffer.alloc(0))).toEqual(CLAIMS_NOTHING)
+    expect(decodeClaim(Buffer.from('{"owned":["0_1"],"generation":2}'))).toEqual({ ...CLAIMS_NOTHING, owned: ['0_1'], generation: 2 })
     const share = {
       tasks: ['0_1'],
       refused: [],

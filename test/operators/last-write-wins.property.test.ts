@@ -254,6 +254,24 @@ describe('one by one', () => {
     }
   })
 
+  test('at least once a delete is told of a row that a crash has made forgotten; otherwise only of one that was there', () => {
+    const told = (repeats: boolean): unknown[] => {
+      const operator = {
+        kind: 'lastWriteWins' as const,
+        version: (v: any) => v.version,
+        deleted: (v: any) => v.op === 'delete',
+        tombstoneRetentionMs: 100,
+      }
+      const it = alone(operator, { stores: [store('rows', json)], repeats })
+      it.push(0, 'k', { version: 2, op: 'delete' }, 1)
+      it.push(0, 'k', { version: 1 }, 1) // stale
+      it.push(0, 'k', { version: 2, op: 'delete' }, 1) // a duplicate
+      return it.out.map(([key, value]) => [key, value])
+    }
+    expect(told(true)).toEqual([['k', null]])
+    expect(told(false)).toEqual([])
+  })
+
   test('damaged rows are refused', () => {
     for (const bytes of [[], [0], [0, 0, 1], [0, 2, 0, 0, 0, 9, 1], [0, 7, 0, 0, 0, 0, 0, 0, 0, 0]]) {
       expect(() => rowOfLastWriteWins(Buffer.from(bytes))).toThrow(expect.objectContaining({ code: 'STREAM_STORE_DAMAGED' }))

@@ -107,6 +107,20 @@ test('-1: neither is. A single input costs no look at a clock, dead letters are 
   expect(letters.order).toEqual(['a10', 'letters0', 'a20'])
 })
 
+test('an input that is held is not chosen, be it the only one', () => {
+  for (const topics of [['a'], ['a', 'b']]) {
+    const inputs = new Inputs(topics, -1)
+    const a = inputs.queue('a')
+    inputs.choice.held.add(a)
+    inputs.arrive('a', 1)
+    expect([inputs.choice.ready(), inputs.choice.next()]).toEqual([false, null])
+    inputs.choice.held.clear()
+    expect([inputs.choice.ready(), inputs.choice.next()]).toEqual([true, a])
+    inputs.run()
+    expect(inputs.choice.next()).toBeNull()
+  }
+})
+
 test('property: as long as no input is silent for maxIdle, records go by their times, however far the one is behind the other', {
   timeout: 120_000,
 }, () => {
