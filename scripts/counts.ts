@@ -7,8 +7,36 @@ export interface Counts {
   readonly notes: readonly string[]
 }
 
+interface VitestReport {
+  readonly numPassedTests?: unknown
+  readonly numFailedTests?: unknown
+  readonly success?: unknown
+  readonly testResults?: readonly VitestFile[]
+}
+interface VitestFile {
+  readonly name?: string
+  readonly status?: string
+  readonly message?: string
+  readonly assertionResults?: readonly {
+    readonly status?: string
+    readonly fullName?: string
+    readonly failureMessages?: readonly string[]
+  }[]
+}
+
+/** A line for each test that failed, and for each file that could not be run. */
+function failures(files: readonly VitestFile[]): string[] {
+  const first = (text: string | undefined): string => (text ?? '').split('\n', 1)[0]?.slice(0, 300) ?? ''
+  return files.flatMap(({ name = '?', status, message, assertionResults = [] }) => {
+    const file = name.replace(/^.*\/(?=test\/)/, '')
+    const failed = assertionResults.filter((test) => test.status === 'failed')
+    if (status === 'failed' && failed.length === 0) return [`FAILED: ${file}: ${first(message)}`]
+    return failed.map((test) => `FAILED: ${file}: ${test.fullName}: ${first(test.failureMessages?.[0])}`)
+  })
+}
+
 export function vitestCounts(report: string): Counts {
-  let parsed: { numPassedTests?: unknown; numFailedTests?: unknown; numFailedTestSuites?: unknown; success?: unknown }
+  let parsed: VitestReport
   try {
     parsed = JSON.parse(report)
   } catch {
@@ -20,8 +48,9 @@ export function vitestCounts(report: string): Counts {
     return { passed: 0, failed: 1, notes: ['a report of vitest without counts'] }
   if (passed + failed === 0) return { passed: 0, failed: 1, notes: ['no test has run'] }
   // A file that could not be loaded has no failed tests, and yet it has failed.
-  if (failed === 0 && parsed.success !== true) return { passed, failed: 1, notes: ['a test file could not be run'] }
-  return { passed, failed, notes: [] }
+  const notes = failures(parsed.testResults ?? [])
+  if (failed === 0 && parsed.success !== true) return { passed, failed: 1, notes: ['a test file could not be run', ...notes] }
+  return { passed, failed, notes }
 }
 
 /** `output` is the simulator's: `N seeds from S: V with violations`. All seeds together are one test, each violation is a failure. */

@@ -16,6 +16,22 @@ describe('vitest', () => {
     expect(vitestCounts(report(0, 0, true))).toMatchObject({ passed: 0, failed: 1 })
     expect(vitestCounts(report(5, 0, false))).toMatchObject({ passed: 5, failed: 1 })
   })
+  test('what failed is named', () => {
+    const testResults = [
+      {
+        name: '/somewhere/test/log/a.test.ts',
+        status: 'failed',
+        assertionResults: [
+          { status: 'passed', fullName: 'good' },
+          { status: 'failed', fullName: 'a log keeps', failureMessages: ['Error: lost\n    at there'] },
+        ],
+      },
+      { name: '/somewhere/test/b.test.ts', status: 'failed', message: 'no such module\n', assertionResults: [] },
+      { name: '/somewhere/test/c.test.ts', status: 'passed', assertionResults: [{ status: 'passed', fullName: 'fine' }] },
+    ]
+    const { notes } = vitestCounts(JSON.stringify({ numPassedTests: 2, numFailedTests: 1, success: false, testResults }))
+    expect(notes).toEqual(['FAILED: test/log/a.test.ts: a log keeps: Error: lost', 'FAILED: test/b.test.ts: no such module'])
+  })
 })
 
 test('seeds: all of them are one test, each violation is a failure', () => {
