@@ -7,6 +7,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isLoopback } from './base/address.ts'
+import { type ByteSize, sizeBytes } from './base/byte-size.ts'
 import { type Duration, durationMs } from './base/duration.ts'
 import { MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
@@ -68,6 +69,9 @@ export interface ProcessorOptions {
   readonly brokers?: readonly string[]
   /** Default: `.millrace/<applicationId>`. */
   readonly stateDir?: string
+  /** What the stores of one task may have on disk, such as '10GiB'; one that has more ends the processor (STREAM_QUOTA) before the disk is
+   *  full. Default: no bound. */
+  readonly stateQuota?: ByteSize
   readonly guarantee?: 'exactly_once' | 'at_least_once'
   readonly commitInterval?: Duration
   /** Event loops, each in a thread of its own when there are several; they need `brokers` and `module`. Default: 1. */
@@ -89,6 +93,8 @@ export interface ProcessorOptions {
   readonly maxIdle?: Duration
   /** Where a group without committed offsets begins, for sources that do not say it themselves. */
   readonly offsetReset?: 'earliest' | 'latest'
+  /** Spans of OpenTelemetry, where the package `@opentelemetry/api` is there and the process has registered a provider. Default: true. */
+  readonly tracing?: boolean
   /** Time, timers, chance and the logger; for tests. */
   readonly world?: World
 }
@@ -98,6 +104,8 @@ export interface Config {
   /** Empty: the embedded log. */
   readonly brokers: readonly string[]
   readonly stateDir: string
+  /** Of one task; null: no bound. */
+  readonly stateQuotaBytes: number | null
   readonly guarantee: 'exactly_once' | 'at_least_once'
   readonly commitIntervalMs: number
   readonly workers: number
@@ -125,12 +133,14 @@ export interface Config {
   /** -1: an empty input is not waited for. */
   readonly maxIdleMs: number
   readonly offsetReset: 'earliest' | 'latest'
+  readonly tracing: boolean
 }
 
 export const OPTION_NAMES = [
   'applicationId',
   'brokers',
   'stateDir',
+  'stateQuota',
   'guarantee',
   'commitInterval',
   'workers',
@@ -143,6 +153,7 @@ export const OPTION_NAMES = [
   'onError',
   'maxIdle',
   'offsetReset',
+  'tracing',
   'world',
 ] as const satisfies readonly (keyof ProcessorOptions)[]
 
@@ -161,6 +172,7 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     applicationId,
     brokers: Object.freeze(brokers(options.brokers)),
     stateDir: text(options.stateDir, 'stateDir') ?? join('.millrace', applicationId),
+    stateQuotaBytes: options.stateQuota === undefined ? null : stateQuota(options.stateQuota),
     guarantee: oneOf(options.guarantee ?? 'exactly_once', GUARANTEES, 'guarantee'),
     commitIntervalMs: commitInterval(options.commitInterval),
     workers: whole(options.workers ?? 1, 'workers', 1, LIMITS.workersMax),
@@ -173,6 +185,7 @@ export function resolveConfig(topologyName: string, given: ProcessorOptions = {}
     onError: policies(options.onError),
     maxIdleMs: options.maxIdle === -1 ? -1 : durationMs(options.maxIdle ?? 0, 'maxIdle'),
     offsetReset: oneOf(options.offsetReset ?? 'earliest', RESETS, 'offsetReset'),
+    tracing: options.tracing === undefined || flag(options.tracing, 'tracing'),
   })
 }
 
@@ -226,6 +239,13 @@ function commitInterval(value: Duration | undefined): number {
   if (ms < 1 || ms > COMMIT_INTERVAL_MS_MAX)
     throw refuse(`commitInterval must be from 1ms to ${COMMIT_INTERVAL_MS_MAX / 1000}s, not ${JSON.stringify(value)}`)
   return ms
+}
+
+function stateQuota(value: unknown): number {
+  const bytes = sizeBytes(value, 'stateQuota')
+  if (bytes < LIMITS.stateQuotaBytesMin)
+    throw refuse(`stateQuota must be ${LIMITS.stateQuotaBytesMin} bytes or more: an empty store has some`)
+  return bytes
 }
 
 function moduleUrl(value: unknown): string | null {

@@ -25,6 +25,7 @@ import type { Crew, Word } from './crew.ts'
 import { workerFolder, workerName } from './former-workers.ts'
 import { type StateDir, storedBytes, storedTasks } from './state-dir.ts'
 import type { PreparedTopics } from './topics.ts'
+import { openTracing } from './tracing.ts'
 
 export interface MemberOptions {
   readonly config: Config
@@ -79,6 +80,8 @@ export class Member implements Crew {
     // Always a static member on Kafka: one that was killed and comes back has its place at once, instead of waiting for its own session to end.
     const id = workerName(config, state, number)
     const embedded = log.kind === 'embedded'
+    const { applicationId } = config
+    const tracing = config.tracing ? await openTracing({ applicationId, clientId: id, log: log.kind }) : null
     this.#worker = new Worker({
       deps: this.#deps(),
       transactionalId: id,
@@ -90,7 +93,9 @@ export class Member implements Crew {
       limits: { intervalMs: config.commitIntervalMs, recordsMax: LIMITS.epochRecordsMax, bytesMax: LIMITS.epochBytesMax },
       stored: storedTasks(state.stores).filter((_, i) => i % (this.#o.count ?? 1) === number),
       storedBytes: storedBytes(state.stores),
+      stateQuotaBytes: config.stateQuotaBytes,
       onFatal: this.#o.onFatal,
+      tracing,
       ...(onEpoch === undefined ? {} : { onEpoch }),
     })
     await this.#worker.start()

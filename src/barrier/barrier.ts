@@ -8,6 +8,7 @@
 //    a record already when it comes again, and put nothing out for it, nor pass it on.
 // 4. A failure anywhere is kept and thrown by `settled` until `recover`: nothing is retried under the same epoch (R2).
 import type { World } from '../base/ports.ts'
+import type { Tracing } from '../base/tracing.ts'
 import type { CommittedOffset, EndOffsets, GroupIdentity, Guarantee, Writer } from '../log/log.ts'
 import {
   advance,
@@ -51,6 +52,7 @@ export interface BarrierOptions {
   readonly limits: EpochLimits
   readonly world: World
   readonly onEpoch?: (figure: EpochFigure) => void
+  readonly tracing?: Tracing | null
 }
 
 export interface EpochFigures {
@@ -123,6 +125,7 @@ export class Barrier {
     const started = this.#o.world.clock.monotonic()
     const { open } = this.#state
     this.#state = seal(this.#state)
+    const trace = this.#o.tracing?.seal()
     let bytes = 0
     for (const participant of participants) bytes += participant.openBytes ?? 0
     const offsets: CommittedOffset[] = []
@@ -137,6 +140,7 @@ export class Barrier {
       }
       this.#o.writer.seal()
     } catch (error) {
+      trace?.failed(error)
       this.#fail(error)
       return
     }
@@ -147,10 +151,13 @@ export class Barrier {
         this.figures.epochs = this.#state.epochs
         const commitMs = this.#o.world.clock.monotonic() - started
         this.figures.lastCommitMs = commitMs
-        this.#o.onEpoch?.({ records: open?.records ?? 0, bytes, openMs: open === null ? 0 : started - open.sinceMs, commitMs })
+        const records = open?.records ?? 0
+        trace?.committed(records, bytes)
+        this.#o.onEpoch?.({ records, bytes, openMs: open === null ? 0 : started - open.sinceMs, commitMs })
       },
       (error: unknown) => {
         this.#commit = null
+        trace?.failed(error)
         this.#fail(error)
       },
     )

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'STREAM_OFFSET_MISSING' // a source with offsetReset 'none' whose group has committed nothing
   | 'STREAM_UNSTABLE' // committed offsets stayed behind an open transaction for too long
   | 'STREAM_STORE_DAMAGED'
+  | 'STREAM_QUOTA' // the state of a task has outgrown stateQuota
   | 'STREAM_STATE_LOCKED' // the state directory belongs to another live process
   | 'STREAM_STATE_MISSING' // no such state directory
   | 'STREAM_LOG_DAMAGED' // the embedded log
@@ -71,6 +72,7 @@ const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_OFFSET_MISSING: 'stop',
   STREAM_UNSTABLE: 'retry',
   STREAM_STORE_DAMAGED: 'rebuild',
+  STREAM_QUOTA: 'stop',
   STREAM_STATE_LOCKED: 'usage',
   STREAM_STATE_MISSING: 'usage',
   STREAM_LOG_DAMAGED: 'stop',

@@ -33,6 +33,8 @@ export const LIMITS = {
   diskFreeBytesMin: 256 * 1024 * 1024, // less at the start is told
   openFilesMin: 4_096,
   sizeLookMs: 10_000, // how often the sizes of the states are looked up, for the assignor
+  stateQuotaBytesMin: 1024 * 1024,
+  quotaLookMs: 1_000, // the same, where a state has a quota
   cacheEntriesMax: 100_000, // rows of one store of one task
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task
   cachesBytesMax: 32 * 1024 * 1024, // what the cached rows of all stores of a worker cost
@@ -98,6 +100,7 @@ export const LIMITS = {
   forwardWaitMs: 5_000, // for the answer of the instance that has a key
   forwardSocketsMax: 32, // to one instance
   forwardAgeMsMax: 300_000, // a forwarded request that is older than this, by the wall clocks of both, is refused
+  spanLinksMax: 32, // of one batch's span to its records' contexts
   answerWaitMs: 5_000, // for an epoch that is just being applied
   // a schema registry
   registryTimeoutMs: 5_000,

@@ -37,6 +37,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_APPLICATION_ID: ['applicationId'],
   MILLRACE_BROKERS: ['brokers'],
   MILLRACE_STATE_DIR: ['stateDir'],
+  MILLRACE_STATE_QUOTA: ['stateQuota'],
   MILLRACE_GUARANTEE: ['guarantee'],
   MILLRACE_COMMIT_INTERVAL: ['commitInterval'],
   MILLRACE_WORKERS: ['workers'],
@@ -45,6 +46,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, string?]>> = {
   MILLRACE_OFFSET_RESET: ['offsetReset'],
   MILLRACE_MAX_IDLE: ['maxIdle'],
   MILLRACE_ON_ERROR: ['onError'],
+  MILLRACE_TRACING: ['tracing'],
   MILLRACE_TLS: ['tls'],
   MILLRACE_SASL_MECHANISM: ['sasl', 'mechanism'],
   MILLRACE_SASL_USERNAME: ['sasl', 'username'],
@@ -151,12 +153,21 @@ function value(name: string, text: string, origin: string): unknown {
     return Number(text)
   }
   if (name === 'maxIdle' && text === '-1') return -1
-  if (name === 'tls') {
+  if (name === 'stateQuota' && /^\d{1,16}$/.test(text)) return Number(text)
+  if (name === 'tls' || name === 'tracing') {
     if (text !== 'true' && text !== 'false')
       throw new MillraceError('STREAM_USAGE', `${origin} must be true or false, not ${JSON.stringify(text)}`)
     return text === 'true'
   }
   return text
+}
+
+/** The token for a process that is asked; null: none is given. */
+export function tokenOf({ tokenFile }: Flags, environment: Environment): Secret | null {
+  const { MILLRACE_TOKEN: token, MILLRACE_TOKEN_FILE: file } = environment
+  if (tokenFile !== undefined) return readToken(tokenFile)
+  if (token !== undefined && token !== '') return new Secret(token)
+  return file === undefined || file === '' ? null : readToken(file)
 }
 
 /** The first line of the file, or all of it: editors end files with a line feed. */

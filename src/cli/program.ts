@@ -133,9 +133,15 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addOption(new Option('--versions', 'versions of the key that held between --from and --to, the latest first'))
     .addOption(new Option('--as-of <ms>', 'the version of the key that held then'))
     .addOption(new Option('--limit <n>', 'rows at most').argParser(whole(1, 1e9)))
+    .addOption(new Option('--url <url>', 'ask a running process by HTTP, wherever it is: http://host:port'))
+    .addOption(new Option('--token-file <file>', 'with --url: file with its token (or MILLRACE_TOKEN)'))
     .addHelpText(
       'after',
-      example('millrace query products p1 --state-dir state', 'millrace query products --prefix p --limit 10 --state-dir state'),
+      example(
+        'millrace query products p1 --state-dir state',
+        'millrace query products --prefix p --limit 10 --state-dir state',
+        'millrace query products p1 --url http://127.0.0.1:8080',
+      ),
     )
     .action(async (store: string, key: string | undefined, flags) => (await import('./query.ts')).query(store, key, flags))
 

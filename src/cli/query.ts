@@ -1,10 +1,12 @@
 // `millrace query`: the committed value of a key, as one line of JSON; or rows, windows and versions as lines {"key", "value"}. No row of a
-// key: status 1 and nothing on stdout.
+// key: status 1 and nothing on stdout. Asks whoever has the records here, or with --url a process by HTTP.
 import { MillraceError } from '../base/errors.ts'
 import type { RowsAsk } from '../control/rows.ts'
 import { exactBigint } from '../control/serdes.ts'
+import { tokenOf } from './options.ts'
 import { outputTo } from './output.ts'
 import { type ReachFlags, reach } from './reach.ts'
+import { type RowsControl, remoteRows } from './remote.ts'
 
 export interface QueryFlags extends ReachFlags {
   readonly from?: string
@@ -16,11 +18,12 @@ export interface QueryFlags extends ReachFlags {
   readonly versions?: boolean
   readonly asOf?: string
   readonly limit?: number
+  readonly url?: string
 }
 
 export async function query(store: string, key: string | undefined, flags: QueryFlags): Promise<void> {
   const ask = askOf(key, flags)
-  const reached = await reach(flags, false)
+  const reached = await reachRows(flags)
   try {
     const output = outputTo(process.stdout)
     let rows = 0
@@ -41,6 +44,17 @@ export async function query(store: string, key: string | undefined, flags: Query
   } finally {
     await reached.close()
   }
+}
+
+async function reachRows(flags: QueryFlags): Promise<{ readonly control: RowsControl; close(): Promise<void> }> {
+  const { url } = flags
+  if (url === undefined) {
+    if (flags.tokenFile !== undefined) throw usage('--token-file goes with --url')
+    return await reach(flags, false)
+  }
+  for (const [flag, given] of Object.entries({ '--brokers': flags.brokers, '--state-dir': flags.stateDir, '--topology': flags.topology }))
+    if (given !== undefined) throw usage(`--url asks a process that runs: leave out ${flag}`)
+  return { control: remoteRows(url, tokenOf(flags, process.env)), close: async () => {} }
 }
 
 /** Null: the value of the key. */

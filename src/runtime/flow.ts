@@ -2,16 +2,33 @@
 // the loop says when.
 import type { Barrier } from '../barrier/barrier.ts'
 import { LIMITS } from '../base/limits.ts'
+import type { Tracing } from '../base/tracing.ts'
 import type { Reader } from '../log/log.ts'
 import type { Task } from './task.ts'
 
 /** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
-export async function processBatch(task: Task, barrier: Barrier): Promise<void> {
+export async function processBatch(task: Task, barrier: Barrier, tracing: Tracing | null = null): Promise<void> {
+  const trace = tracing?.batch(task) ?? null
+  if (trace === null) return await takeBatch(task, barrier, (records) => task.run(records, barrier.append))
+  const { records, deadLetters } = task.counts
+  task.trace = trace
+  try {
+    await takeBatch(task, barrier, (most) => trace.within(() => task.run(most, barrier.append)))
+  } catch (error) {
+    trace.failed(error)
+    throw error
+  } finally {
+    task.trace = null
+  }
+  trace.end(task.counts.records - records, task.counts.deadLetters - deadLetters)
+}
+
+async function takeBatch(task: Task, barrier: Barrier, run: (recordsMax: number) => number): Promise<void> {
   await task.resume()
   await task.prefetch(LIMITS.taskBatchRecords)
   let done = 0
   for (;;) {
-    done += task.run(LIMITS.taskBatchRecords - done, barrier.append)
+    done += run(LIMITS.taskBatchRecords - done)
     if (task.suspended === null) break
     await task.resume()
   }

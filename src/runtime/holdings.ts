@@ -6,7 +6,7 @@
 import type { Claim } from '../assignment/hand-over.ts'
 import type { World } from '../base/ports.ts'
 import type { StateStore } from '../state/store.ts'
-import { Sizes } from './sizes.ts'
+import { Sizes, type StateQuota } from './sizes.ts'
 import type { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
 
@@ -17,6 +17,7 @@ export interface HoldingsOptions {
   /** On disk at the start, and their bytes. */
   readonly stored: readonly string[]
   readonly storedBytes: Readonly<Record<string, number>>
+  readonly quota: StateQuota | null
 }
 
 export class Holdings {
@@ -28,7 +29,7 @@ export class Holdings {
   constructor(options: HoldingsOptions) {
     this.#o = options
     this.#stored = new Set(options.stored)
-    this.sizes = new Sizes(options.world, options.storedBytes, () => this.#open())
+    this.sizes = new Sizes(options.world, options.storedBytes, () => this.#open(), options.quota)
   }
 
   /** These will have state on this disk. */

@@ -1,26 +1,35 @@
-// How many bytes the states of the tasks have: looked up now and then beside the loop, for the assignor. An estimate: what a store says of
-// itself on disk, or in memory. Never scans a store.
+// How many bytes the states of the tasks have: looked up now and then beside the loop, for the assignor, and for the quota where there is
+// one. An estimate: what a store says of itself on disk, or in memory. Never scans a store.
 //
 // Invariants
 // 1. What was seen last of a task stays known when it has gone elsewhere: its state is on this disk still.
+import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { StateStore } from '../state/store.ts'
 
 export type OpenStores = () => Iterable<readonly [task: string, store: StateStore]>
 
+export interface StateQuota {
+  /** Of one task. */
+  readonly bytes: number
+  over(error: MillraceError): void
+}
+
 export class Sizes {
   readonly #world: World
   readonly #stores: OpenStores
   readonly #bytes: Map<string, number>
+  readonly #quota: StateQuota | null
   #cancel: () => void = () => {}
   #closed = false
 
   /** `known`: what lay on the disk at the start. */
-  constructor(world: World, known: Readonly<Record<string, number>>, stores: OpenStores) {
+  constructor(world: World, known: Readonly<Record<string, number>>, stores: OpenStores, quota: StateQuota | null = null) {
     this.#world = world
     this.#stores = stores
     this.#bytes = new Map(Object.entries(known))
+    this.#quota = quota
   }
 
   get bytes(): Readonly<Record<string, number>> {
@@ -30,7 +39,8 @@ export class Sizes {
   /** Now and from now on. */
   begin(): void {
     void this.look().then(() => {
-      if (!this.#closed) this.#cancel = this.#world.timers.after(LIMITS.sizeLookMs, () => this.begin())
+      const inMs = this.#quota === null ? LIMITS.sizeLookMs : LIMITS.quotaLookMs
+      if (!this.#closed) this.#cancel = this.#world.timers.after(inMs, () => this.begin())
     })
   }
 
@@ -45,11 +55,21 @@ export class Sizes {
         unknown.add(task)
       }
     }
-    for (const [task, bytes] of sums) if (!unknown.has(task)) this.#bytes.set(task, bytes)
+    for (const [task, bytes] of sums) {
+      if (!unknown.has(task)) this.#bytes.set(task, bytes)
+      if (!this.#closed && this.#quota !== null && bytes > this.#quota.bytes) this.#quota.over(overQuota(task, bytes, this.#quota.bytes))
+    }
   }
 
   close(): void {
     this.#closed = true
     this.#cancel()
   }
+}
+
+function overQuota(task: string, bytes: number, most: number): MillraceError {
+  return new MillraceError(
+    'STREAM_QUOTA',
+    `the state of task ${task} has ${bytes} bytes, over the stateQuota of ${most}: raise it, or have the topology keep less`,
+  )
 }

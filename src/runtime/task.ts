@@ -9,6 +9,7 @@
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS } from '../base/record.ts'
+import type { BatchTrace } from '../base/tracing.ts'
 import type { Chunk, CommittedOffset, EndOffsets } from '../log/log.ts'
 import { asItWrites } from '../operators/index.ts'
 import type { GivenUpRecord, RecordContext, UnderWay, Wake } from '../operators/operator.ts'
@@ -47,6 +48,8 @@ export class Task {
   suspended: Suspend | null = null
   /** A processor has asked for a commit. */
   commitRequested = false
+  /** Of the batch that is under way; null: nobody records it. */
+  trace: BatchTrace | null = null
   mayPause = true // false while a record cache lets go: the commit waits for that, and a full operator further down may wait for the commit
   readonly #parts: TaskParts
   readonly #context: RecordContext
@@ -123,6 +126,7 @@ export class Task {
         if (!this.#fireDue('stream', append)) break // what is kept waiting has moved stream time all the same
         continue
       }
+      this.trace?.record(queue, head.record)
       queue.shift()
       this.#letGoOn()
       this.#dirty = true

@@ -17,6 +17,7 @@ import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
+import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
 import { fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
@@ -39,6 +40,8 @@ export interface WorkerOptions {
   readonly stored: readonly string[]
   /** Their bytes. */
   readonly storedBytes?: Readonly<Record<string, number>>
+  /** What the state of one task may have; left out, or null: as much as there is. */
+  readonly stateQuotaBytes?: number | null
   /** Whose disk it is on: two members of one host share it. Left out: its own. */
   readonly host?: string
   /** How many other hosts are to keep the stores of each task current. */
@@ -47,6 +50,7 @@ export interface WorkerOptions {
   readonly peering?: Peering
   readonly onFatal: (error: unknown) => void
   readonly onEpoch?: (figure: EpochFigure) => void
+  readonly tracing?: Tracing | null
 }
 
 type Note =
@@ -96,8 +100,9 @@ export class Worker {
       rouse: () => this.#reader.wake(),
     }
     this.#o = { ...options, deps }
-    const { stored, storedBytes = {} } = options
-    this.#holdings = new Holdings({ world: deps.world, tasks: this.tasks, standbys: this.standbys, stored, storedBytes })
+    const { stored, storedBytes = {}, stateQuotaBytes: bytes = null } = options
+    const quota = bytes === null ? null : { bytes, over: (error: MillraceError) => this.#end(error) }
+    this.#holdings = new Holdings({ world: deps.world, tasks: this.tasks, standbys: this.standbys, stored, storedBytes, quota })
     this.#moves = new Moves(deps, () => {
       this.standbys.look()
       this.#reader.wake()
@@ -122,6 +127,7 @@ export class Worker {
       identity: () => this.#group.identity(),
       limits: options.limits,
       world,
+      tracing: options.tracing ?? null,
       ...(options.onEpoch === undefined ? {} : { onEpoch: options.onEpoch }),
     })
     this.#idle = new IdleStores({ log, world, tasks: this.tasks, applying: () => this.barrier.applying })
@@ -203,6 +209,7 @@ export class Worker {
           epochs = this.barrier.figures.epochs
         }
       } catch (error) {
+        this.#o.tracing?.lost(error)
         const disposition = error instanceof MillraceError ? error.disposition : 'rewind'
         // park: an error of one record that no record can be blamed for here; it would come again and again.
         if (disposition === 'stop' || disposition === 'usage' || disposition === 'park') {
@@ -258,7 +265,7 @@ export class Worker {
       const attend = task.suspended !== null || task.hasDue
       if (task.queued === 0 && !attend) continue
       if (!task.ready() && !attend) continue
-      await processBatch(task, barrier)
+      await processBatch(task, barrier, this.#o.tracing ?? null)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
       return
@@ -429,6 +436,7 @@ export class Worker {
   /** Loses what is uncommitted, and calls off what is being opened. What is to go on is in `#lost` then. */
   async #drop(): Promise<void> {
     await this.barrier.settled().catch(() => {})
+    this.#o.tracing?.lost(null)
     const running = this.#active().map((task) => task.id)
     this.#lost = [...new Set([...this.#lost, ...running, ...this.#moves.incoming])]
     this.#leaving = []
@@ -485,6 +493,7 @@ export class Worker {
     }
     for (const note of this.#notes) if (note.kind === 'revoke') note.done()
     this.#notes.length = 0
+    this.#o.tracing?.lost(null)
     this.#ended = true
   }
 }

@@ -15,6 +15,7 @@ describe('resolveConfig', () => {
       applicationId: 'shop',
       brokers: [],
       stateDir: '.millrace/shop',
+      stateQuotaBytes: null,
       guarantee: 'exactly_once',
       commitIntervalMs: 100,
       workers: 1,
@@ -26,6 +27,7 @@ describe('resolveConfig', () => {
       server: null,
       onError: { deserialization: 'deadLetter', callback: 'deadLetter', production: 'deadLetter' },
       maxIdleMs: 0,
+      tracing: true,
       offsetReset: 'earliest',
     })
   })
@@ -89,6 +91,9 @@ describe('resolveConfig', () => {
       { onError: { deserialization: 'skip', callback: 'skip', production: 'fail', blockKey: true } },
       /behind dead letters, and no policy is 'deadLetter'/,
     ],
+    [{ stateQuota: '10 GB' }, /stateQuota: "10 GB" is no size/],
+    [{ stateQuota: '512KiB' }, /stateQuota must be 1048576 bytes or more/],
+    [{ tracing: 'no' }, /tracing must be true or false/],
     [{ maxIdle: 'long' }, /maxIdle: "long" is no duration/],
     [{ maxIdle: -2 }, /maxIdle: -2 is no duration/],
     [{ offsetReset: 'now' }, /offsetReset must be one of/],

@@ -1,7 +1,7 @@
 // The metrics: what the page names is what there is, and the numbers are those of what was processed.
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openMetrics } from '../../src/server/metrics.ts'
+import { type Metrics, openMetrics } from '../../src/server/metrics.ts'
 import { ask, type Line, type Serving, serve } from './serving.ts'
 
 const lines: Line[] = [
@@ -28,8 +28,8 @@ function sum(name: string, labels = ''): number {
   return found.filter((line) => line.includes(labels)).reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
 }
 
-test('docs/operations.md names each metric of the registry, and no other', async () => {
-  const metrics = openMetrics({
+const emptyMetrics = (): Metrics =>
+  openMetrics({
     plan: serving.app.plan,
     world: { clock: { now: () => 0, monotonic: () => 0 } } as never,
     ready: () => true,
@@ -39,6 +39,9 @@ test('docs/operations.md names each metric of the registry, and no other', async
     globalStore: () => undefined,
     figures: () => ({ epochs: 0, rewinds: 0, fenced: 0, rebalances: 0, restored: 0, restores: [], standbys: [] }),
   })
+
+test('docs/operations.md names each metric of the registry, and no other', async () => {
+  const metrics = emptyMetrics()
   const there = await metrics.registry.getMetricsAsJSON()
   metrics.close()
   const names = there.map(({ name }) => name)
@@ -77,3 +80,44 @@ test('the numbers are those of what was processed', async () => {
   text = (await ask(serving.port, '/metrics')).body
   expect(sum('millrace_http_answers_total', 'status="200"')).toBe(answers + 1)
 })
+
+test('docs/grafana-dashboard.json asks for metrics and labels that a running processor has, and for all of ours', () => {
+  const page = JSON.parse(readFileSync(new URL('../../docs/grafana-dashboard.json', import.meta.url), 'utf8')) as Dashboard
+  const metrics = emptyMetrics()
+  const labelsOf = (name: string): readonly string[] =>
+    (metrics.registry.getSingleMetric(name) as unknown as { readonly labelNames: readonly string[] } | undefined)?.labelNames ?? []
+  const families = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string))
+  const asked = new Set<string>()
+  const targets = page.panels.flatMap((panel) => (panel.targets ?? []).map((target) => ({ ...target, title: panel.title })))
+  expect(targets.length).toBeGreaterThan(30)
+  for (const { expr, legendFormat, title } of targets) {
+    const names = [...new Set([...expr.matchAll(/\b(?:millrace|process|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')))]
+    expect(names, title).not.toEqual([])
+    for (const name of names) {
+      expect(families, title).toContain(name)
+      asked.add(name)
+    }
+    // Every series of a histogram has `le`; every target of a scrape `job` and `instance`.
+    const there = new Set([...names.flatMap(labelsOf), ...(expr.includes('_bucket') ? ['le'] : []), 'job', 'instance'])
+    const by = [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap((match) => (match[1] as string).split(/,\s*/))
+    const selected = [...expr.matchAll(/\{([^}]*)\}/g)].flatMap((match) =>
+      [...(match[1] as string).matchAll(/(\w+)\s*[=!]~?"/g)].map(([, label]) => label),
+    )
+    for (const label of [...by, ...selected]) expect(there, `${title}: ${expr}`).toContain(label)
+    // What a legend shows is what the series are told apart by.
+    const shown = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1] as string)
+    const kept = expr.includes(' by (') ? by : [...there]
+    for (const label of shown) expect(kept, `${title}: ${legendFormat}`).toContain(label)
+  }
+  metrics.close()
+  expect([...families].filter((name) => name.startsWith('millrace_') && !asked.has(name))).toEqual([])
+  expect(new Set(page.panels.map(({ id }) => id)).size).toBe(page.panels.length)
+})
+
+interface Dashboard {
+  readonly panels: readonly {
+    readonly id: number
+    readonly title: string
+    readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[]
+  }[]
+}

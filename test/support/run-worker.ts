@@ -3,7 +3,8 @@ import { prepareTopics } from '../../src/app/topics.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import { partitionOf } from '../../src/base/murmur2.ts'
 import type { World } from '../../src/base/ports.ts'
-import { type LogRecord, NO_HEADERS } from '../../src/base/record.ts'
+import { type Headers, type LogRecord, NO_HEADERS } from '../../src/base/record.ts'
+import type { Tracing } from '../../src/base/tracing.ts'
 import type { Guarantee, Log } from '../../src/log/log.ts'
 import { DEFAULT_POLICIES, deadLetterTopic, type ErrorPolicies } from '../../src/runtime/dead-letter.ts'
 import { Worker } from '../../src/runtime/worker.ts'
@@ -28,6 +29,7 @@ export interface WorkerSetup {
   readonly instanceId?: string
   readonly standbys?: number
   readonly maxIdleMs?: number
+  readonly tracing?: Tracing | null
 }
 
 export interface RunningWorker {
@@ -73,6 +75,7 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
     },
     stored: [],
     standbys: setup.standbys ?? 0,
+    tracing: setup.tracing ?? null,
     onFatal: (error) => {
       failure = { error }
     },
@@ -118,6 +121,7 @@ export interface InputRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly timestamp: number
+  readonly headers?: Headers
 }
 
 /** Committed in epochs of `epochRecords`; the topics are made when they are missing. */
@@ -129,8 +133,8 @@ export async function load(log: Log, records: readonly InputRecord[], partitions
   const writer = log.writer({ transactionalId: 'loader', guarantee: 'at_least_once' })
   await writer.init()
   for (let i = 0; i < records.length; i += epochRecords) {
-    for (const { topic, key, value, timestamp } of records.slice(i, i + epochRecords)) {
-      writer.append(topic, key === null ? 0 : partitionOf(key, partitions), timestamp, key, value, NO_HEADERS)
+    for (const { topic, key, value, timestamp, headers = NO_HEADERS } of records.slice(i, i + epochRecords)) {
+      writer.append(topic, key === null ? 0 : partitionOf(key, partitions), timestamp, key, value, headers)
       if (writer.bufferedBytes > LIMITS.sendBufferBytesHigh) await writer.drain()
     }
     writer.seal()

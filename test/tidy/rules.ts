@@ -65,6 +65,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'classic-level': ['state', 'log/embedded'],
   'abstract-level': ['state', 'log/embedded'],
   '@platformatic/kafka': ['log/kafka'],
+  '@opentelemetry/api': ['app'],
   avsc: ['serde'],
   commander: ['cli'],
   pino: ['cli', 'app'],

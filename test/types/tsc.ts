@@ -24,7 +24,11 @@ export function checkTypes(files: readonly string[]): Checked {
         // Files outside this package have no package.json that makes them modules.
         module: 'preserve',
         moduleResolution: 'bundler',
-        paths: { millrace: [join(REPOSITORY, 'src/index.ts')], 'millrace/testing': [join(REPOSITORY, 'src/testing/index.ts')] },
+        paths: {
+          millrace: [join(REPOSITORY, 'src/index.ts')],
+          'millrace/testing': [join(REPOSITORY, 'src/testing/index.ts')],
+          '@opentelemetry/*': [join(REPOSITORY, 'node_modules/@opentelemetry/*')],
+        },
         typeRoots: [join(REPOSITORY, 'node_modules/@types')],
       },
       files,

@@ -204,13 +204,14 @@ export class Threads implements Crew {
 
 /** As `resolveConfig` takes them, without what is the processor's business. Secrets are classes: they cross as text. */
 export function threadOptions(config: Config): ProcessorOptions {
-  const { commitIntervalMs, maxIdleMs, sasl, tls, server, workers, module, stateDir, instanceId, ...rest } = config
+  const { commitIntervalMs, maxIdleMs, sasl, tls, server, workers, module, stateDir, stateQuotaBytes, instanceId, ...rest } = config
   return {
     ...rest,
     stateDir: resolve(stateDir),
     commitInterval: `${commitIntervalMs}ms`,
     maxIdle: maxIdleMs,
     ...(instanceId === null ? {} : { instanceId }),
+    ...(stateQuotaBytes === null ? {} : { stateQuota: stateQuotaBytes }),
     ...(tls === null ? {} : { tls }),
     ...(sasl === null ? {} : { sasl: saslOptions(sasl) }),
   }
