@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { isLoopback } from './base/address.ts'
 import { type ByteSize, sizeBytes } from './base/byte-size.ts'
 import { type Duration, durationMs } from './base/duration.ts'
+import { ERROR_POLICIES, type ErrorPolicy } from './base/error-policy.ts'
 import { MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
 import { checkName } from './base/names.ts'
@@ -16,7 +17,7 @@ import type { World } from './base/ports.ts'
 import { Secret } from './base/secret.ts'
 import { closest } from './base/suggest.ts'
 
-export type Policy = 'deadLetter' | 'skip' | 'fail'
+export type Policy = ErrorPolicy
 
 export interface OnError {
   readonly deserialization?: Policy
@@ -157,7 +158,6 @@ export const OPTION_NAMES = [
   'world',
 ] as const satisfies readonly (keyof ProcessorOptions)[]
 
-const POLICIES = ['deadLetter', 'skip', 'fail'] as const
 const GUARANTEES = ['exactly_once', 'at_least_once'] as const
 const RESETS = ['earliest', 'latest'] as const
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
@@ -321,11 +321,11 @@ function names(value: unknown): readonly string[] | null {
 function policies(value: unknown): Config['onError'] {
   if (value === undefined) return { deserialization: 'deadLetter', callback: 'deadLetter', production: 'deadLetter' }
   if (typeof value === 'string') {
-    const policy = oneOf(value, POLICIES, 'onError')
+    const policy = oneOf(value, ERROR_POLICIES, 'onError')
     return { deserialization: policy, callback: policy, production: policy }
   }
   const given = fields(value, 'onError', ['deserialization', 'callback', 'production', 'blockKey'])
-  const of = (name: string): Policy => oneOf(given[name] ?? 'deadLetter', POLICIES, `onError.${name}`)
+  const of = (name: string): Policy => oneOf(given[name] ?? 'deadLetter', ERROR_POLICIES, `onError.${name}`)
   const chosen = { deserialization: of('deserialization'), callback: of('callback'), production: of('production') }
   const blockKey = blocking(given.blockKey)
   if (blockKey === null) return chosen

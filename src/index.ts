@@ -51,6 +51,7 @@ export type {
   Made,
   MadeRow,
   Maybe,
+  OnErrorOptions,
   RecordInfo,
   RepartitionOptions,
   SinkOptions,

@@ -14,6 +14,7 @@ export interface LetterFlags extends ReachFlags {
   readonly limit?: number
   readonly rate?: number
   readonly all?: boolean
+  readonly toInput?: boolean
   readonly json?: boolean
 }
 
@@ -111,9 +112,9 @@ function askOf(act: DeadLetterAsk['act'], flags: Flags): DeadLetterAsk {
     if (!LETTER_PLACE.test(place)) throw usage(`--offset must be partition:offset, such as 0:17, not ${JSON.stringify(place)}`)
   // As `list` shows it: 0:7, not 0:07.
   const offsets = flags.offset?.map((place) => place.split(':').map(Number).join(':'))
-  const { key, topic, limit, rate } = flags
+  const { key, topic, limit, rate, toInput } = flags
   const since = flags.since === undefined ? undefined : timeOf(flags.since)
-  const given = Object.entries({ offsets, key, topic, since, limit, ...(act === 'replay' ? { rate } : {}) })
+  const given = Object.entries({ offsets, key, topic, since, limit, ...(act === 'replay' ? { rate, toInput } : {}) })
   return { act, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) }
 }
 

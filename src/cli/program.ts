@@ -186,6 +186,7 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .action(async (flags) => (await import('./dead-letter.ts')).listLetters(flags))
   lettering('replay', 'Write dead letters back to the topics and partitions that they came from, each once; without an option all of them.')
     .addOption(new Option('--rate <n>', 'records a second').argParser(whole(1, 1e6)).default(100))
+    .addOption(new Option('--to-input', 'those whose key waits too: blockKey was switched off, and nobody waits for them any more'))
     .addHelpText('after', example('millrace dead-letter replay --state-dir state --topic orders --rate 500'))
     .action(async (flags) => (await import('./dead-letter.ts')).settleLetters('replay', flags))
   lettering('drop', 'Take dead letters off the list without replaying them. They stay in their topic.')

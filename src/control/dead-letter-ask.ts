@@ -14,6 +14,8 @@ export interface DeadLetterAsk {
   readonly limit?: number
   /** Records a second; of replays. */
   readonly rate?: number
+  /** Those that keep their key waiting go to the topic that they were read from: the application runs without blockKey now. Of replays. */
+  readonly toInput?: boolean
   /** Those that are done with, too; of lists. */
   readonly all?: boolean
 }
@@ -31,6 +33,7 @@ const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   since: isCount,
   limit: isCount,
   rate: (value) => isCount(value) && (value as number) >= 1,
+  toInput: (value) => typeof value === 'boolean',
   all: (value) => typeof value === 'boolean',
 }
 

@@ -41,6 +41,8 @@ export interface DeadLetterOptions {
   readonly plan: Plan | null
   readonly applicationId: string
   readonly world: World
+  /** The plan is what runs: no letter comes back by a topic that it does not read. */
+  readonly running?: boolean
 }
 
 const BATCHES_PER_SECOND = 10
@@ -114,7 +116,7 @@ async function* settle(scope: Scope, act: 'replay' | 'drop'): AsyncGenerator<rea
     const rate = act === 'drop' ? Number.POSITIVE_INFINITY : (ask.rate ?? RATE)
     const batchMax = Math.min(BATCH_RECORDS_MAX, Math.max(1, Math.floor(rate / BATCHES_PER_SECOND)))
     const begun = world.clock.monotonic()
-    const sending = sender(options, writer)
+    const sending = sender(options, ask, writer)
     let left = ask.limit ?? Number.MAX_SAFE_INTEGER
     let total = 0
     for (const partition of partitions) {
@@ -200,18 +202,19 @@ interface Sender {
   drop(letter: LogRecord): null
 }
 
-function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
+function sender({ log, world, plan, running }: DeadLetterOptions, { toInput = false }: DeadLetterAsk, writer: Writer): Sender {
   const partitions = new Map<string, number>()
+  const read = running === true && plan !== null ? returnTopics(plan) : null
   const unfit = (origin: Origin | null): string | null => {
     if (origin === null) return 'its headers do not say where it came from'
     const count = partitions.get(origin.topic) ?? 0
     if (count === 0) return `there is no topic ${origin.topic} any more`
     return origin.partition < count ? null : `topic ${origin.topic} has ${count} partitions, it came from partition ${origin.partition}`
   }
-  /** Null: the letter keeps no key waiting, or nobody knows of it any more. */
+  /** Null: the letter keeps no key waiting, or nobody knows of it any more, or what runs keeps no keys waiting now. */
   const waitsAt = (letter: LogRecord, origin: Origin): string | null => {
     const topic = returnTopic(letter)
-    return topic !== null && origin.partition < (partitions.get(topic) ?? 0) ? topic : null
+    return topic !== null && read?.has(topic) !== false && origin.partition < (partitions.get(topic) ?? 0) ? topic : null
   }
   return {
     async learn(letters) {
@@ -232,7 +235,9 @@ function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
       if (origin === null || why !== null) return why
       if (record === null) return `it is too long to be whole, and ${originText(origin)} is not there any more`
       const waits = waitsAt(letter, origin)
-      if (waits !== null) {
+      if (waits !== null && toInput && read !== null)
+        return 'its key waits in the application that runs; without --to-input it goes where it stood'
+      if (waits !== null && !toInput) {
         const back = returning(origin, record, place)
         if (waitingBytes(origin, record, back) > LIMITS.recordBytesMax)
           return 'it is too long to come back into the queue of its key; drop it'
@@ -252,6 +257,13 @@ function sender({ log, world }: DeadLetterOptions, writer: Writer): Sender {
       return null
     },
   }
+}
+
+/** By which letters come back to the tasks of a plan. */
+function returnTopics({ subTopologies }: Plan): ReadonlySet<string> {
+  return new Set(
+    subTopologies.flatMap(({ nodes }) => nodes.flatMap(({ operator }) => (operator.kind === 'blockKey' ? [operator.topic] : []))),
+  )
 }
 
 /** Takes the names that it meets off the list of those that are missed. */

@@ -56,7 +56,10 @@ export function recordsControl(options: RecordsOptions): ControlHandler {
     consume: (topic, follow, signal) => consume(options, topic, follow, signal),
     query: (store, key) => query(options, store, key),
     rows: (store, ask, limit) => rows(options, store, ask, limit),
-    deadLetters: (ask, signal) => deadLetters({ ...options, applicationId: applicationOf(options) }, ask, signal),
+    deadLetters(ask, signal) {
+      const running = options.figures !== undefined
+      return deadLetters({ ...options, applicationId: applicationOf(options), running }, ask, signal)
+    },
     async figures() {
       if (options.figures !== undefined) return options.figures()
       throw new MillraceError('STREAM_CLOSED', 'no process runs here: there is nothing to watch')

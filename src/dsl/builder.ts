@@ -2,7 +2,7 @@
 import { durationMs } from '../base/duration.ts'
 import { json } from '../serde/json.ts'
 import type { StoreHandle } from '../topology/processor.ts'
-import { checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
+import { checkOnError, checkOptionalFunction, checkOptions, checkSerde, checkTopic, given, refuse } from './check.ts'
 import { addNode, claimStore, type Draft, freshName, type Place } from './draft.ts'
 import { GlobalTable } from './global-table.ts'
 import { addStateful, addTable } from './place.ts'
@@ -43,6 +43,8 @@ export class TopologyBuilder {
    *  read; nothing orders it against the streams. */
   globalTable<K = unknown, V = unknown>(topic: string, options?: GlobalTableOptions<K, V>): GlobalTable<K, V> {
     const label = 'globalTable'
+    if (typeof options === 'object' && options !== null && 'onError' in options)
+      refuse(label, 'onError is not for a global table: a record that can not be decoded is left out and counted, in every process')
     const { key, value, store: wanted } = checkOptions(label, options, ['key', 'value', 'store'])
     const serdes = { key: checkSerde(label, 'key', key, json()), value: checkSerde(label, 'value', value, json()) }
     const { name, store } = claimStore(this.#draft, label, wanted, serdes.key, serdes.value)
@@ -71,7 +73,7 @@ export class TopologyBuilder {
   }
 
   #source<K, V>(operator: string, topics: readonly string[] | RegExp, options: Partial<SourceOptions<K, V>>): Place {
-    const { key, value, timestamp, offsetReset = null } = options
+    const { key, value, timestamp, offsetReset = null, onError } = options
     if (offsetReset !== null && offsetReset !== 'earliest' && offsetReset !== 'latest' && offsetReset !== 'none') {
       refuse(operator, `offsetReset must be 'earliest', 'latest' or 'none', not ${JSON.stringify(offsetReset)}`)
     }
@@ -83,8 +85,9 @@ export class TopologyBuilder {
       key: checkSerde(operator, 'key', key, json()),
       value: checkSerde(operator, 'value', value, json()),
       keyChanged: false,
+      ...checkOnError(operator, onError),
     })
   }
 }
 
-const SOURCE_OPTIONS = ['key', 'value', 'timestamp', 'offsetReset'] as const
+const SOURCE_OPTIONS = ['key', 'value', 'timestamp', 'offsetReset', 'onError'] as const

@@ -1,4 +1,5 @@
 // Refuses users' mistakes where they are made, by the name of the operator. For those who write JavaScript, or cast.
+import { ERROR_POLICIES, type ErrorPolicy } from '../base/error-policy.ts'
 import { MillraceError } from '../base/errors.ts'
 import { checkName } from '../base/names.ts'
 import { closest } from '../base/suggest.ts'
@@ -47,9 +48,23 @@ export function checkOptions<O extends object>(operator: string, options: O | un
   }
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
+    if (key === 'blockKey') refuse(operator, BLOCK_KEY)
     refuse(operator, `unknown option ${JSON.stringify(key)}${closest(key, known) || `; it knows ${known.join(', ')}`}`)
   }
   return options
+}
+
+const BLOCK_KEY =
+  "blockKey is not for one operator: the whole application keeps keys waiting, with the processor's onError: {blockKey: true}"
+
+/** What a node says of errors, to be spread into it; nothing: the application's policies hold. */
+export function checkOnError(operator: string, onError: unknown): { readonly onError?: ErrorPolicy } {
+  if (onError === undefined) return {}
+  const policy = ERROR_POLICIES.find((one) => one === onError)
+  if (policy !== undefined) return { onError: policy }
+  if (typeof onError === 'object' && onError !== null && 'blockKey' in onError) refuse(operator, BLOCK_KEY)
+  const shown = typeof onError === 'string' ? JSON.stringify(onError) : given(onError)
+  return refuse(operator, `onError must be 'deadLetter', 'skip' or 'fail', not ${shown}`)
 }
 
 export function checkTopic(operator: string, topic: unknown): string {

@@ -3,12 +3,12 @@
 import type { SessionWindows, SlidingWindows, TimeWindows, Windowed } from '../base/window.ts'
 import { json } from '../serde/json.ts'
 import type { CogroupNode, Fn } from '../topology/node.ts'
-import { checkFunction, checkOptions, checkSerde, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde, refuse } from './check.ts'
 import type { Place } from './draft.ts'
 import { GroupedStream } from './grouped-stream.ts'
 import { addStateful, placeOf, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { CacheOptions, StoreValueOptions } from './types.ts'
+import type { CacheOptions, OnErrorOptions, StoreValueOptions } from './types.ts'
 import { addWindowAggregate, type WindowedByOptions, type Windowing, type WindowStoreValueOptions, windowing } from './window-node.ts'
 
 export type Cogrouped = readonly (readonly [place: Place, adder: Fn])[]
@@ -52,8 +52,8 @@ export class CogroupedStream<K, A> {
       : new WindowedCogroup(this.#groups, checked)
   }
 
-  aggregate(initial: () => A, options?: StoreValueOptions<NonNullable<A>> & CacheOptions): Table<K, NonNullable<A>> {
-    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
+  aggregate(initial: () => A, options?: StoreValueOptions<NonNullable<A>> & CacheOptions & OnErrorOptions): Table<K, NonNullable<A>> {
+    const { store, value, cache, onError } = checkOptions('aggregate', options, ['store', 'value', 'cache', 'onError'])
     const fn = checkFunction('aggregate', 'initial', initial)
     const places = this.#groups.map(([place]) => place)
     const serdes = { key: serdesOf((places[0] as Place).node).key, value: checkSerde('aggregate', 'value', value, json()) }
@@ -72,6 +72,7 @@ export class CogroupedStream<K, A> {
             adders,
             ...serdes,
             keyChanged: false,
+            ...checkOnError('aggregate', onError),
           }
           return node
         },
@@ -125,7 +126,7 @@ function addCogroup(
   merger: unknown,
   options: WindowStoreValueOptions<unknown> | undefined,
 ): Place {
-  const { value, ...known } = checkOptions('aggregate', options, ['store', 'retention', 'value', 'cache'])
+  const { value, ...known } = checkOptions('aggregate', options, ['store', 'retention', 'value', 'cache', 'onError'])
   const aggregate = {
     label: 'aggregate',
     initial: checkFunction('aggregate', 'initial', initial),

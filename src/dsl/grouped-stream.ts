@@ -1,12 +1,12 @@
 // GroupedStream<K, V>: a stream by key, on its way to an aggregation. Adds no node of its own.
 import type { SessionWindows, SlidingWindows, TimeWindows } from '../base/window.ts'
 import { json } from '../serde/json.ts'
-import { checkFunction, checkOptions, checkSerde } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde } from './check.ts'
 import { CogroupedStream, cogrouped } from './cogrouped-stream.ts'
 import { PLACE, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { CacheOptions, StoreOptions, StoreValueOptions } from './types.ts'
+import type { CacheOptions, OnErrorOptions, StoreOptions, StoreValueOptions } from './types.ts'
 import { type WindowedByOptions, windowing } from './window-node.ts'
 import { SessionWindowedStream, WindowedStream } from './windowed-stream.ts'
 
@@ -61,9 +61,9 @@ export class GroupedStream<K, V> {
   /** The first value as it is, then the reducer's result; null deletes. */
   reduce(
     reducer: (aggregate: NonNullable<V>, value: NonNullable<V>, key: K) => NonNullable<V> | null | undefined,
-    options?: StoreOptions & CacheOptions,
+    options?: StoreOptions & CacheOptions & OnErrorOptions,
   ): Table<K, NonNullable<V>> {
-    const { store, cache } = checkOptions('reduce', options, ['store', 'cache'])
+    const { store, cache, onError } = checkOptions('reduce', options, ['store', 'cache', 'onError'])
     const serdes = serdesOf(this[PLACE].node)
     const adder = checkFunction('reduce', 'the reducer', reducer)
     return new Table(
@@ -80,6 +80,7 @@ export class GroupedStream<K, V> {
           adder,
           ...serdes,
           keyChanged: false,
+          ...checkOnError('reduce', onError),
         }),
         cache,
       ),
@@ -90,9 +91,9 @@ export class GroupedStream<K, V> {
   aggregate<A>(
     initial: () => A,
     adder: (aggregate: A, value: NonNullable<V>, key: K) => NoInfer<A> | null | undefined,
-    options?: StoreValueOptions<NonNullable<A>> & CacheOptions,
+    options?: StoreValueOptions<NonNullable<A>> & CacheOptions & OnErrorOptions,
   ): Table<K, NonNullable<A>> {
-    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
+    const { store, value, cache, onError } = checkOptions('aggregate', options, ['store', 'value', 'cache', 'onError'])
     const fns = { initial: checkFunction('aggregate', 'initial', initial), adder: checkFunction('aggregate', 'the adder', adder) }
     const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
     return new Table(
@@ -108,6 +109,7 @@ export class GroupedStream<K, V> {
           ...fns,
           ...serdes,
           keyChanged: false,
+          ...checkOnError('aggregate', onError),
         }),
         cache,
       ),

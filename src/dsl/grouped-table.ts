@@ -1,17 +1,18 @@
 // GroupedTable<K, V>: a table's rows under another key, on their way to an aggregation that can also take away.
 import type { ByteSize } from '../base/byte-size.ts'
 import { json } from '../serde/json.ts'
-import type { Fn } from '../topology/node.ts'
-import { checkFunction, checkOptions, checkSerde } from './check.ts'
+import type { Fn, TableAggregateNode } from '../topology/node.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { CacheOptions, StoreOptions, StoreValueOptions } from './types.ts'
+import type { CacheOptions, OnErrorOptions, StoreOptions, StoreValueOptions } from './types.ts'
 
 interface Fns {
   readonly initial: Fn | null
   readonly adder: Fn | null
   readonly subtractor: Fn | null
+  readonly onError?: NonNullable<TableAggregateNode['onError']>
 }
 
 export class GroupedTable<K, V> {
@@ -33,13 +34,14 @@ export class GroupedTable<K, V> {
   reduce(
     adder: (aggregate: V, value: V, key: K) => V | null | undefined,
     subtractor: (aggregate: V, value: V, key: K) => V | null | undefined,
-    options?: StoreOptions & CacheOptions,
+    options?: StoreOptions & CacheOptions & OnErrorOptions,
   ): Table<K, NonNullable<V>> {
-    const { store, cache } = checkOptions('reduce', options, ['store', 'cache'])
+    const { store, cache, onError } = checkOptions('reduce', options, ['store', 'cache', 'onError'])
     const fns = {
       initial: null,
       adder: checkFunction('reduce', 'the adder', adder),
       subtractor: checkFunction('reduce', 'the subtractor', subtractor),
+      ...checkOnError('reduce', onError),
     }
     return this.#aggregate('reduce', store, serdesOf(this[PLACE].node), fns, cache)
   }
@@ -48,13 +50,14 @@ export class GroupedTable<K, V> {
     initial: () => A,
     adder: (aggregate: A, value: V, key: K) => NoInfer<A> | null | undefined,
     subtractor: (aggregate: A, value: V, key: K) => NoInfer<A> | null | undefined,
-    options?: StoreValueOptions<NonNullable<A>> & CacheOptions,
+    options?: StoreValueOptions<NonNullable<A>> & CacheOptions & OnErrorOptions,
   ): Table<K, NonNullable<A>> {
-    const { store, value, cache } = checkOptions('aggregate', options, ['store', 'value', 'cache'])
+    const { store, value, cache, onError } = checkOptions('aggregate', options, ['store', 'value', 'cache', 'onError'])
     const fns = {
       initial: checkFunction('aggregate', 'initial', initial),
       adder: checkFunction('aggregate', 'the adder', adder),
       subtractor: checkFunction('aggregate', 'the subtractor', subtractor),
+      ...checkOnError('aggregate', onError),
     }
     const serdes = { key: serdesOf(this[PLACE].node).key, value: checkSerde('aggregate', 'value', value, json()) }
     return this.#aggregate('aggregate', store, serdes, fns, cache)

@@ -3,12 +3,12 @@
 import { MillraceError } from '../base/errors.ts'
 import type { HoldDependency, HoldUntilNode, Node } from '../topology/node.ts'
 import { RAW } from '../topology/raw.ts'
-import { checkFunction, checkOptions, given, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, given, refuse } from './check.ts'
 import { addNode, claimStore, type Draft, PLACE, type Place } from './draft.ts'
 import { type BufferOptions, checkBuffer } from './ordering.ts'
 import { serdesOf } from './place.ts'
 import { Table } from './table.ts'
-import type { StoreOptions } from './types.ts'
+import type { OnErrorOptions, StoreOptions } from './types.ts'
 
 /** A row that has to be there: of a table of the topology, or of one named by its store. `version`: that version or a later one, of a table made
  *  by `lastWriteWins`. */
@@ -21,7 +21,7 @@ export interface Dependency<K = unknown> {
 /** The dependencies whose keys are keys of their tables. */
 export type Fitting<D> = D extends { readonly table: Table<infer K, unknown>; readonly key: infer DK } ? (DK extends K ? D : never) : D
 
-export interface HoldUntilOptions extends StoreOptions {
+export interface HoldUntilOptions extends StoreOptions, OnErrorOptions {
   readonly buffer: BufferOptions
   /** The tables that records may depend on, or the names of their stores. Default: all with a store that the topology has so far. */
   readonly tables?: readonly (Table<unknown, unknown> | string)[]
@@ -43,7 +43,7 @@ const TABLES: ReadonlySet<Node['kind']> = new Set([
 
 export function addHoldUntil(stream: Place, dependencies: unknown, options: HoldUntilOptions): Place {
   const { draft } = stream
-  const known = checkOptions(LABEL, options, ['buffer', 'store', 'tables'])
+  const known = checkOptions(LABEL, options, ['buffer', 'store', 'tables', 'onError'])
   const fn = checkFunction(LABEL, 'what gives the dependencies', dependencies)
   if (known.buffer === undefined) refuse(LABEL, "it needs a buffer, such as {buffer: {timeout: '1m'}}")
   const buffering = checkBuffer(LABEL, known.buffer)
@@ -60,6 +60,7 @@ export function addHoldUntil(stream: Place, dependencies: unknown, options: Hold
     stream: serdes,
     ...serdes,
     keyChanged: false,
+    ...checkOnError(LABEL, known.onError),
   }
   return addNode(draft, name, [stream, ...nodes.map((node) => ({ draft, node }))], body)
 }

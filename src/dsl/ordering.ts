@@ -4,12 +4,12 @@ import { LIMITS } from '../base/limits.ts'
 import { json } from '../serde/json.ts'
 import type { Buffering } from '../topology/node.ts'
 import { RAW } from '../topology/raw.ts'
-import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptionalFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
 import { addNode, claimStore, type Place } from './draft.ts'
 import { addStateful, serdesOf } from './place.ts'
-import type { RecordInfo, StoreOptions, StoreValueOptions } from './types.ts'
+import type { OnErrorOptions, RecordInfo, StoreOptions, StoreValueOptions } from './types.ts'
 
-export interface DedupeOptions<K, V> extends StoreOptions {
+export interface DedupeOptions<K, V> extends StoreOptions, OnErrorOptions {
   /** What makes two events the same. Null: the event has none, and goes through. */
   readonly id: (value: V, key: K, record: RecordInfo) => string | number | bigint | null | undefined
   /** How long an id is remembered, in stream time from the event that was let through. */
@@ -20,12 +20,12 @@ const RAW_SERDES = { key: RAW, value: RAW }
 
 export function addDedupe<K, V>(stream: Place, options: DedupeOptions<K, V>): Place {
   const label = 'dedupe'
-  const { store, id, retention } = checkOptions(label, options, ['store', 'id', 'retention'])
+  const { store, id, retention, onError } = checkOptions(label, options, ['store', 'id', 'retention', 'onError'])
   if (retention === undefined) refuse(label, "name a retention: how long an id is remembered, such as '1h'")
   const retentionMs = durationMs(retention, `${label}: retention`)
   if (retentionMs === 0) refuse(label, 'a retention of 0 remembers no id; leave dedupe out or name a longer one')
   const fn = checkFunction(label, 'id', id)
-  const body = { idOf: fn, retentionMs, ...serdesOf(stream.node) }
+  const body = { idOf: fn, retentionMs, ...serdesOf(stream.node), ...checkOnError(label, onError) }
   return addStateful([stream], label, store, RAW_SERDES, (spec) => ({ kind: 'dedupe', store: spec, ...body, keyChanged: false }))
 }
 
@@ -53,12 +53,12 @@ export interface EmitsOnTimeout {
   readonly buffer: { readonly onTimeout: 'emit' }
 }
 
-export interface BufferingJoinByKeyOptions<T> extends StoreValueOptions<T> {
+export interface BufferingJoinByKeyOptions<T> extends StoreValueOptions<T>, OnErrorOptions {
   readonly buffer: BufferOptions
   readonly on?: never
 }
 
-export interface BufferingJoinByForeignKeyOptions<K, V, K2, T> extends StoreValueOptions<T> {
+export interface BufferingJoinByForeignKeyOptions<K, V, K2, T> extends StoreValueOptions<T>, OnErrorOptions {
   readonly buffer: BufferOptions
   /** The key of the row; null joins nothing. */
   readonly on: (value: NonNullable<V>, key: K) => K2 | null | undefined
@@ -80,6 +80,7 @@ export function addBufferingJoin(
     'buffer',
     'store',
     'value',
+    'onError',
   ])
   if (known.buffer === undefined) refuse(label, "a join of a stream by foreign key needs a buffer, such as {buffer: {timeout: '1m'}}")
   const stream = serdesOf(left.node)
@@ -92,6 +93,7 @@ export function addBufferingJoin(
     tableKey: serdesOf(right.node).key,
     key: stream.key,
     value: checkSerde(label, 'value', known.value, json()),
+    ...checkOnError(label, known.onError),
   }
   const { name, store } = claimStore(left.draft, label, known.store, RAW, RAW)
   return addNode(left.draft, name, [left, right], { kind: 'bufferingJoin', store, ...body, keyChanged: on !== null })

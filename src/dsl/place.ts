@@ -10,16 +10,12 @@ interface Serdes {
   readonly value: AnySerde
 }
 
+/** What a node says of errors, beside its serdes. */
+type Body = Serdes & Pick<Node, 'onError'>
+
 /** A stateless operator on a stream. */
-export function addStateless(
-  parent: Place,
-  kind: StatelessNode['kind'],
-  label: string,
-  fn: Fn,
-  serdes: Serdes,
-  keyChanged: boolean,
-): Place {
-  return addNode(parent.draft, freshName(parent.draft, label), [parent], { kind, fn, ...serdes, keyChanged })
+export function addStateless(parent: Place, kind: StatelessNode['kind'], label: string, fn: Fn, body: Body, keyChanged: boolean): Place {
+  return addNode(parent.draft, freshName(parent.draft, label), [parent], { kind, fn, ...body, keyChanged })
 }
 
 export function addPlain(parents: readonly Place[], label: string, init: NodeInit): Place {

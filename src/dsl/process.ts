@@ -2,13 +2,14 @@
 import type { Serde } from '../serde/serde.ts'
 import type { ProcessNode } from '../topology/node.ts'
 import type { ProcessorSupplier, StoreHandle } from '../topology/processor.ts'
-import { checkFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
 import { addNamed, addPlain, serdesOf } from './place.ts'
 import { connectedStores } from './stores.ts'
 import { json } from '../serde/json.ts'
+import type { OnErrorOptions } from './types.ts'
 
-export interface ProcessValuesOptions<V2, N extends string = never> {
+export interface ProcessValuesOptions<V2, N extends string = never> extends OnErrorOptions {
   /** The stores that it uses: what `t.store(...)` gave, `readOnly(...)` of that, or the name. */
   readonly stores?: readonly (StoreHandle<unknown> | string)[]
   /** Names of outputs, each a stream of its own: `context.forward(record, name)`. */
@@ -33,20 +34,22 @@ export function addProcess<S>(
   { kind, supplier, options }: Given,
   wrap: (place: Place) => S,
 ): S | Readonly<Record<string, S>> {
-  const known = kind === 'process' ? ['stores', 'outputs', 'key', 'value'] : ['stores', 'outputs', 'value']
-  const { stores, outputs, key, value } = checkOptions(kind, options as ProcessOptions<unknown, unknown, string> | undefined, known)
+  const names = ['stores', 'outputs', 'value', 'onError', ...(kind === 'process' ? ['key'] : [])]
+  const known = checkOptions(kind, options as ProcessOptions<unknown, unknown, string> | undefined, names)
+  const { stores, outputs, key, value } = known
   const fn = checkFunction(kind, 'the supplier', supplier) as ProcessorSupplier<unknown, unknown, unknown, unknown>
-  const names = outputNames(kind, outputs)
+  const branches = outputNames(kind, outputs)
   const own = serdesOf(parent.node)
   const base = {
     key: kind === 'process' ? checkSerde(kind, 'key', key, json()) : own.key,
     value: checkSerde(kind, 'value', value, json()),
     keyChanged: kind === 'process' || parent.node.keyChanged,
   }
-  const node = addPlain([parent], kind, { kind, supplier: fn, ...connectedStores(kind, parent.draft, stores), outputs: names, ...base })
+  const body = { supplier: fn, ...connectedStores(kind, parent.draft, stores), outputs: branches, ...base }
+  const node = addPlain([parent], kind, { kind, ...body, ...checkOnError(kind, known.onError) })
   if (outputs === undefined) return wrap(node)
   const streams = Object.create(null) as Record<string, S>
-  for (const name of names) streams[name] = wrap(addNamed(node, 'branch', `${node.node.name}-${name}`, { kind: 'branch', ...base }))
+  for (const name of branches) streams[name] = wrap(addNamed(node, 'branch', `${node.node.name}-${name}`, { kind: 'branch', ...base }))
   return Object.freeze(streams)
 }
 

@@ -1,6 +1,6 @@
 // split: one node with the predicates, and one branch node a name, in the order written.
 import type { Fn } from '../topology/node.ts'
-import { checkFunction, checkOptions, given, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
 import { addNamed, addPlain, serdesOf } from './place.ts'
 import type { Stream } from './stream.ts'
@@ -15,7 +15,8 @@ export function addSplit<S>(
   options: object | undefined,
   wrap: (place: Place) => S,
 ): Readonly<Record<string, S>> {
-  const { default: rest } = checkOptions<{ readonly default?: unknown }>('split', options, ['default'])
+  const known = checkOptions<{ readonly default?: unknown; readonly onError?: unknown }>('split', options, ['default', 'onError'])
+  const { default: rest } = known
   if (typeof predicates !== 'object' || predicates === null || Array.isArray(predicates)) {
     refuse('split', `branches must be an object of predicates, not ${given(predicates)}`)
   }
@@ -29,7 +30,13 @@ export function addSplit<S>(
     names.push(rest)
   }
   const base = { ...serdesOf(parent.node), keyChanged: parent.node.keyChanged }
-  const split = addPlain([parent], 'split', { kind: 'split', predicates: Object.freeze(fns), hasDefault: rest !== undefined, ...base })
+  const split = addPlain([parent], 'split', {
+    kind: 'split',
+    predicates: Object.freeze(fns),
+    hasDefault: rest !== undefined,
+    ...base,
+    ...checkOnError('split', known.onError),
+  })
   // A null prototype: a branch may have any name.
   const branches = Object.create(null) as Record<string, S>
   for (const name of names) branches[name] = wrap(addNamed(split, 'branch', `${split.node.name}-${name}`, { kind: 'branch', ...base }))

@@ -4,14 +4,14 @@ import { json } from '../serde/json.ts'
 import type { GlobalTableNode, JoinType } from '../topology/node.ts'
 import { RAW } from '../topology/raw.ts'
 import { historyMs } from '../topology/versioned.ts'
-import { checkFunction, checkOptions, checkSerde, given, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde, given, refuse } from './check.ts'
 import { claimStore, addNode, PLACE, type Place } from './draft.ts'
 import { GlobalTable } from './global-table.ts'
 import { addPlain, joinLabel, serdesOf } from './place.ts'
 import { addBufferingJoin, type BufferingJoinOptions } from './ordering.ts'
 import { Stream } from './stream.ts'
 import { Table } from './table.ts'
-import type { StoreValueOptions, StreamTableOptions, ValueOptions } from './types.ts'
+import type { OnErrorOptions, StoreValueOptions, StreamTableOptions, ValueOptions } from './types.ts'
 import { checkWindow } from './within.ts'
 
 export function addStreamsJoin(left: Place, type: JoinType, other: unknown, rest: readonly unknown[]): Place {
@@ -27,7 +27,8 @@ function joinStream(left: Place, right: Place, type: JoinType, rest: readonly un
   const label = joinLabel[type]
   const joiner = checkFunction(label, 'the joiner', rest[0])
   const { beforeMs, afterMs, graceMs } = checkWindow(label, rest[1])
-  const { store: wanted, value } = checkOptions(label, rest[2] as StoreValueOptions<unknown> | undefined, ['store', 'value'])
+  const options = rest[2] as (StoreValueOptions<unknown> & OnErrorOptions) | undefined
+  const { store: wanted, value, onError } = checkOptions(label, options, ['store', 'value', 'onError'])
   const serdes = { key: serdesOf(left.node).key, value: checkSerde(label, 'value', value, json()) }
   const { name, store } = claimStore(left.draft, label, wanted, RAW, RAW)
   return addNode(left.draft, name, [left, right], {
@@ -42,6 +43,7 @@ function joinStream(left: Place, right: Place, type: JoinType, rest: readonly un
     store,
     ...serdes,
     keyChanged: false,
+    ...checkOnError(label, onError),
   })
 }
 
@@ -49,7 +51,7 @@ function joinTable(left: Place, right: Place, type: 'inner' | 'left', rest: read
   const label = joinLabel[type]
   if (waits(rest[1])) return addBufferingJoin(left, right, type, rest[0], rest[1])
   const joiner = checkFunction(label, 'the joiner', rest[0])
-  const known = checkOptions(label, rest[1] as StreamTableOptions<unknown> | undefined, ['value', 'grace', 'store'])
+  const known = checkOptions(label, rest[1] as StreamTableOptions<unknown> | undefined, ['value', 'grace', 'store', 'onError'])
   const stream = serdesOf(left.node)
   const serdes = { key: stream.key, value: checkSerde(label, 'value', known.value, json()) }
   const body = {
@@ -60,6 +62,7 @@ function joinTable(left: Place, right: Place, type: 'inner' | 'left', rest: read
     streamValue: stream.value,
     ...serdes,
     keyChanged: false,
+    ...checkOnError(label, known.onError),
   } as const
   if (known.grace === undefined) {
     if (known.store !== undefined) refuse(label, 'store is for what waits for a grace; without grace nothing is stored')
@@ -74,12 +77,13 @@ function joinGlobal(left: Place, right: Place, type: 'inner' | 'left', rest: rea
   const label = joinLabel[type]
   const tableKey = checkFunction(label, 'the key of the global table', rest[0])
   const joiner = checkFunction(label, 'the joiner', rest[1])
-  const { value } = checkOptions(label, rest[2] as ValueOptions<unknown> | undefined, ['value'])
+  const options = rest[2] as (ValueOptions<unknown> & OnErrorOptions) | undefined
+  const { value, onError } = checkOptions(label, options, ['value', 'onError'])
   const { key } = serdesOf(left.node)
   const { keyChanged } = left.node
   const table = (right.node as GlobalTableNode).store.name
-  const serdes = { key, value: checkSerde(label, 'value', value, json()) }
-  return addPlain([left, right], label, { kind: 'streamGlobalJoin', type, tableKey, joiner, table, ...serdes, keyChanged })
+  const body = { key, value: checkSerde(label, 'value', value, json()), keyChanged, ...checkOnError(label, onError) }
+  return addPlain([left, right], label, { kind: 'streamGlobalJoin', type, tableKey, joiner, table, ...body })
 }
 
 /** What waits is joined with the row that held at its time: the table must remember so far back. */

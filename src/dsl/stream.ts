@@ -9,10 +9,9 @@ import { durationMs } from '../base/duration.ts'
 import { LIMITS } from '../base/limits.ts'
 import { checkName } from '../base/names.ts'
 import { json } from '../serde/json.ts'
-import type { Serde } from '../serde/serde.ts'
 import type { PassNode } from '../topology/node.ts'
 import type { ProcessorSupplier } from '../topology/processor.ts'
-import { checkFunction, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
+import { checkFunction, checkOnError, checkOptionalFunction, checkOptions, checkSerde, checkTopic, refuse } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import type { GlobalTable } from './global-table.ts'
 import { GroupedStream } from './grouped-stream.ts'
@@ -37,6 +36,7 @@ import type {
   LastWriteWinsOptions,
   Made,
   Maybe,
+  OnErrorOptions,
   RecordInfo,
   RepartitionOptions,
   SinkOptions,
@@ -57,28 +57,28 @@ export class Stream<K, V> {
   }
 
   /** Passes on the records that the predicate accepts. */
-  filter<S extends V>(predicate: (value: V, key: K) => value is S): Stream<K, S>
-  filter(predicate: (value: V, key: K) => boolean): Stream<K, V>
-  filter(predicate: (value: V, key: K) => boolean): Stream<K, V> {
-    return this.#keep('filter', checkFunction('filter', 'the predicate', predicate))
+  filter<S extends V>(predicate: (value: V, key: K) => value is S, options?: OnErrorOptions): Stream<K, S>
+  filter(predicate: (value: V, key: K) => boolean, options?: OnErrorOptions): Stream<K, V>
+  filter(predicate: (value: V, key: K) => boolean, options?: OnErrorOptions): Stream<K, V> {
+    return this.#keep('filter', checkFunction('filter', 'the predicate', predicate), options)
   }
 
   /** Passes on the records that the predicate does not accept. */
-  filterNot(predicate: (value: V, key: K) => boolean): Stream<K, V> {
-    return this.#keep('filterNot', checkFunction('filterNot', 'the predicate', predicate))
+  filterNot(predicate: (value: V, key: K) => boolean, options?: OnErrorOptions): Stream<K, V> {
+    return this.#keep('filterNot', checkFunction('filterNot', 'the predicate', predicate), options)
   }
 
   /** A new key and a new value: `[key, value]`. A stateful operator below repartitions. */
   map<RK extends TK | null | undefined, RV extends TV | null | undefined, TK = unknown, TV = unknown>(
     mapper: (value: V, key: K) => readonly [RK, RV],
-    options?: KeyValueOptions<TK, TV>,
+    options?: KeyValueOptions<TK, TV> & OnErrorOptions,
   ): Stream<Made<TK, RK>, Made<TV, RV>> {
     return this.#rekeyed('map', mapper, options)
   }
 
   mapValues<R extends T | null | undefined, T = unknown>(
     mapper: (value: V, key: K) => R,
-    options?: ValueOptions<T>,
+    options?: ValueOptions<T> & OnErrorOptions,
   ): Stream<K, Made<T, R>> {
     return this.#revalued('mapValues', mapper, options)
   }
@@ -86,7 +86,7 @@ export class Stream<K, V> {
   /** Any number of `[key, value]`. */
   flatMap<RK extends TK | null | undefined, RV extends TV | null | undefined, TK = unknown, TV = unknown>(
     mapper: (value: V, key: K) => Iterable<readonly [RK, RV]>,
-    options?: KeyValueOptions<TK, TV>,
+    options?: KeyValueOptions<TK, TV> & OnErrorOptions,
   ): Stream<Made<TK, RK>, Made<TV, RV>> {
     return this.#rekeyed('flatMap', mapper, options)
   }
@@ -94,24 +94,27 @@ export class Stream<K, V> {
   /** Any number of values under the same key. */
   flatMapValues<R extends T | null | undefined, T = unknown>(
     mapper: (value: V, key: K) => Iterable<R>,
-    options?: ValueOptions<T>,
+    options?: ValueOptions<T> & OnErrorOptions,
   ): Stream<K, Made<T, R>> {
     return this.#revalued('flatMapValues', mapper, options)
   }
 
   /** A new key. A stateful operator below repartitions. */
-  selectKey<R extends T | null | undefined, T = unknown>(mapper: (value: V, key: K) => R, options?: KeyOptions<T>): Stream<Made<T, R>, V> {
+  selectKey<R extends T | null | undefined, T = unknown>(
+    mapper: (value: V, key: K) => R,
+    options?: KeyOptions<T> & OnErrorOptions,
+  ): Stream<Made<T, R>, V> {
     return new Stream(this.#selectKey('selectKey', mapper, options))
   }
 
   /** Calls the action for each record and passes the record on. */
-  peek(action: (value: V, key: K) => void): Stream<K, V> {
-    return this.#keep('peek', checkFunction('peek', 'the action', action))
+  peek(action: (value: V, key: K) => void, options?: OnErrorOptions): Stream<K, V> {
+    return this.#keep('peek', checkFunction('peek', 'the action', action), options)
   }
 
   /** Calls the action for each record; nothing goes on. */
-  forEach(action: (value: V, key: K) => void): void {
-    this.#keep('forEach', checkFunction('forEach', 'the action', action))
+  forEach(action: (value: V, key: K) => void, options?: OnErrorOptions): void {
+    this.#keep('forEach', checkFunction('forEach', 'the action', action), options)
   }
 
   /** The records of all of them, in the order they come. What is written further on is written with this stream's serdes. */
@@ -124,7 +127,7 @@ export class Stream<K, V> {
   /** Named branches; a record goes to the first that accepts it, else to the default branch, else nowhere. */
   split<P extends Predicates<K, V>, D extends string = never>(
     predicates: P,
-    options?: { readonly default?: D },
+    options?: { readonly default?: D } & OnErrorOptions,
   ): Branches<keyof P | D, K, V> {
     return addSplit(this[PLACE], predicates, options, (place) => new Stream<K, V>(place)) as Branches<keyof P | D, K, V>
   }
@@ -149,7 +152,8 @@ export class Stream<K, V> {
 
   /** Writes to a topic, or to the topic that the function names. */
   to(topic: string | ((value: V, key: K, record: RecordInfo) => string), options?: SinkOptions<K, V>): void {
-    const { key, value, partition, loop = false } = checkOptions('to', options, ['key', 'value', 'partition', 'loop'])
+    const known = checkOptions('to', options, ['key', 'value', 'partition', 'loop', 'onError'])
+    const { key, value, partition, loop = false } = known
     if (typeof topic !== 'function') checkTopic('to', topic)
     if (typeof loop !== 'boolean') refuse('to', 'loop must be true or false')
     const own = this.#serdes()
@@ -161,6 +165,7 @@ export class Stream<K, V> {
       key: checkSerde('to', 'key', key, own.key),
       value: checkSerde('to', 'value', value, own.value),
       keyChanged: false,
+      ...checkOnError('to', known.onError),
     })
   }
 
@@ -182,7 +187,7 @@ export class Stream<K, V> {
   /** Groups by a new key; null leaves the record out. Always repartitions. */
   groupBy<R extends T | null | undefined, T = unknown>(
     mapper: (value: V, key: K) => R,
-    options?: KeyOptions<T>,
+    options?: KeyOptions<T> & OnErrorOptions,
   ): GroupedStream<NonNullable<Made<T, R>>, V> {
     return new GroupedStream(this.#selectKey('groupBy', mapper, options))
   }
@@ -190,15 +195,17 @@ export class Stream<K, V> {
   /** One register per key: the event with the greatest version wins, in whatever order and however often the events come. */
   lastWriteWins(options: LastWriteWinsOptions<K, V>): Table<NonNullable<K>, NonNullable<V>> {
     const operator = 'lastWriteWins'
-    const { store, version, deleted, tombstoneRetention } = checkOptions(operator, options, [
+    const { store, version, deleted, tombstoneRetention, onError } = checkOptions(operator, options, [
       'store',
       'version',
       'deleted',
       'tombstoneRetention',
+      'onError',
     ])
     const body = {
       version: checkFunction(operator, 'version', version),
       deleted: checkOptionalFunction(operator, 'deleted', deleted),
+      ...checkOnError(operator, onError),
       tombstoneRetentionMs:
         tombstoneRetention === undefined ? LIMITS.tombstoneRetentionMs : durationMs(tombstoneRetention, `${operator}: tombstoneRetention`),
     }
@@ -272,14 +279,14 @@ export class Stream<K, V> {
     other: Stream<K2, V2>,
     joiner: (left: NonNullable<V>, right: NonNullable<V2>, key: NonNullable<K>) => R,
     window: JoinWindow,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Stream<NonNullable<K>, Made<T, R>>
   /** Each record with the global table's row under the key that the function makes; without one it is left out. */
   join<K2, V2, R extends T | null | undefined, T = unknown>(
     table: GlobalTable<K2, V2>,
     tableKey: (value: NonNullable<V>, key: K) => K2 | null | undefined,
     joiner: (value: NonNullable<V>, row: V2, key: K) => R,
-    options?: ValueOptions<T>,
+    options?: ValueOptions<T> & OnErrorOptions,
   ): Stream<K, Made<T, R>>
   join(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
     return new Stream(addStreamsJoin(this[PLACE], 'inner', other, rest))
@@ -296,14 +303,14 @@ export class Stream<K, V> {
     other: Stream<K2, V2>,
     joiner: (left: NonNullable<V>, right: Maybe<NonNullable<V2>>, key: K) => R,
     window: JoinWindow,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Stream<K, Made<T, R>>
   /** Each record with the global table's row under the key that the function makes; null when there is none. */
   leftJoin<K2, V2, R extends T | null | undefined, T = unknown>(
     table: GlobalTable<K2, V2>,
     tableKey: (value: NonNullable<V>, key: K) => K2 | null | undefined,
     joiner: (value: NonNullable<V>, row: Maybe<V2>, key: K) => R,
-    options?: ValueOptions<T>,
+    options?: ValueOptions<T> & OnErrorOptions,
   ): Stream<K, Made<T, R>>
   leftJoin(other: unknown, ...rest: readonly unknown[]): Stream<never, never> {
     return new Stream(addStreamsJoin(this[PLACE], 'left', other, rest))
@@ -314,7 +321,7 @@ export class Stream<K, V> {
     other: Stream<K2, V2>,
     joiner: (left: Maybe<NonNullable<V>>, right: Maybe<NonNullable<V2>>, key: K | K2) => R,
     window: JoinWindow,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Stream<K | K2, Made<T, R>> {
     return new Stream(addStreamsJoin(this[PLACE], 'outer', other, [joiner, window, options]))
   }
@@ -343,30 +350,36 @@ export class Stream<K, V> {
     return serdesOf(this[PLACE].node)
   }
 
-  #keep(kind: 'filter' | 'filterNot' | 'peek' | 'forEach', fn: (...args: never[]) => unknown): Stream<K, V> {
-    return new Stream(addStateless(this[PLACE], kind, kind, fn, this.#serdes(), this[PLACE].node.keyChanged))
+  #keep(kind: 'filter' | 'filterNot' | 'peek' | 'forEach', fn: (...args: never[]) => unknown, options?: OnErrorOptions): Stream<K, V> {
+    const body = { ...this.#serdes(), ...checkOnError(kind, checkOptions(kind, options, ['onError']).onError) }
+    return new Stream(addStateless(this[PLACE], kind, kind, fn, body, this[PLACE].node.keyChanged))
   }
 
-  #rekeyed<K2, V2>(kind: 'map' | 'flatMap', mapper: unknown, options: KeyValueOptions<unknown, unknown> | undefined): Stream<K2, V2> {
-    const { key, value } = checkOptions(kind, options, ['key', 'value'])
+  #rekeyed<K2, V2>(
+    kind: 'map' | 'flatMap',
+    mapper: unknown,
+    options: (KeyValueOptions<unknown, unknown> & OnErrorOptions) | undefined,
+  ): Stream<K2, V2> {
+    const { key, value, onError } = checkOptions(kind, options, ['key', 'value', 'onError'])
     const serdes = { key: checkSerde(kind, 'key', key, json()), value: checkSerde(kind, 'value', value, json()) }
-    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, true))
+    const body = { ...serdes, ...checkOnError(kind, onError) }
+    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), body, true))
   }
 
   #revalued<V2>(
     kind: 'mapValues' | 'flatMapValues',
     mapper: unknown,
-    options: { readonly value?: Serde<unknown> } | undefined,
+    options: (ValueOptions<unknown> & OnErrorOptions) | undefined,
   ): Stream<K, V2> {
-    const { value } = checkOptions(kind, options, ['value'])
-    const serdes = { key: this.#serdes().key, value: checkSerde(kind, 'value', value, json()) }
-    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), serdes, this[PLACE].node.keyChanged))
+    const { value, onError } = checkOptions(kind, options, ['value', 'onError'])
+    const body = { key: this.#serdes().key, value: checkSerde(kind, 'value', value, json()), ...checkOnError(kind, onError) }
+    return new Stream(addStateless(this[PLACE], kind, kind, checkFunction(kind, 'the mapper', mapper), body, this[PLACE].node.keyChanged))
   }
 
-  #selectKey(operator: string, mapper: unknown, options: { readonly key?: Serde<unknown> } | undefined): Place {
-    const { key } = checkOptions(operator, options, ['key'])
-    const serdes = { key: checkSerde(operator, 'key', key, json()), value: this.#serdes().value }
-    return addStateless(this[PLACE], 'selectKey', operator, checkFunction(operator, 'the mapper', mapper), serdes, true)
+  #selectKey(operator: string, mapper: unknown, options: (KeyOptions<unknown> & OnErrorOptions) | undefined): Place {
+    const { key, onError } = checkOptions(operator, options, ['key', 'onError'])
+    const body = { key: checkSerde(operator, 'key', key, json()), value: this.#serdes().value, ...checkOnError(operator, onError) }
+    return addStateless(this[PLACE], 'selectKey', operator, checkFunction(operator, 'the mapper', mapper), body, true)
   }
 }
 

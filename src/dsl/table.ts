@@ -6,16 +6,17 @@
 // 2. A table is kept in a store where the user names one; else the plan decides whether it has to be.
 import type { Windowed } from '../base/window.ts'
 import { json } from '../serde/json.ts'
-import type { Serde } from '../serde/serde.ts'
 import type { JoinType } from '../topology/node.ts'
 import { historyMs } from '../topology/versioned.ts'
-import { checkFunction, checkOptions, checkSerde } from './check.ts'
+import { checkFunction, checkOnError, checkOptions, checkSerde } from './check.ts'
 import { PLACE, type Place } from './draft.ts'
 import { GroupedTable } from './grouped-table.ts'
 import { addPlain, addTable, joinLabel, placeOf, serdesOf } from './place.ts'
 import { addToStream, Stream } from './stream.ts'
 import { addSuppress, type SuppressFor, type SuppressUntilClose } from './suppress.ts'
-import type { KeyOptions, KeyValueOptions, Made, MadeRow, Maybe, StoreOptions, StoreValueOptions } from './types.ts'
+import type { KeyOptions, KeyValueOptions, Made, MadeRow, Maybe, OnErrorOptions, StoreOptions, StoreValueOptions } from './types.ts'
+
+type JoinOptions = StoreValueOptions<unknown> & OnErrorOptions
 
 export class Table<K, V> {
   readonly [PLACE]: Place
@@ -26,24 +27,24 @@ export class Table<K, V> {
   }
 
   /** The rows that the predicate accepts. */
-  filter<S extends V>(predicate: (value: V, key: K) => value is S, options?: StoreOptions): Table<K, S>
-  filter(predicate: (value: V, key: K) => boolean, options?: StoreOptions): Table<K, V>
-  filter(predicate: (value: V, key: K) => boolean, options?: StoreOptions): Table<K, V> {
+  filter<S extends V>(predicate: (value: V, key: K) => value is S, options?: StoreOptions & OnErrorOptions): Table<K, S>
+  filter(predicate: (value: V, key: K) => boolean, options?: StoreOptions & OnErrorOptions): Table<K, V>
+  filter(predicate: (value: V, key: K) => boolean, options?: StoreOptions & OnErrorOptions): Table<K, V> {
     return this.#keep('filter', predicate, options)
   }
 
   /** The rows that the predicate does not accept. */
-  filterNot(predicate: (value: V, key: K) => boolean, options?: StoreOptions): Table<K, V> {
+  filterNot(predicate: (value: V, key: K) => boolean, options?: StoreOptions & OnErrorOptions): Table<K, V> {
     return this.#keep('filterNot', predicate, options)
   }
 
   /** A new value per row; null is no row. */
   mapValues<R extends T | null | undefined, T = unknown>(
     mapper: (value: V, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>> {
     const label = 'mapValues'
-    const { store, value } = checkOptions(label, options, ['store', 'value'])
+    const { store, value, onError } = checkOptions(label, options, ['store', 'value', 'onError'])
     const fn = checkFunction(label, 'the mapper', mapper)
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
     return new Table(
@@ -54,6 +55,7 @@ export class Table<K, V> {
         store: spec,
         ...serdes,
         keyChanged: false,
+        ...checkOnError(label, onError),
       })),
     )
   }
@@ -68,8 +70,11 @@ export class Table<K, V> {
 
   /** The changes as a stream; a deleted row is null. With a mapper, under a new key. */
   toStream(): Stream<K, V>
-  toStream<R extends T | null | undefined, T = unknown>(mapper: (value: V, key: K) => R, options?: KeyOptions<T>): Stream<Made<T, R>, V>
-  toStream(mapper?: (value: V, key: K) => unknown, options?: KeyOptions<unknown>): Stream<unknown, V> {
+  toStream<R extends T | null | undefined, T = unknown>(
+    mapper: (value: V, key: K) => R,
+    options?: KeyOptions<T> & OnErrorOptions,
+  ): Stream<Made<T, R>, V>
+  toStream(mapper?: (value: V, key: K) => unknown, options?: KeyOptions<unknown> & OnErrorOptions): Stream<unknown, V> {
     const stream = new Stream<K, V>(addToStream(this[PLACE]))
     if (mapper === undefined && options === undefined) return stream
     return stream.selectKey(checkFunction('toStream', 'the mapper', mapper), options)
@@ -78,12 +83,13 @@ export class Table<K, V> {
   /** Rows under another key: `[key, value]`; null for either leaves the row out. Always repartitions. */
   groupBy<RK extends TK | null | undefined, RV extends TV | null | undefined, TK = unknown, TV = unknown>(
     mapper: (value: V, key: K) => readonly [RK, RV],
-    options?: KeyValueOptions<TK, TV>,
+    options?: KeyValueOptions<TK, TV> & OnErrorOptions,
   ): GroupedTable<MadeRow<TK, RK>, MadeRow<TV, RV>> {
-    const { key, value } = checkOptions('groupBy', options, ['key', 'value'])
+    const { key, value, onError } = checkOptions('groupBy', options, ['key', 'value', 'onError'])
     const fn = checkFunction('groupBy', 'the mapper', mapper)
     const serdes = { key: checkSerde('groupBy', 'key', key, json()), value: checkSerde('groupBy', 'value', value, json()) }
-    return new GroupedTable(addPlain([this[PLACE]], 'groupBy', { kind: 'tableGroup', fn, ...serdes, keyChanged: false }))
+    const body = { fn, ...serdes, keyChanged: false, ...checkOnError('groupBy', onError) }
+    return new GroupedTable(addPlain([this[PLACE]], 'groupBy', { kind: 'tableGroup', ...body }))
   }
 
   /** By foreign key: each row with the other table's row that it points to. */
@@ -91,13 +97,13 @@ export class Table<K, V> {
     other: Table<K2, V2>,
     foreignKey: (value: V, key: K) => K2 | null | undefined,
     joiner: (left: V, right: V2, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>>
   /** By key: rows that both tables have. */
   join<V2, R extends T | null | undefined, T = unknown>(
     other: Table<K, V2>,
     joiner: (left: V, right: V2, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>>
   join(other: unknown, ...rest: readonly unknown[]): Table<K, never> {
     return this.#join('inner', other, rest)
@@ -108,13 +114,13 @@ export class Table<K, V> {
     other: Table<K2, V2>,
     foreignKey: (value: V, key: K) => K2 | null | undefined,
     joiner: (left: V, right: Maybe<V2>, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>>
   /** By key: each row, with the other table's row or null. */
   leftJoin<V2, R extends T | null | undefined, T = unknown>(
     other: Table<K, V2>,
     joiner: (left: V, right: Maybe<V2>, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>>
   leftJoin(other: unknown, ...rest: readonly unknown[]): Table<K, never> {
     return this.#join('left', other, rest)
@@ -124,7 +130,7 @@ export class Table<K, V> {
   outerJoin<V2, R extends T | null | undefined, T = unknown>(
     other: Table<K, V2>,
     joiner: (left: Maybe<V>, right: Maybe<V2>, key: K) => R,
-    options?: StoreValueOptions<T>,
+    options?: StoreValueOptions<T> & OnErrorOptions,
   ): Table<K, MadeRow<T, R>> {
     return this.#joinByKey('outer', placeOf('outerJoin', 'the other side', other, Table), joiner, options)
   }
@@ -138,8 +144,8 @@ export class Table<K, V> {
     return serdesOf(this[PLACE].node)
   }
 
-  #keep(label: 'filter' | 'filterNot', predicate: unknown, options: StoreOptions | undefined): Table<K, V> {
-    const { store } = checkOptions(label, options, ['store'])
+  #keep(label: 'filter' | 'filterNot', predicate: unknown, options: (StoreOptions & OnErrorOptions) | undefined): Table<K, V> {
+    const { store, onError } = checkOptions(label, options, ['store', 'onError'])
     const fn = checkFunction(label, 'the predicate', predicate)
     const serdes = this.#serdes()
     const kind = label === 'filter' ? 'tableFilter' : 'tableFilterNot'
@@ -151,6 +157,7 @@ export class Table<K, V> {
         store: spec,
         ...serdes,
         keyChanged: false,
+        ...checkOnError(label, onError),
       })),
     )
   }
@@ -159,8 +166,8 @@ export class Table<K, V> {
   #join(type: 'inner' | 'left', other: unknown, rest: readonly unknown[]): Table<K, never> {
     const label = joinLabel[type]
     const right = placeOf(label, 'the other side', other, Table)
-    if (typeof rest[1] !== 'function') return this.#joinByKey(type, right, rest[0], rest[1] as StoreValueOptions<unknown> | undefined)
-    const { store, value } = checkOptions(label, rest[2] as StoreValueOptions<unknown> | undefined, ['store', 'value'])
+    if (typeof rest[1] !== 'function') return this.#joinByKey(type, right, rest[0], rest[1] as JoinOptions | undefined)
+    const { store, value, onError } = checkOptions(label, rest[2] as JoinOptions | undefined, ['store', 'value', 'onError'])
     const foreignKey = checkFunction(label, 'the foreign key', rest[0])
     const joiner = checkFunction(label, 'the joiner', rest[1])
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
@@ -173,14 +180,15 @@ export class Table<K, V> {
         store: spec,
         ...serdes,
         keyChanged: false,
+        ...checkOnError(label, onError),
       })),
     )
   }
 
-  #joinByKey<V2>(type: JoinType, right: Place, fn: unknown, options: { store?: string; value?: Serde<unknown> } | undefined): Table<K, V2> {
+  #joinByKey<V2>(type: JoinType, right: Place, fn: unknown, options: JoinOptions | undefined): Table<K, V2> {
     const label = joinLabel[type]
     const joiner = checkFunction(label, 'the joiner', fn)
-    const { store, value } = checkOptions(label, options, ['store', 'value'])
+    const { store, value, onError } = checkOptions(label, options, ['store', 'value', 'onError'])
     const serdes = { key: this.#serdes().key, value: checkSerde(label, 'value', value, json()) }
     return new Table(
       addTable([this[PLACE], right], label, store, serdes, (spec) => ({
@@ -190,6 +198,7 @@ export class Table<K, V> {
         store: spec,
         ...serdes,
         keyChanged: false,
+        ...checkOnError(label, onError),
       })),
     )
   }

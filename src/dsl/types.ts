@@ -1,5 +1,6 @@
 // The types that builders share: what callbacks get, what options look like, how a serde and a callback agree on one type.
 import type { ByteSize } from '../base/byte-size.ts'
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import type { Duration } from '../base/duration.ts'
 import type { AnySerde, Serde } from '../serde/serde.ts'
 import type { OffsetReset } from '../topology/node.ts'
@@ -23,7 +24,13 @@ export type MadeRow<T, R> = NonNullable<Made<T, R>>
 /** A serde that can write every T. What it reads does not matter at a sink. */
 export type Writes<T> = AnySerde & { readonly encode: (value: T) => Uint8Array }
 
-export interface SourceOptions<K, V> {
+/** What becomes of a record that the operator's callbacks throw for, that a source can't decode or that `to` can't write. */
+export interface OnErrorOptions {
+  /** Default: what the application says (`onError` of its processor). All that the record has done is undone, or the processor stops. */
+  readonly onError?: ErrorPolicy
+}
+
+export interface SourceOptions<K, V> extends OnErrorOptions {
   readonly key?: Serde<K>
   readonly value?: Serde<V>
   /** Epoch ms; a negative one skips the record. Default: the record's own timestamp. */
@@ -73,7 +80,7 @@ export interface RepartitionOptions {
   readonly name?: string
 }
 
-export interface SinkOptions<K, V> {
+export interface SinkOptions<K, V> extends OnErrorOptions {
   readonly key?: Writes<NonNullable<K>>
   readonly value?: Writes<NonNullable<V>>
   /** Default: murmur2 of the key, as Java producers do. */
@@ -82,7 +89,7 @@ export interface SinkOptions<K, V> {
   readonly loop?: boolean
 }
 
-export interface LastWriteWinsOptions<K, V> extends StoreOptions {
+export interface LastWriteWinsOptions<K, V> extends StoreOptions, OnErrorOptions {
   /** The event with the greatest version wins. */
   readonly version: (value: NonNullable<V>, key: NonNullable<K>, record: RecordInfo) => number | bigint | string
   readonly deleted?: (value: NonNullable<V>, key: NonNullable<K>, record: RecordInfo) => boolean
@@ -90,7 +97,7 @@ export interface LastWriteWinsOptions<K, V> extends StoreOptions {
   readonly tombstoneRetention?: Duration
 }
 
-export interface StreamTableOptions<TV> extends StoreValueOptions<TV> {
+export interface StreamTableOptions<TV> extends StoreValueOptions<TV>, OnErrorOptions {
   /** Stream records wait until stream time is so much past them, so that rows which come late are there. The table must be versioned, with
    *  at least this history. */
   readonly grace?: Duration

@@ -5,10 +5,10 @@ import type { AnySerde } from '../serde/serde.ts'
 import { sessionRows, timeRows } from '../serde/window-rows.ts'
 import { sessionWindowed, windowed } from '../serde/windowed.ts'
 import type { Fn, WindowAggregateNode } from '../topology/node.ts'
-import { checkOptionalFunction, checkOptions, checkTopic, given, refuse } from './check.ts'
+import { checkOnError, checkOptionalFunction, checkOptions, checkTopic, given, refuse } from './check.ts'
 import type { Place } from './draft.ts'
 import { addPlain, addStateful, serdesOf } from './place.ts'
-import type { CacheOptions, StoreOptions, ValueOptions } from './types.ts'
+import type { CacheOptions, OnErrorOptions, StoreOptions, ValueOptions } from './types.ts'
 
 /** What `onLate` hears of a window that a record came too late for. Epoch ms. */
 export interface LateRecord {
@@ -27,7 +27,7 @@ export interface WindowedByOptions<K, V> {
   readonly lateTo?: string
 }
 
-export interface WindowStoreOptions extends StoreOptions, CacheOptions {
+export interface WindowStoreOptions extends StoreOptions, CacheOptions, OnErrorOptions {
   /** How long a window's row can be queried, from the window's start in stream time. Default: until the window closes. */
   readonly retention?: Duration
 }
@@ -69,7 +69,7 @@ export function addWindowAggregate(
   parents: readonly Place[],
   { windows, emit, onLate, lateTo }: Windowing,
   { label, initial, adders, merger, value }: WindowAggregation,
-  { store, retention, cache }: WindowStoreOptions,
+  { store, retention, cache, onError }: WindowStoreOptions,
 ): Place {
   const { key: inner } = serdesOf((parents[0] as Place).node)
   const rows = windows.kind === 'session' ? sessionRows(inner) : timeRows(inner, widthMs(windows))
@@ -101,6 +101,7 @@ export function addWindowAggregate(
         key,
         value,
         keyChanged: false,
+        ...checkOnError(label, onError),
       }
       return node
     },

@@ -11,7 +11,7 @@ import { addWindowAggregate, type Windowing, type WindowStoreOptions, type Windo
 /** A reducer of windows: a null value reaches it. */
 export type WindowReducer<K, V> = (aggregate: NonNullable<V>, value: V, key: K) => NonNullable<V> | null | undefined
 
-const STORE_OPTIONS = ['store', 'retention', 'cache'] as const
+const STORE_OPTIONS = ['store', 'retention', 'cache', 'onError'] as const
 
 class OverWindows<K, V> {
   readonly [PLACE]: Place

@@ -35,20 +35,21 @@ export const blockKey: Operator = (site) => {
   }
 
   /** What follows sees the record as it was read. */
-  const run = ({ topic: from, record, dated }: BlockedEntry): void => {
+  const run = ({ topic: from, record, at }: BlockedEntry): void => {
     const read: SourceRecord = { key: null, value: null, old: undefined, timestamp: record.timestamp }
     try {
       readSource(source, record, read)
     } catch (error) {
       if (error instanceof NotYet) throw error
-      throw wrap(error, 'STREAM_SERDE', `${from}-${partition}@${record.offset} can't be decoded`)
+      throw site.undecodable(source, wrap(error, 'STREAM_SERDE', `${from}-${partition}@${record.offset} can't be decoded`))
     }
-    const timestamp = dated ? record.timestamp : read.timestamp
+    const timestamp = at ?? read.timestamp
     if (!Number.isSafeInteger(timestamp) || timestamp > LIMITS.timestampMax)
       throw new MillraceError('STREAM_SERDE', `timestamp ${timestamp} of a record of ${from} is no epoch time in ms`)
     if (timestamp < 0) return
     if (timestamp > context.streamTime) context.streamTime = timestamp
-    Object.assign(context, { topic: from, partition, offset: record.offset, timestamp, headers: record.headers })
+    const { offset, headers, timestamp: recordTimestamp } = record
+    Object.assign(context, { topic: from, partition, offset, timestamp, recordTimestamp, headers })
     Object.assign(context, { key: read.key, keyBytes: record.key, keySerde: asItWrites(source.key) })
     const valueSerde = source.carries === 'records' ? asItWrites(source.value) : null
     Object.assign(context, { value: read.value, valueBytes: record.value, valueSerde })
@@ -87,7 +88,7 @@ export const blockKey: Operator = (site) => {
   return {
     inputs: [
       (key, value, timestamp, old) => {
-        const { keyBytes, offset, headers } = context
+        const { keyBytes, offset, headers, recordTimestamp } = context
         const queue = keyBytes === null || rows.queues === 0 ? null : queueOf(context.topic, keyBytes)
         if (queue === null || !rows.holds(queue)) {
           forward(key, value, timestamp, old)
@@ -98,8 +99,8 @@ export const blockKey: Operator = (site) => {
           return
         }
         if (rows.records >= recordsMax) services.pauseInput()
-        const record: LogRecord = { offset, timestamp, key: keyBytes, value: context.valueBytes, headers }
-        rows.add(queue, { state: 'record', topic: context.topic, record, dated: true })
+        const record: LogRecord = { offset, timestamp: recordTimestamp, key: keyBytes, value: context.valueBytes, headers }
+        rows.add(queue, { state: 'record', topic: context.topic, record, at: timestamp })
         show()
       },
       (keyBytes: Buffer | null, valueBytes: Buffer | null) => {
@@ -108,7 +109,7 @@ export const blockKey: Operator = (site) => {
         const record: LogRecord = isDropped
           ? { offset, timestamp, key: null, value: null, headers: NO_HEADERS }
           : { offset, timestamp, key: keyBytes, value: valueBytes, headers }
-        const entry: BlockedEntry = { state: isDropped ? 'gone' : 'record', topic: from, record, dated: false }
+        const entry: BlockedEntry = { state: isDropped ? 'gone' : 'record', topic: from, record, at: null }
         if (!rows.settle(entry) && !isDropped && keyBytes !== null) rows.add(queueOf(from, keyBytes), entry)
         if (isDropped) dropped.n++
         else returned.n++
@@ -119,7 +120,7 @@ export const blockKey: Operator = (site) => {
       topic,
       mark(from, key, offset) {
         const record: LogRecord = { offset, timestamp: 0, key: null, value: null, headers: NO_HEADERS }
-        rows.mark(queueOf(from, key), { state: 'mark', topic: from, record, dated: true })
+        rows.mark(queueOf(from, key), { state: 'mark', topic: from, record, at: null })
         show()
       },
     },

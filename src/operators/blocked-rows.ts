@@ -23,8 +23,8 @@ export interface BlockedEntry {
   readonly state: (typeof STATES)[number]
   readonly topic: string
   readonly record: LogRecord
-  /** The timestamp is the extractor's, as it was when the record came. */
-  readonly dated: boolean
+  /** What the source's extractor said when the record came; null: it is asked when it goes. */
+  readonly at: number | null
 }
 
 interface Ends {
@@ -165,16 +165,16 @@ function markKey({ topic, record }: BlockedEntry): Buffer {
   return regionKey(MARK, encodePair(Buffer.from(topic), number(record.offset)))
 }
 
-function encode({ state, topic, record, dated }: BlockedEntry): Buffer {
+function encode({ state, topic, record, at }: BlockedEntry): Buffer {
   const { offset, timestamp, key, value, headers } = record
   const fields: Field[] = [Buffer.from(topic), key, value]
   for (const [name, header] of headers) fields.push(Buffer.from(name), header)
-  return pack([STATES.indexOf(state), offset, timestamp, dated ? 1 : 0], fields)
+  return pack([STATES.indexOf(state), offset, timestamp, at === null ? 0 : 1, at ?? 0], fields)
 }
 
 function decode(bytes: Buffer): BlockedEntry {
-  const { numbers, fields } = unpack(bytes, 4)
-  const [state, offset, timestamp, dated] = numbers as [number, number, number, number]
+  const { numbers, fields } = unpack(bytes, 5)
+  const [state, offset, timestamp, dated, at] = numbers as [number, number, number, number, number]
   const [topic = null, key = null, value = null] = fields
   const headers: (readonly [string, Field])[] = []
   for (let i = 3; i + 1 < fields.length; i += 2) headers.push([String(fields[i]), fields[i + 1] as Field])
@@ -182,6 +182,6 @@ function decode(bytes: Buffer): BlockedEntry {
     state: STATES[state] as BlockedEntry['state'],
     topic: String(topic),
     record: { offset, timestamp, key, value, headers },
-    dated: dated === 1,
+    at: dated === 1 ? at : null,
   }
 }

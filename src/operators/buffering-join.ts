@@ -12,7 +12,7 @@ import { MillraceError } from '../base/errors.ts'
 import type { BufferingJoinNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Operator, Row } from './operator.ts'
-import { type Arrival, arrivalOf, decodeParked, type Parked } from './parked-record.ts'
+import { type Arrival, arrivalOf, asArrived, decodeParked, type Parked } from './parked-record.ts'
 import { ownKey, Parking } from './parking.ts'
 import { type Ending, parkingLot } from './parking-lot.ts'
 
@@ -61,9 +61,7 @@ export const bufferingJoin: Operator = (site) => {
     const row = parking.holds(own) ? null : table(tableKey.decode(foreignKey))
     if (row === null) lot.park(own, arrival)
     else {
-      context.topic = arrival.origin.topic
-      context.partition = arrival.origin.partition
-      context.offset = arrival.origin.offset
+      asArrived(context, arrival)
       const key = arrival.key === null ? null : stream.key.decode(arrival.key)
       put(key, stream.value.decode(arrival.value), row, arrival.timestamp)
     }

@@ -15,7 +15,7 @@ import { LIMITS } from '../base/limits.ts'
 import type { MapAsyncNode } from '../topology/node.ts'
 import { type Called, CallRows } from './call-rows.ts'
 import type { Operator, UnderWay } from './operator.ts'
-import { arrivalOf } from './parked-record.ts'
+import { arrivalOf, asArrived } from './parked-record.ts'
 import { ownKey } from './parking.ts'
 import { waitForRoom } from './room.ts'
 
@@ -120,12 +120,6 @@ export const mapAsync: Operator = (site) => {
     inFlight.n = underWay.size
   }
 
-  /** What follows sees where the record came from. */
-  const as = ({ parked }: Called): void => {
-    const { topic, partition, offset } = parked.origin
-    Object.assign(context, { topic, partition, offset, headers: parked.headers, timestamp: parked.timestamp })
-  }
-
   const giveUp = (head: Called, error: MillraceError): void => {
     const { parked } = head
     if (mended !== null) {
@@ -147,7 +141,7 @@ export const mapAsync: Operator = (site) => {
 
   const settle = ({ call, value, error }: Answer): void => {
     const { head } = call
-    as(head)
+    asArrived(context, head.parked)
     if (error === null) {
       forward(keyOf(head), value ?? null, head.parked.timestamp, undefined)
       rows.leave(head)
@@ -164,7 +158,7 @@ export const mapAsync: Operator = (site) => {
   }
 
   const timeOut = (call: Call): void => {
-    as(call.head)
+    asArrived(context, call.head.parked)
     const error = new MillraceError('STREAM_TIMEOUT', `${node.name}: the call was not answered within ${timeoutMs} ms`)
     giveUp(call.head, error)
     ended(call)

@@ -6,10 +6,11 @@
 // 2. Whatever it does for one record is undone when it throws (the task rolls the stores back and drops what was staged).
 // 3. For a stream `old` is undefined. For a table `value` null is a tombstone, and `old` is the row before, null when there was none,
 //    or always null where the node's `sendsOld` is false.
+import type { MillraceError } from '../base/errors.ts'
 import type { Headers } from '../base/record.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type { ScanRange } from '../state/store.ts'
-import type { PlanNode } from '../topology/plan-types.ts'
+import type { PlanNode, PlanSource } from '../topology/plan-types.ts'
 import type { Cancellable, TimerClock } from '../topology/processor.ts'
 
 export type Push = (key: any, value: any, timestamp: number, old: any) => void
@@ -21,6 +22,8 @@ export interface RecordContext {
   offset: number
   /** The record's timestamp after the source's extractor. */
   timestamp: number
+  /** As the log has it: a dead letter has that. */
+  recordTimestamp: number
   headers: Headers
   key: unknown
   /** The key's bytes as they came, and the serde that read them: whoever uses the same serde object on the same key need not encode. */
@@ -173,6 +176,8 @@ export interface Site {
   counter(name: string): Counter
   /** What goes up and down: set, not counted. */
   gauge(name: string): Counter
+  /** The error, of a record of that source that could not be read: it falls under the source's policy. */
+  undecodable(source: PlanSource, error: MillraceError): MillraceError
 }
 
 export interface Instance {

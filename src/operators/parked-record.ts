@@ -55,8 +55,15 @@ export function arrivalOf(
   return { key: keyBytes, value: valueBytes, timestamp, waitsFor, headers: context.headers, origin: originOf(context) }
 }
 
-function originOf({ topic, partition, offset, timestamp, keyBytes, valueBytes }: RecordContext): Origin {
-  return { topic, partition, offset, timestamp, key: keyBytes, value: valueBytes }
+function originOf({ topic, partition, offset, recordTimestamp, keyBytes, valueBytes }: RecordContext): Origin {
+  return { topic, partition, offset, timestamp: recordTimestamp, key: keyBytes, value: valueBytes }
+}
+
+/** What follows sees where the record came from, and what it was: it may be parked again. */
+export function asArrived(context: RecordContext, { origin, headers, timestamp }: Arrival): void {
+  const { topic, partition, offset, key, value } = origin
+  Object.assign(context, { topic, partition, offset, headers, timestamp, recordTimestamp: origin.timestamp })
+  Object.assign(context, { keyBytes: key, keySerde: null, valueBytes: value, valueSerde: null })
 }
 
 export function encodeParked(record: Parked): Buffer {

@@ -10,7 +10,7 @@
 import { MillraceError } from '../base/errors.ts'
 import type { Buffering } from '../topology/node.ts'
 import type { Site } from './operator.ts'
-import type { Arrival, Parked } from './parked-record.ts'
+import { type Arrival, asArrived, type Parked } from './parked-record.ts'
 import type { Parking } from './parking.ts'
 import { waitForRoom } from './room.ts'
 
@@ -57,14 +57,8 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
     if (next !== null && (!look || waiters.mayGo(next))) parking.ready(own, next)
   }
 
-  /** What is called for a record sees where that came from. */
-  const as = (parked: Parked): void => {
-    const { topic, partition, offset } = parked.origin
-    Object.assign(context, { topic, partition, offset, headers: parked.headers, timestamp: parked.timestamp })
-  }
-
   const expire = (own: Buffer, parked: Parked, ending: Ending): void => {
-    as(parked)
+    asArrived(context, parked)
     if (onTimeout === 'emit') waiters.emit(parked)
     else if (onTimeout === 'deadLetter')
       services.giveUp({ ...parked.origin, headers: parked.headers }, waiters.describe(ending, parked), 'deadLetter')
@@ -92,7 +86,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
       expire(own, head, '')
       return
     }
-    as(head)
+    asArrived(context, head)
     if (waiters.go(head)) {
       leave(own, head, true)
       drained.n++

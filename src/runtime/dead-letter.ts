@@ -1,11 +1,11 @@
 // What becomes of a record that cannot be processed: a dead letter with its origin in headers (the names of KIP-1034), silence, or
 // the end of the processor, as the policy says.
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type Headers, type LogRecord, recordBytes } from '../base/record.ts'
 import { RETURNS_TO } from '../base/returned-letter.ts'
-
-export type ErrorPolicy = 'deadLetter' | 'skip' | 'fail'
+import type { Answer } from './blame.ts'
 
 /** One policy a kind of trouble: input that can't be decoded, a callback that threw, output that can't be written. */
 export interface ErrorPolicies {
@@ -74,8 +74,9 @@ function deadLetterHeaders(topic: string, partition: number, record: LogRecord, 
   ]
 }
 
-/** Which policy an error falls under. */
-export function policyOf(error: unknown, policies: ErrorPolicies): ErrorPolicy {
+/** Which policy an error falls under; `answer`: what was said of it where it was thrown. */
+export function policyOf(error: unknown, policies: ErrorPolicies, answer: Answer): ErrorPolicy {
+  if (answer !== null) return answer === 'deserialization' ? policies.deserialization : answer
   const code = error instanceof MillraceError ? error.code : ''
   if (code === 'STREAM_CALLBACK') return policies.callback
   if (code === 'STREAM_RECORD_TOO_LARGE' || code === 'STREAM_TOPIC_MISSING') return policies.production

@@ -1,9 +1,11 @@
 // A record that a task gives up: whether it may be, what it is called, and what the policy makes of it.
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { NotYet } from '../base/not-yet.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
-import { deadLetter, type ErrorPolicy } from './dead-letter.ts'
+import type { Blame } from './blame.ts'
+import { deadLetter } from './dead-letter.ts'
 import type { Head, InputQueue } from './input-queue.ts'
 import type { SourceEntry } from './program.ts'
 import type { TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
@@ -66,11 +68,18 @@ export function keepOfUndone(queue: InputQueue, head: Head, stores: readonly Tas
   }
 }
 
-export function undecodable(queue: InputQueue, head: Head): MillraceError {
+/** Falls under the policy of the source that reads it. */
+export function undecodable(queue: InputQueue, head: Head, { source }: SourceEntry, blame: Blame): MillraceError {
   if (head.problem instanceof NotYet) return head.problem
-  return new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, {
-    cause: head.problem,
-  })
+  const error = new MillraceError('STREAM_SERDE', `${recordName(queue, head.record)} can't be decoded`, { cause: head.problem })
+  blame.note(error, source.onError ?? 'deserialization')
+  return error
+}
+
+export function misdated(queue: InputQueue, { timestamp }: Head, { source }: SourceEntry, blame: Blame): MillraceError {
+  const error = new MillraceError('STREAM_SERDE', `timestamp ${timestamp} of a record of ${queue.topic} is no epoch time in ms`)
+  blame.note(error, source.onError ?? null)
+  return error
 }
 
 /** Errors of a record, as against those of the machinery below it (a damaged store, a fenced writer). */

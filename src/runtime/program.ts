@@ -21,7 +21,9 @@ import type {
   TaskServices,
 } from '../operators/operator.ts'
 import type { Overlay } from '../state/overlay.ts'
+import { onErrorOf } from '../topology/on-error.ts'
 import type { PlanNode, PlanSource, SubTopology } from '../topology/plan-types.ts'
+import { Blame } from './blame.ts'
 import { Dues } from './dues.ts'
 import { RecordCache } from './record-cache.ts'
 import { Suspend } from './suspend.ts'
@@ -57,6 +59,7 @@ export interface Program {
   readonly sources: readonly SourceEntry[]
   readonly staged: Staged[]
   readonly dues: Dues
+  readonly blame: Blame
   /** In the order in which one fills the next. */
   readonly caches: readonly RecordCache[]
   /** By node name, then counter name. */
@@ -95,6 +98,7 @@ export function newContext(): RecordContext {
     partition: 0,
     offset: -1,
     timestamp: 0,
+    recordTimestamp: 0,
     headers: NO_HEADERS,
     key: null,
     keyBytes: null,
@@ -114,6 +118,7 @@ export function compile(options: ProgramOptions): Program {
   const context = newContext()
   const staged: Staged[] = []
   const dues = new Dues()
+  const blame = new Blame()
   const caches: RecordCache[] = []
   const cacheOf = new Map<number, RecordCache>()
   const counters = new Map<string, Map<string, Counter>>()
@@ -171,11 +176,17 @@ export function compile(options: ProgramOptions): Program {
       guard: (fn) => guarded(node.name, fn),
       counter: (name) => named(counted, name),
       gauge: (name) => named(gauged, name),
+      undecodable(source, error) {
+        blame.note(error, source.onError ?? 'deserialization')
+        return error
+      },
     }
     const cacheBytes = node.stores[0]?.cacheBytes
     if (cacheBytes !== undefined) site = cached(site, index, cacheBytes)
+    const onError = onErrorOf(node.operator)
     if (node.operator.kind === 'source') instances[index] = { inputs: [site.forward] }
-    else instances[index] = operators[node.operator.kind](site)
+    else if (onError === null) instances[index] = operators[node.operator.kind](site)
+    else instances[index] = blame.instance(operators[node.operator.kind](blame.site(site, onError)), onError)
   }
 
   const sources = subTopology.sources.map((index): SourceEntry => {
@@ -186,7 +197,7 @@ export function compile(options: ProgramOptions): Program {
     const block = below === undefined ? null : instances[below.index]?.block
     return { node, source: node.operator as PlanSource, push, undone, block, ...readsBelow(index, nodes, instances, overlay) }
   })
-  return { context, sources, staged, dues, caches, counters, gauges }
+  return { context, sources, staged, dues, blame, caches, counters, gauges }
 }
 
 function named(counters: Map<string, Counter>, name: string): Counter {

@@ -6,7 +6,7 @@
 //    an operator keeps of it in its own state, `Instance.undone`).
 // 2. Among the inputs the record with the smallest timestamp goes first; how long an empty one is waited for is in input-choice.ts.
 // 3. `position` of an input moves past a record only together with its effects, so a seal between two records is always consistent.
-import { MillraceError } from '../base/errors.ts'
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import { LIMITS } from '../base/limits.ts'
 import { type LogRecord, NO_HEADERS } from '../base/record.ts'
 import type { BatchTrace } from '../base/tracing.ts'
@@ -14,11 +14,11 @@ import type { Chunk, CommittedOffset, EndOffsets } from '../log/log.ts'
 import { asItWrites } from '../operators/index.ts'
 import type { GivenUpRecord, RecordContext, UnderWay, Wake } from '../operators/operator.ts'
 import type { TimerClock } from '../topology/processor.ts'
-import { type ErrorPolicy, policyOf } from './dead-letter.ts'
+import { policyOf } from './dead-letter.ts'
 import type { Due } from './dues.ts'
 import { InputChoice } from './input-choice.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
-import { isTime, keepOfUndone, letGo, type LettingGo, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
+import { isTime, keepOfUndone, letGo, type LettingGo, misdated, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
 import { prefetchRows } from './prefetch.ts'
 import { NO_RECORD, type Program, type SourceEntry } from './program.ts'
 import { checkpointOf, sealStore } from './sealing.ts'
@@ -320,12 +320,16 @@ export class Task {
   /** A piece that no record brings along. */
   #beginWithout(timestamp: number): void {
     this.#begin()
-    Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp, headers: NO_HEADERS })
+    Object.assign(this.#context, NO_RECORD, { partition: this.partition, timestamp, recordTimestamp: timestamp, headers: NO_HEADERS })
   }
 
   #letGoOf(what: string, timestamp: number, error: unknown): void {
     const record = { offset: -1, timestamp, key: null, value: null, headers: NO_HEADERS }
-    this.#letGo(what, { topic: '', partition: this.partition }, record, policyOf(error, this.#parts.policies), error)
+    this.#letGo(what, { topic: '', partition: this.partition }, record, this.#policyOf(error), error)
+  }
+
+  #policyOf(error: unknown): ErrorPolicy {
+    return policyOf(error, this.#parts.policies, this.program.blame.of(error))
   }
 
   /** Undoes what was begun. True: it waits for something; throws what is nobody's record's fault. */
@@ -357,9 +361,9 @@ export class Task {
     this.#begin()
     dues.begin(careful)
     try {
-      if (head.problem !== null) throw undecodable(queue, head)
-      if (!Number.isSafeInteger(head.timestamp) || head.timestamp > TIMESTAMP_MAX)
-        throw new MillraceError('STREAM_SERDE', `timestamp ${head.timestamp} of a record of ${queue.topic} is no epoch time in ms`)
+      const first = queue.entries[0] as SourceEntry
+      if (head.problem !== null) throw undecodable(queue, head, first, this.program.blame)
+      if (!Number.isSafeInteger(head.timestamp) || head.timestamp > TIMESTAMP_MAX) throw misdated(queue, head, first, this.program.blame)
       if (head.timestamp >= 0) this.#feed(queue, head)
       else this.counts.skipped++
     } catch (error) {
@@ -394,6 +398,7 @@ export class Task {
     context.partition = queue.partition
     context.offset = record.offset
     context.timestamp = timestamp
+    context.recordTimestamp = record.timestamp
     context.headers = record.headers
     context.keyBytes = record.key
     context.valueBytes = record.value
@@ -401,7 +406,7 @@ export class Task {
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as SourceEntry
       const decoded = i === 0 ? head : decode(record, entry)
-      if (decoded.problem !== null) throw undecodable(queue, decoded)
+      if (decoded.problem !== null) throw undecodable(queue, decoded, entry, this.program.blame)
       context.key = decoded.key
       context.keySerde = entry.source.carries === 'bytes' ? null : asItWrites(entry.source.key)
       context.value = decoded.value
@@ -411,16 +416,14 @@ export class Task {
   }
 
   #giveUp(queue: InputQueue, head: Head, error: unknown): void {
-    const { policies } = this.#parts
-    const policy = head.problem !== null ? policies.deserialization : policyOf(error, policies)
-    this.#letGo(recordName(queue, head.record), queue, head.record, policy, error)
+    this.#letGo(recordName(queue, head.record), queue, head.record, this.#policyOf(error), error)
   }
 
   /** For an operator: a record other than the one that is being processed. */
   giveUp(record: GivenUpRecord, error: unknown, always: 'deadLetter' | null): void {
     const queue =
       always !== null ? undefined : this.queues.find(({ topic, partition }) => topic === record.topic && partition === record.partition)
-    this.#letGo(recordName(record, record), queue ?? record, record, always ?? policyOf(error, this.#parts.policies), error)
+    this.#letGo(recordName(record, record), queue ?? record, record, always ?? this.#policyOf(error), error)
   }
 
   #letGo(at: string, from: LettingGo['from'], record: LogRecord, policy: ErrorPolicy, error: unknown): void {

@@ -93,10 +93,11 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
   function addSource(node: SourceNode): DraftNode {
     const twin = sources.find((source) => sameSource(source.node, node))
     if (twin !== undefined) return twin.draft
-    const { topics, key, value, timestamp } = node
+    const { topics, key, value, timestamp, onError } = node
     // What a store is made of again from the topic's beginning must have begun there.
     const offsetReset = nodes.some(({ id, parents }) => fed.has(id) && parents[0] === node.id) ? 'earliest' : node.offsetReset
-    const operator: PlanSource = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset }
+    const read = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset } as const
+    const operator: PlanSource = onError === undefined ? read : { ...read, onError }
     const source = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })
     const draft = addBlockKey(plan, source, topics instanceof RegExp || topics.length !== 1)
     sources.push({ node, draft })

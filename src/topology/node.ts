@@ -6,6 +6,7 @@
 // 2. A node with `store` owns that store; a store name belongs to one node. Processors share stores (`ProcessNode.stores`) and
 //    read those of tables (`ProcessNode.borrowed`).
 // 3. Functions are users' callbacks, value first and key second; nothing here calls them.
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import type { Windows } from '../base/window.ts'
 import type { AnySerde } from '../serde/serde.ts'
 
@@ -46,6 +47,8 @@ interface Base {
   readonly value: AnySerde
   /** The output's key may differ from the input's: a stateful operator below must repartition. Set by the builder. */
   readonly keyChanged: boolean
+  /** Of what it throws itself; left out: what the application says. */
+  readonly onError?: ErrorPolicy
 }
 
 export interface SourceNode extends Base {

@@ -13,6 +13,7 @@
 // - With `blockKey` each source of records or Changes gets a `blockKey` below it, above all else, and a topic beside it by which dead letters
 //   come back: `<applicationId>-<topic>-blocked-letters-repartition`.
 // - A sub-topology is a connected component of what is left. Its tasks are numbered by partition: its sources are co-partitioned.
+import type { ErrorPolicy } from '../base/error-policy.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import type {
   AggregateNode,
@@ -55,6 +56,8 @@ export interface PlanSource {
   readonly timestamp: Fn | null
   /** Null: what the application says for all. */
   readonly offsetReset: OffsetReset | null
+  /** Of input that can't be decoded or dated; left out: what the application says. */
+  readonly onError?: ErrorPolicy
 }
 
 /** A sink whose topic is chosen by record: what it must not choose. */

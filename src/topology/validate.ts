@@ -23,7 +23,8 @@ export function sameSource(a: SourceNode, b: SourceNode): boolean {
     a.key === b.key &&
     a.value === b.value &&
     a.timestamp === b.timestamp &&
-    a.offsetReset === b.offsetReset
+    a.offsetReset === b.offsetReset &&
+    a.onError === b.onError
   )
 }
 

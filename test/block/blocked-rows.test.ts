@@ -24,7 +24,7 @@ test('a dead letter that is read again stands once: one that comes back lets its
   const queue = queueOf('in', Buffer.from('k'))
   const entry = (state: BlockedEntry['state'], offset: number): BlockedEntry => {
     const record: LogRecord = { offset, timestamp: 0, key: null, value: null, headers: [] }
-    return { state, topic: 'in', record, dated: true }
+    return { state, topic: 'in', record, at: null }
   }
   rows.mark(queue, entry('mark', 1))
   rows.mark(queue, entry('mark', 2))

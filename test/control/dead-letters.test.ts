@@ -15,9 +15,9 @@ import type { ControlHandler } from '../../src/control/wire.ts'
 import { int64, json, string, topology } from '../../src/index.ts'
 import type { Log, Writer } from '../../src/log/log.ts'
 import { type MemoryLog, memoryLog } from '../../src/log/memory.ts'
-import { deadLetter } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
 import { type Scratch, scratch } from '../cli/binary.ts'
+import { asked, finishEpoch, type Given, layLetters, recordsIn } from './letters.ts'
 
 const world = systemWorld()
 const plan = planOf(
@@ -48,65 +48,10 @@ afterEach(async () => {
   place.remove()
 })
 
-interface Given {
-  readonly topic?: string
-  readonly partition?: number
-  readonly offset?: number
-  readonly key?: Buffer | null
-  readonly value?: Buffer | null
-  readonly timestamp?: number
-  readonly headers?: LogRecord['headers']
-  /** Its key waits, and it comes back by this topic. */
-  readonly returnsTo?: string
-}
-
-/** As a task leaves them. */
-async function lay(...given: readonly Given[]): Promise<void> {
-  const writer = log.writer({ transactionalId: 'task', guarantee: 'exactly_once' })
-  await writer.init()
-  for (const {
-    topic = 'in',
-    partition = 0,
-    offset = 0,
-    key = Buffer.from('k'),
-    value = Buffer.from('1'),
-    timestamp = 5,
-    headers = [],
-    returnsTo = null,
-  } of given) {
-    const letter = deadLetter(topic, partition, { offset, timestamp, key, value, headers }, new Error('why\nnot'), returnsTo)
-    writer.append(LETTERS, partition % 3, timestamp, letter.key, letter.value, letter.headers)
-  }
-  await finish(writer)
-}
-
-async function finish(writer: Writer): Promise<void> {
-  writer.seal()
-  await writer.flush()
-  await writer.commit(null, '', [])
-  await writer.close()
-}
-
-async function recordsOf(topic: string, partition: number): Promise<LogRecord[]> {
-  const [end] = (await log.offsets([{ topic, partition }], 'latest')) as [number]
-  const reader = log.reader()
-  reader.assign([{ topic, partition, offset: 0 }])
-  const records: LogRecord[] = []
-  for (let position = 0; position < end; )
-    for (const chunk of await reader.poll(100)) {
-      records.push(...chunk.records)
-      position = chunk.position
-    }
-  await reader.close()
-  return records
-}
+const lay = (...given: readonly Given[]): Promise<void> => layLetters(log, LETTERS, given)
+const recordsOf = (topic: string, partition: number): Promise<LogRecord[]> => recordsIn(log, topic, partition)
 
 const direct = (on: Log = log): ControlHandler => recordsControl({ log: on, plan, world, createPartitions: null })
-async function asked(control: ControlHandler, ask: DeadLetterAsk): Promise<Record<string, any>[]> {
-  const all: Record<string, any>[] = []
-  for await (const lines of control.deadLetters(ask, new AbortController().signal)) all.push(...lines.map((line) => JSON.parse(line)))
-  return all
-}
 const doneOf = (steps: readonly Record<string, any>[]): number => steps.reduce((sum, { done = 0 }) => sum + done, 0)
 const fast = { act: 'replay', rate: 1_000_000 } as const
 
@@ -219,7 +164,7 @@ test('what cannot be replayed is named and stays; the others go', async () => {
   const writer = log.writer({ transactionalId: 'other', guarantee: 'exactly_once' })
   await writer.init()
   writer.append(LETTERS, 0, 5, null, Buffer.from('x'), [])
-  await finish(writer)
+  await finishEpoch(writer)
   const steps = await asked(direct(), fast)
   expect(doneOf(steps)).toBe(1)
   expect(steps.filter(({ refused }) => refused !== undefined)).toEqual([
@@ -236,7 +181,7 @@ test('what was too long for its dead letter is read where it was; when it is gon
   const writer = log.writer({ transactionalId: 'client', guarantee: 'exactly_once' })
   await writer.init()
   writer.append('in', 0, 5, Buffer.from('k'), value, [])
-  await finish(writer)
+  await finishEpoch(writer)
   await lay({ value, offset: 0 }, { value, offset: 0, timestamp: 6 }, { value, offset: 8 })
   expect((await asked(direct(), { act: 'list' })).map(({ leftOut, value: left }) => [leftOut, left])).toEqual(
     Array(3).fill(['headers, value', null]),
@@ -469,7 +414,7 @@ test('a letter whose key waits comes back by its own topic, or says there that i
   const writer = log.writer({ transactionalId: 'in', guarantee: 'exactly_once' })
   await writer.init()
   writer.append('in', 1, 5, Buffer.from('k'), long, [])
-  await finish(writer)
+  await finishEpoch(writer)
   await log.createTopics([{ name: back, partitions: 3, kind: 'repartition' }])
   await lay(
     { partition: 1, offset: 7, returnsTo, headers: [['own', Buffer.from('x')]] },

@@ -140,6 +140,7 @@ export function newContext(): RecordContext {
     partition: 0,
     offset: 0,
     timestamp: 0,
+    recordTimestamp: 0,
     headers: NO_HEADERS,
     key: null,
     keyBytes: null,
@@ -269,6 +270,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
       return counter
     },
     gauge: () => ({ n: 0 }),
+    undecodable: (_, error) => error,
   }
 }
 

@@ -1,5 +1,5 @@
 // What describe shows, in each format.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { keyValue } from '../../src/dsl/stores.ts'
 import { json } from '../../src/serde/json.ts'
 import { string } from '../../src/serde/text.ts'
@@ -36,6 +36,24 @@ const small = planOf((t) =>
     .toStream()
     .to('<out> & "more"'.replaceAll(/\W/g, '-')),
 )
+
+test('a policy of an operator is shown wherever the operator is, and only there', () => {
+  const policed = planOf((t) => {
+    const rows = t.table('rows', { ...text, onError: 'skip' }).groupBy((value) => [value, value], { onError: 'fail' })
+    rows.count({ store: 'counts' })
+    t.stream('in', text).mapAsync(async (value) => value, { store: 'calls', onError: 'skip' })
+  })
+  const shown = show(policed, 'text')
+  expect(shown.match(/.*\n(?: {6}.*\n)* {6}onError .*/g)?.map((block) => block.replace(/\n.* onError/s, ' on error'))).toEqual([
+    '  source-1 on error skip',
+    '  counts-repartition-sink (repartition) on error fail',
+    '  calls (mapAsync, in the order of the key) on error skip',
+  ])
+  expect(show(policed, 'mermaid')).toContain('["source<br/>source-1<br/>on error: skip"]')
+  expect(show(policed, 'svg')).toContain('>on error: fail</text>')
+  const { subTopologies } = JSON.parse(show(policed, 'json')) as { subTopologies: { nodes: { name: string; onError?: string }[] }[] }
+  expect(subTopologies.flatMap(({ nodes }) => nodes.flatMap(({ onError }) => onError ?? []))).toEqual(['skip', 'fail', 'skip'])
+})
 
 describe('text', () => {
   it('shows sub-topologies, operators, stores, topics, and what is generated', () => {

@@ -47,6 +47,15 @@ topology('ordering', (t) => {
   // @ts-expect-error a number is no text
   orders.mapAsync(async (order) => order.items.length, { value: string() })
 
+  orders.filter((order) => order.id !== '', { onError: 'skip' }).to('some', { onError: 'fail' })
+  t.stream('orders-too', { key: string(), value: json<Order>(), onError: 'deadLetter' }).mapValues((order) => order.id, { onError: 'skip' })
+  // @ts-expect-error no such policy
+  orders.peek(() => {}, { onError: 'retry' })
+  // @ts-expect-error keys wait for the whole application
+  orders.peek(() => {}, { onError: { blockKey: true } })
+  // @ts-expect-error only a call may fail to another result
+  orders.mapValues((order) => order.id, { onError: () => 'none' })
+
   const versioned = t.stream('versioned', { key: string(), value: json<{ v: number }>() }).lastWriteWins({ version: (e) => e.v })
   const counted = t.table('counted', { key: int32(), value: string() })
   const hold = { timeout: '1m' } as const

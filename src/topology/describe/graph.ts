@@ -1,5 +1,6 @@
 // A plan as plain data for showing: no functions, no serde objects. What `describe --format json` prints; text, mermaid and svg draw it.
 import type { AnySerde } from '../../serde/serde.ts'
+import { onErrorOf } from '../on-error.ts'
 import type { Plan, PlanNode, PlanOperator, SubTopology } from '../plan-types.ts'
 
 export interface GraphStore {
@@ -34,6 +35,8 @@ export interface GraphNode {
   /** Names of nodes of the same sub-topology. */
   readonly parents: readonly string[]
   readonly children: readonly string[]
+  /** What it says of errors, where that is not what the application says. */
+  readonly onError?: string
 }
 
 export interface GraphSubTopology {
@@ -71,9 +74,15 @@ export function graphOf(plan: Plan): Graph {
   }
 }
 
+/** The lines of its box in a drawing. */
+export function titleOf({ operator, name, onError }: GraphNode): readonly string[] {
+  return [...(operator === name ? [] : [operator]), name, ...(onError === undefined ? [] : [`on error: ${onError}`])]
+}
+
 function graphNode(plan: Plan, sub: SubTopology, node: PlanNode): GraphNode {
   const nameAt = (index: number) => sub.nodes[index]?.name ?? ''
   const changelogs = plan.internalTopics.filter((topic) => topic.kind === 'changelog')
+  const onError = onErrorOf(node.operator)
   return {
     name: node.name,
     operator: operatorLabel(node.operator),
@@ -92,6 +101,7 @@ function graphNode(plan: Plan, sub: SubTopology, node: PlanNode): GraphNode {
     })),
     parents: node.parents.map(nameAt),
     children: node.children.map(({ index }) => nameAt(index)),
+    ...(onError === null ? {} : { onError }),
   }
 }
 

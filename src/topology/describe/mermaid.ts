@@ -1,5 +1,5 @@
 // The plan as a mermaid flowchart: sub-topologies as subgraphs, topics and stores as their own shapes.
-import type { Graph, GraphTopic } from './graph.ts'
+import { type Graph, type GraphTopic, titleOf } from './graph.ts'
 
 export function mermaidOf({ topology, subTopologies }: Graph): string {
   const ids = new Map<string, string>()
@@ -24,7 +24,7 @@ export function mermaidOf({ topology, subTopologies }: Graph): string {
     lines.push(`  subgraph sub${id}[${quoted([`sub-topology ${id}`])}]`)
     for (const node of nodes) {
       const self = idOf('node', node.name)
-      lines.push(`    ${self}[${quoted(node.operator === node.name ? [node.name] : [node.operator, node.name])}]`)
+      lines.push(`    ${self}[${quoted(titleOf(node))}]`)
       for (const store of node.stores) {
         const own = idOf('store', store.name)
         if (!seen.has(own)) lines.push(`    ${own}[(${quoted([store.name + mark(store.generated)])})]`)

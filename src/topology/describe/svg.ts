@@ -1,6 +1,6 @@
 // The plan as one self-contained SVG: a panel a sub-topology, records flowing from left to right. No script, no style sheet and no
 // outside reference, so that it can be shown under any content policy.
-import type { Graph, GraphNode, GraphSubTopology, GraphTopic } from './graph.ts'
+import { type Graph, type GraphNode, type GraphSubTopology, type GraphTopic, titleOf } from './graph.ts'
 import { type Box, type Link, layOut, type Placed } from './layout.ts'
 
 const CHAR = 6.7
@@ -85,10 +85,10 @@ function topicShape(side: 'in' | 'out', { name, kind, generated }: GraphTopic): 
   return { id: `${side} ${name}`, lines: [marked(name, generated)], hint: `${kind} topic`, look }
 }
 
-function nodeShape({ name, operator, key, value, stores }: GraphNode): Shape {
-  const lines = operator === name ? [name] : [operator, name]
+function nodeShape(node: GraphNode): Shape {
+  const { name, key, value, stores } = node
   const kept = stores.map((store) => `store ${marked(store.name, store.generated)}`)
-  return { id: name, lines: [...lines, ...kept], hint: `${key} -> ${value}`, look: stores.length > 0 ? 'stateful' : 'plain' }
+  return { id: name, lines: [...titleOf(node), ...kept], hint: `${key} -> ${value}`, look: stores.length > 0 ? 'stateful' : 'plain' }
 }
 
 function marked(name: string, generated: boolean): string {

@@ -29,6 +29,7 @@ function blockOf(node: GraphNode): string[] {
   for (const topic of node.reads) lines.push(`      reads   ${topicText(topic)}`)
   for (const store of node.stores) lines.push(`      store   ${storeText(store)}`)
   for (const topic of node.writes) lines.push(`      writes  ${topicText(topic)}`)
+  if (node.onError !== undefined) lines.push(`      onError ${node.onError}`)
   if (node.parents.length > 0) lines.push(`      <--     ${node.parents.join(', ')}`)
   if (node.children.length > 0) lines.push(`      -->     ${node.children.join(', ')}`)
   return lines

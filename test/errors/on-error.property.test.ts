@@ -1,0 +1,89 @@
+// Policies of operators against an oracle: of each record the first operator that throws, depth first, decides what becomes of it, wherever it
+// crashes. What is sound comes out in its order, once, on all ways; of what is not, nothing does on any.
+import fc from 'fast-check'
+import { json, string, topology } from 'millrace'
+import { TopologyTestDriver } from 'millrace/testing'
+import { expect, test } from 'vitest'
+import { histories } from '../support/histories.ts'
+import { runsOf } from '../support/tier.ts'
+
+interface Event {
+  readonly n: number
+  /** The operators that throw for it. */
+  readonly at: readonly number[]
+}
+
+type Policy = 'deadLetter' | 'skip'
+type Own = Policy | null
+
+const EVENTS = { key: string(), value: json<Event>((value) => Array.isArray((value as Event).at)) }
+/** The source, one operator for all, one for each of two ways. */
+const OPERATORS = 4
+
+const topologyOf = (own: readonly Own[]) =>
+  topology('piece', (t) => {
+    const options = (i: number) => (own[i] == null ? {} : { onError: own[i] })
+    const throwsAt =
+      (i: number) =>
+      ({ at }: Event): void => {
+        if (at.includes(i)) throw new Error(`operator ${i}`)
+      }
+    const events = t.stream('in', { ...EVENTS, ...options(0) }).peek(throwsAt(1), options(1))
+    events.peek(throwsAt(2), options(2)).to('left', EVENTS)
+    events.peek(throwsAt(3), options(3)).to('right', EVENTS)
+  })
+
+const policy = fc.constantFrom<Policy>('deadLetter', 'skip')
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      act: fc.constant('record' as const),
+      key: fc.constantFrom('a', 'b'),
+      at: fc.oneof({ weight: 2, arbitrary: fc.constant<number[]>([]) }, fc.array(fc.nat(OPERATORS - 1), { maxLength: 2 })),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
+)
+
+test('property: the operator that throws decides, and nobody else', { timeout: runsOf(60_000, 300_000) }, async () => {
+  const seen = { deadLetter: 0, skip: 0 }
+  const history = fc.record({
+    own: fc.array(fc.option(policy), { minLength: OPERATORS, maxLength: OPERATORS }),
+    callback: policy,
+    deserialization: policy,
+    steps: histories(step, 8, 24),
+  })
+  await fc.assert(
+    fc.asyncProperty(history, async ({ own, callback, deserialization, steps }) => {
+      await using driver = new TopologyTestDriver(topologyOf(own), { onError: { callback, deserialization } })
+      const sound: string[] = []
+      const letters: string[] = []
+      let offset = 0
+      for (const each of steps) {
+        if (each.act !== 'record') {
+          await driver[each.act]()
+          continue
+        }
+        const { key, at } = each
+        const unreadable = at.includes(0)
+        const n = offset++
+        await driver.input('in').pipe({ key, value: unreadable ? { n } : { n, at } })
+        const first = Math.min(...at)
+        const said = first < OPERATORS ? (own[first] ?? (unreadable ? deserialization : callback)) : null
+        if (said === null) sound.push(`${key}${n}`)
+        else seen[said]++
+        if (said === 'deadLetter') letters.push(String(n))
+      }
+      await driver.commit()
+      for (const way of ['left', 'right']) {
+        const out = driver.output<string, Event>(way).readAll()
+        expect(out.map(({ key, value }) => `${key}${value?.n}`)).toEqual(sound)
+      }
+      const given = driver.output('piece-dead-letter').readAll()
+      expect(given.map(({ headers }) => headers['__streams.errors.offset'])).toEqual(letters)
+    }),
+    { numRuns: runsOf(250, 20_000) },
+  )
+  expect(Math.min(seen.deadLetter, seen.skip)).toBeGreaterThan(50)
+})
