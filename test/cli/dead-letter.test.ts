@@ -2,22 +2,16 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Ended, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
-import { stopped, untilRunning } from './running.ts'
+import { expect, test } from 'vitest'
+import { type Ended, millrace, start } from './binary.ts'
+import { oneRun } from './running.ts'
 
-let place: Scratch
-let file: string
-let state: string
 let broken: string
-let running: Started | null = null
-
-beforeEach(() => {
-  place = scratch()
+const app = oneRun((place) => {
   broken = join(place.folder, 'broken')
   writeFileSync(broken, '')
   // What throws is mended by taking a file away: the topology stays as it is.
-  file = place.write(
+  return place.write(
     'mend.ts',
     `import { existsSync } from 'node:fs'
 import { topology, string, json } from 'millrace'
@@ -31,16 +25,9 @@ export default topology('mend', (t) => {
 })
 `,
   )
-  state = join(place.folder, 'state')
-})
-afterEach(async () => {
-  running?.child.kill('SIGKILL')
-  await running?.ended
-  running = null
-  place.remove()
 })
 
-const letter = (...args: string[]): Promise<Ended> => millrace(['dead-letter', ...args, '--state-dir', state])
+const letter = (...args: string[]): Promise<Ended> => millrace(['dead-letter', ...args, '--state-dir', app.state])
 const lines = (out: string): any[] =>
   out
     .split('\n')
@@ -50,20 +37,13 @@ async function produce(records: readonly object[], partition = 0): Promise<void>
   const input = records
     .map((record, i) => `${JSON.stringify({ topic: 'in', partition, timestamp: 1_700_000_000_000 + i, ...record })}\n`)
     .join('')
-  const { status, err } = await millrace(['produce', '--state-dir', state, '--topology', file], { input })
+  const { status, err } = await millrace(['produce', '--state-dir', app.state, '--topology', app.file], { input })
   expect(status, err).toBe(0)
 }
 async function outputs(): Promise<number[]> {
-  const { status, out, err } = await millrace(['consume', 'out', '--state-dir', state])
+  const { status, out, err } = await millrace(['consume', 'out', '--state-dir', app.state])
   expect(status, err).toBe(0)
   return lines(out).map(({ value }) => value)
-}
-async function run(...more: readonly string[]): Promise<void> {
-  running = start(['run', file, '--state-dir', state, '--json', ...more])
-  await untilRunning(running)
-}
-async function stop(): Promise<void> {
-  running = await stopped(running)
 }
 const pending = async (): Promise<string[]> => lines((await letter('list', '--json')).out).map(({ offset }) => offset)
 
@@ -73,7 +53,7 @@ test('listed, replayed while it still fails, and when it is mended; each once', 
     { key: 'b', value: { n: 2, bad: true } },
     { key: 'c', value: { n: 3, bad: true } },
   ])
-  await run()
+  await app.run()
   await expect.poll(pending, { timeout: 20_000 }).toEqual(['0:0', '0:1'])
 
   const table = await letter('list')
@@ -92,7 +72,7 @@ test('listed, replayed while it still fails, and when it is mended; each once', 
   await expect.poll(async () => (await outputs()).sort(), { timeout: 20_000 }).toEqual([1, 2, 3])
   expect(await letter('replay')).toMatchObject({ status: 0, out: '0 dead letters replayed\n' })
   expect(await letter('replay', '--offset', '0:2')).toMatchObject({ status: 1, err: expect.stringMatching(/no pending dead letter 0:2/) })
-  await stop()
+  await app.stop()
   expect(await pending()).toEqual([])
   expect(lines((await letter('list', '--all', '--json')).out).map(({ done }) => done)).toEqual([true, true, true])
 }, 120_000)
@@ -100,16 +80,16 @@ test('listed, replayed while it still fails, and when it is mended; each once', 
 test('without a process, and a command that is killed half-way', async () => {
   const all = Array.from({ length: 120 }, (_, n) => n)
   await produce(all.map((n) => ({ key: 'k', value: { n, bad: true } })))
-  await run()
+  await app.run()
   await expect.poll(async () => (await pending()).length, { timeout: 20_000 }).toBe(120)
-  await stop()
+  await app.stop()
   rmSync(broken)
 
   expect(await letter('drop', '--offset', '0:3', '--offset', '0:5')).toMatchObject({ status: 0, out: '2 dead letters dropped\n', err: '' })
   // Later and later, until it has done some of its four seconds of work.
   let left = 118
   for (let patienceMs = 700; left === 118 && patienceMs < 10_000; patienceMs += 300) {
-    const killed = start(['dead-letter', 'replay', '--rate', '30', '--state-dir', state])
+    const killed = start(['dead-letter', 'replay', '--rate', '30', '--state-dir', app.state])
     await sleep(patienceMs)
     killed.child.kill('SIGKILL')
     await killed.ended
@@ -118,11 +98,11 @@ test('without a process, and a command that is killed half-way', async () => {
   expect(left).toBeGreaterThan(0)
   expect(left).toBeLessThan(118)
   expect(await letter('replay', '--rate', '100000')).toMatchObject({ status: 0, out: `${left} dead letters replayed\n` })
-  await run()
+  await app.run()
   const kept = all.filter((n) => n !== 3 && n !== 5)
   await expect.poll(async () => (await outputs()).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(kept.length)
   expect(await outputs()).toEqual(kept)
-  await stop()
+  await app.stop()
 }, 120_000)
 
 test('refusals are one line', async () => {
@@ -133,7 +113,7 @@ test('refusals are one line', async () => {
     expect({ was, out }).toEqual({ was: status, out: '' })
   }
   await refused(2, /^millrace: state directory .* does not exist/, 'list')
-  expect(existsSync(state)).toBe(false)
+  expect(existsSync(app.state)).toBe(false)
   await produce([{ key: 'a', value: { n: 1 } }])
   await refused(2, /there is no topic mend-dead-letter: the application mend has not run here/, 'list')
   await refused(2, /--offset must be partition:offset, such as 0:17, not "17"/, 'replay', '--offset', '17')
@@ -151,23 +131,22 @@ test('refusals are one line', async () => {
 }, 120_000)
 
 test('with blockKey the key waits, over a kill, and a replay runs it in its order', async () => {
-  const config = place.write('config.json', JSON.stringify({ onError: { blockKey: true } }))
+  const config = app.place.write('config.json', JSON.stringify({ onError: { blockKey: true } }))
   await produce([
     { key: 'k', value: { n: 1, bad: true } },
     { key: 'k', value: { n: 2 } },
     { key: 'other', value: { n: 10 } },
   ])
-  await run('--config', config)
+  await app.run('--config', config)
   await expect.poll(outputs, { timeout: 20_000 }).toEqual([10])
   expect((await letter('list')).out).toMatch(/STREAM_CALLBACK +\(its key waits\)/)
-  running?.child.kill('SIGKILL')
-  await running?.ended
+  await app.kill()
   await produce([{ key: 'k', value: { n: 3 } }])
   rmSync(broken)
   // Without a process: its task finds the letter when it comes back.
   expect(await letter('replay')).toMatchObject({ status: 0, out: '1 dead letter replayed\n', err: '' })
-  await run('--config', config)
+  await app.run('--config', config)
   await expect.poll(outputs, { timeout: 20_000 }).toEqual([1, 2, 3, 10]) // by partition
-  await stop()
+  await app.stop()
   expect(await pending()).toEqual([])
 }, 120_000)

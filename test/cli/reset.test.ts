@@ -1,51 +1,32 @@
 // `millrace reset` on the embedded log: what it shows, what it takes away, what it leaves, and what it refuses.
 import { existsSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
-import { stopped, untilRunning } from './running.ts'
+import { expect, test } from 'vitest'
+import { COUNT, millrace } from './binary.ts'
+import { oneRun } from './running.ts'
 
-let place: Scratch
-let file: string
-let state: string
-let running: Started | null = null
-
-beforeEach(() => {
-  place = scratch()
-  file = place.write('count.ts', COUNT)
-  state = join(place.folder, 'state')
-})
-afterEach(async () => {
-  running?.child.kill('SIGKILL')
-  await running?.ended
-  running = null
-  place.remove()
-})
-
+const app = oneRun((place) => place.write('count.ts', COUNT))
 const input = ['a', 'b', 'a'].map((key) => `{"topic":"in","key":"${key}","value":"x","timestamp":1}\n`).join('')
-const reset = (...flags: string[]) => millrace(['reset', file, '--state-dir', state, ...flags])
+const reset = (...flags: string[]) => millrace(['reset', app.file, '--state-dir', app.state, ...flags])
 const counted = async (topic: string): Promise<number> => {
-  const { status, out, err } = await millrace(['consume', topic, '--state-dir', state])
+  const { status, out, err } = await millrace(['consume', topic, '--state-dir', app.state])
   expect(status, err).toBe(0)
   return out.split('\n').filter(Boolean).length
 }
 async function runUntil(outputs: number): Promise<void> {
-  running = start(['run', file, '--state-dir', state, '--json'])
   // Not before: a `consume` that reads the log by itself would hold it just when `run` wants it.
-  await untilRunning(running)
+  await app.run()
   await expect.poll(() => counted('out'), { timeout: 20_000 }).toBe(outputs)
-}
-async function stop(): Promise<void> {
-  running = await stopped(running)
 }
 
 test('after it the input is processed again, from an empty store; outputs stay; a dry run changes nothing', async () => {
+  const { file, state } = app
   expect((await millrace(['produce', '--state-dir', state, '--topology', file], { input })).status).toBe(0)
   await runUntil(3)
   const busy = await reset()
   expect(busy).toMatchObject({ status: 2, out: '' })
   expect(busy.err).toMatch(/^millrace: .*in use by process \d+; stop it first[^\n]*\n$/)
-  await stop()
+  await app.stop()
 
   const dry = await reset('--dry-run')
   expect(dry).toMatchObject({ status: 0, err: '' })
@@ -66,10 +47,11 @@ test('after it the input is processed again, from an empty store; outputs stay; 
   await runUntil(6)
   const { out } = await millrace(['query', 'counts', 'a', '--state-dir', state])
   expect(out).toBe('2\n') // not 4
-  await stop()
+  await app.stop()
 }, 120_000)
 
 test('refusals are one line and status 2, and make nothing', async () => {
+  const { file, place, state } = app
   const nothing = await reset()
   expect(nothing).toMatchObject({
     status: 2,

@@ -1,44 +1,22 @@
 // `verify` and `top` as they are typed: what they print, their statuses, and what they refuse.
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { drawn, type Sample, view } from '../../src/cli/top.ts'
-import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
-import { stopped, untilRunning } from './running.ts'
+import { COUNT, millrace } from './binary.ts'
+import { oneRun } from './running.ts'
 
-let place: Scratch
-let file: string
-let state: string
-let running: Started | null = null
-
-beforeEach(() => {
-  place = scratch()
-  file = place.write('count.ts', COUNT)
-  state = join(place.folder, 'state')
-})
-afterEach(async () => {
-  running?.child.kill('SIGKILL')
-  await running?.ended
-  running = null
-  place.remove()
-})
-
-async function run(): Promise<void> {
-  running = start(['run', file, '--state-dir', state, '--json'])
-  await untilRunning(running)
-}
-async function stop(): Promise<void> {
-  running = await stopped(running)
-}
+const shop = oneRun((place) => place.write('count.ts', COUNT))
 
 test('a run is watched; its stores are verified, damaged, and rebuilt', { timeout: 60_000 }, async () => {
+  const { file, state } = shop
   const input = ['a', 'b', 'a'].map((key) => `{"topic":"in","key":"${key}","value":"x","timestamp":1}\n`).join('')
   expect((await millrace(['produce', '--state-dir', state, '--topology', file], { input })).status).toBe(0)
   expect(await millrace(['top', '--state-dir', state])).toMatchObject({
     status: 2,
     err: expect.stringMatching(/no process runs on state directory/),
   })
-  await run()
+  await shop.run()
   await expect.poll(async () => (await millrace(['query', 'counts', 'a', '--state-dir', state])).out, { timeout: 20_000 }).toBe('2\n')
 
   const shown = await millrace(['top', '--state-dir', state, '--interval', '100ms'])
@@ -53,7 +31,7 @@ test('a run is watched; its stores are verified, damaged, and rebuilt', { timeou
     status: 2,
     err: expect.stringMatching(/in use by process/),
   })
-  await stop()
+  await shop.stop()
 
   const sound = await millrace(['verify', file, '--state-dir', state])
   expect(sound).toMatchObject({ status: 0, err: '' })
@@ -136,6 +114,7 @@ describe('top', () => {
     expect(rows[0]?.length).toBeLessThan(90)
   })
   test('it refuses', async () => {
+    const { state } = shop
     for (const [args, why] of [
       [[], /which process\? give its --state-dir/],
       [['--state-dir', state, '--interval', 'soon'], /--interval/],
