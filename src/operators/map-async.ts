@@ -86,7 +86,7 @@ export const mapAsync: Operator = (site) => {
     const call: Call = {
       head,
       cut,
-      endsAtMs: services.monotonicMs() + timeoutMs - Math.max(0, services.nowMs() - head.sinceMs),
+      endsAtMs: services.monotonicMs() + timeoutMs - Math.max(0, services.steadyMs() - head.sinceMs),
       over: false,
       abort() {
         call.over = true
@@ -147,7 +147,7 @@ export const mapAsync: Operator = (site) => {
       rows.leave(head)
       count.answered.n++
     } else if (head.failures + 1 < attempts) {
-      rows.retry(head, services.nowMs() + backoff(backoffMs, head.failures, services.chance))
+      rows.retry(head, services.steadyMs() + backoff(backoffMs, head.failures, services.chance))
       count.retried.n++
     } else {
       const tries = attempts === 1 ? '' : ` in ${attempts} tries`
@@ -168,7 +168,7 @@ export const mapAsync: Operator = (site) => {
 
   /** Begins again what was under way. */
   const open = (): boolean => {
-    const now = services.nowMs()
+    const now = services.steadyMs()
     const heads = rows.called().map((head): Called => {
       const sinceMs = head.sinceMs + timeoutMs <= now || head.sinceMs > now ? now : head.sinceMs
       if (sinceMs !== head.sinceMs) rows.calledSince(head, sinceMs)
@@ -193,7 +193,7 @@ export const mapAsync: Operator = (site) => {
         settle(answer)
         return true
       }
-      const now = services.nowMs()
+      const now = services.steadyMs()
       const [oldest] = underWay.values()
       const leftMs = oldest === undefined ? NEVER : oldest.endsAtMs - services.monotonicMs()
       if (oldest !== undefined && leftMs <= 0) {
@@ -234,7 +234,7 @@ export const mapAsync: Operator = (site) => {
         room()
         const arrival = arrivalOf(site, stream, key, value, timestamp, [])
         const alone = !ordered || arrival.key === null || (isUnordered !== null && Boolean(isUnordered(value)))
-        rows.park(alone ? null : ownKey(arrival.key), arrival, services.nowMs(), Math.max(0, context.streamTime))
+        rows.park(alone ? null : ownKey(arrival.key), arrival, services.steadyMs(), Math.max(0, context.streamTime))
         wake.wallAtMs = 0
       },
     ],

@@ -119,6 +119,8 @@ export interface GivenUpRecord {
 export interface TaskServices {
   /** Wall clock, epoch ms. */
   nowMs(): number
+  /** The same without its jumps, as far as one run goes: for what waits until a time that is in a store. */
+  steadyMs(): number
   /** Never goes back, ms. */
   monotonicMs(): number
   /** A timer of the node; `run` gets the clock's time. Undone with the record that set it. `kept` (the default): when it was set by a

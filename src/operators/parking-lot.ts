@@ -114,7 +114,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
       const oldest = headOf(own)
       const over = onFull !== 'pause' && count - (waiters.exempt?.() ?? 0) > recordsMax
       if (over && onFull === 'fail') refuse(count - 1)
-      if (over || wallEnd(oldest) <= services.nowMs() || streamEnd(oldest) <= context.streamTime) {
+      if (over || wallEnd(oldest) <= services.steadyMs() || streamEnd(oldest) <= context.streamTime) {
         expire(own, oldest, over ? FULL : '')
         return true
       }
@@ -139,7 +139,7 @@ export function parkingLot(site: Site, parking: Parking, buffering: Buffering, w
       const { count } = parking
       if (onFull === 'pause') room()
       if (count >= recordsMax && onFull === 'fail' && waiters.exempt === undefined) refuse(count)
-      const parked = parking.park(own, arrival, services.nowMs(), Math.max(0, context.streamTime))
+      const parked = parking.park(own, arrival, services.steadyMs(), Math.max(0, context.streamTime))
       parkedNow.n = count + 1
       if (count === 0) oldestAtMs.n = parked.parkedAtMs
       wake.wallAtMs = count >= recordsMax ? 0 : Math.min(wake.wallAtMs, wallEnd(parked))

@@ -32,7 +32,7 @@ export const suppress: Operator = (site) => {
   const { sendsOld } = site.node
   const parent = site.getter(0)
   const clock = clockOf(store, 1, true)
-  const now = (): number => (onWall ? site.services.nowMs() : clock.now())
+  const now = (): number => (onWall ? site.services.steadyMs() : clock.now())
 
   /** Where the key's update waits; `since` is for one that does not wait yet. */
   const placeOf = (key: unknown, keyBytes: Buffer, since: number): Buffer => {

@@ -64,11 +64,11 @@ export async function fireTimers(task: Task, barrier: Barrier): Promise<void> {
   task.forgetRows()
 }
 
-/** How long until a timer on the wall clock is due. */
-export function timerInMs(tasks: readonly Task[], nowMs: number): number {
-  let atMs = Number.POSITIVE_INFINITY
-  for (const task of tasks) atMs = Math.min(atMs, task.wallTimerAtMs ?? Number.POSITIVE_INFINITY)
-  return atMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : Math.max(0, atMs - nowMs)
+/** How long until a clock makes something due. */
+export function timerInMs(tasks: readonly Task[]): number {
+  let inMs = Number.POSITIVE_INFINITY
+  for (const task of tasks) inMs = Math.min(inMs, task.dueInMs)
+  return inMs === Number.POSITIVE_INFINITY ? LIMITS.pollWaitMs : inMs
 }
 
 /** How long until an empty input is not waited for any more. */

@@ -65,6 +65,8 @@ export interface TaskDeps {
   /** For the rows that all stores keep in memory; absent: each for itself. */
   readonly cache?: CacheBudget
   readonly world: World
+  /** Epoch time without jumps (base/steady.ts); left out: the wall clock, which has none then. */
+  readonly steadyMs?: () => number
   /** Has whoever runs the task look at it soon. */
   readonly rouse?: () => void
   readonly onProgress: (progress: RestoreProgress) => void
@@ -107,8 +109,9 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
     })
     const timers = new Timers()
     const nowMs = () => deps.world.clock.now()
+    const steadyMs = deps.steadyMs ?? nowMs
     const readers = new GlobalReaders()
-    const wakes = new Wakes(nowMs)
+    const wakes = new Wakes(steadyMs)
     const underWay = new Set<UnderWay>()
     let task: Task | null = null
     const program = compile({
@@ -120,6 +123,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       globalRows: (store) => readers.of(globalTable(deps, store)),
       services: {
         nowMs,
+        steadyMs,
         monotonicMs: () => deps.world.clock.monotonic(),
         schedule: (node, intervalMs, clock, run, kept = true) => timers.add({ node, intervalMs, clock, run, kept }, nowMs()),
         requestCommit() {
@@ -153,6 +157,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
       readers,
       underWay,
       nowMs,
+      steadyMs,
       monotonicMs: () => deps.world.clock.monotonic(),
       maxIdleMs: deps.maxIdleMs ?? 0,
     })

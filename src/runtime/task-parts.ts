@@ -45,6 +45,8 @@ export interface TaskParts {
   readonly underWay: ReadonlySet<UnderWay>
   /** Wall clock. */
   readonly nowMs: () => number
+  /** The same without its jumps. */
+  readonly steadyMs: () => number
   readonly monotonicMs: () => number
   /** How long an empty input is waited for; -1: not at all. */
   readonly maxIdleMs: number

@@ -137,11 +137,11 @@ export class Task {
     return done
   }
 
-  /** When the next timer on the wall clock is due, or null. */
-  get wallTimerAtMs(): number | null {
-    let at = this.wakes.wallAtMs
-    at = Math.min(at, this.timers.wallAtMs ?? at, this.program.dues.wallAtMs ?? at)
-    return at === Number.POSITIVE_INFINITY ? null : at
+  /** How long until something is due with no record to bring it along; infinity: nothing is. */
+  get dueInMs(): number {
+    const { nowMs, steadyMs } = this.#parts
+    const ownInMs = Math.min(this.wakes.wallAtMs, this.program.dues.wallAtMs ?? Number.POSITIVE_INFINITY) - steadyMs()
+    return Math.max(0, Math.min(ownInMs, (this.timers.wallAtMs ?? Number.POSITIVE_INFINITY) - nowMs()))
   }
 
   /** It stands still until something else has happened. */
@@ -152,10 +152,9 @@ export class Task {
   /** Runs what is due on the wall clock; true when there was something. It may suspend, as `run` may. */
   runTimers(append: Append): boolean {
     if (this.suspended !== null) return false
-    const now = this.#parts.nowMs()
-    const some = this.program.dues.askAtWall(now)
+    const some = this.program.dues.askAtWall(this.#parts.steadyMs())
     if (some && !this.#putOutDue(append)) return true
-    if (this.timers.due('wall', now) === null && !this.wakes.someDue(this.#context.streamTime)) return some
+    if (this.timers.due('wall', this.#parts.nowMs()) === null && !this.wakes.someDue(this.#context.streamTime)) return some
     this.#fireDue('wall', append)
     return true
   }

@@ -3,15 +3,14 @@
 //
 // Invariants
 // 1. A held wake is not due until something else has happened in the task: else it would be tried again at once, for ever.
-// 2. When the wall clock has gone back all wakes are due: what they had reckoned with may be far away now.
+// 2. Its clock has no jumps: what they reckon with comes when they have waited for so long.
 import type { Wake } from '../operators/operator.ts'
 
 export class Wakes {
   readonly all: Wake[] = []
   readonly #nowMs: () => number
-  #lastMs = Number.NEGATIVE_INFINITY
 
-  /** Wall clock. */
+  /** Epoch time without jumps. */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
   }
@@ -21,9 +20,6 @@ export class Wakes {
   }
 
   someDue(streamTime: number): boolean {
-    const now = this.#nowMs()
-    if (now < this.#lastMs) for (const wake of this.all) wake.wallAtMs = 0
-    this.#lastMs = now
     return this.all.some((wake) => this.isDue(wake, streamTime))
   }
 

@@ -17,6 +17,7 @@ import type { EpochLimits } from '../barrier/machine.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
+import { steadyClock } from '../base/steady.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
@@ -91,6 +92,7 @@ export class Worker {
     const heir = (task: Task): boolean => this.standbys.inherit(task)
     const cache = options.deps.cache ?? new CacheBudget()
     const deps: TaskDeps = {
+      steadyMs: steadyClock(options.deps.world.clock),
       ...options.deps,
       cache,
       stopping,
@@ -287,7 +289,7 @@ export class Worker {
     const running = this.#active()
     if (running.some((task) => task.suspended !== null || task.ready() || task.hasDue)) return 0
     const { clock } = this.#o.deps.world
-    const timerMs = Math.min(timerInMs(running, clock.now()), inputInMs(running, clock.monotonic()))
+    const timerMs = Math.min(timerInMs(running), inputInMs(running, clock.monotonic()))
     if (!this.#mayBegin()) return Math.min(timerMs, barrier.committing ? 1 : LIMITS.pollWaitMs)
     return Math.min(timerMs, this.#barrierInMs())
   }

@@ -236,6 +236,7 @@ type Wiring = Pick<Site, 'forward' | 'forwardTo' | 'store' | 'getter'>
 
 export const noServices: TaskServices = {
   nowMs: () => 0,
+  steadyMs: () => 0,
   monotonicMs: () => 0,
   schedule: () => ({ cancel() {} }),
   requestCommit() {},
