@@ -58,13 +58,17 @@ export function letGo(parts: TaskParts, counts: TaskCounts, { at, from, record, 
   for (const block of blocks) block.mark(from.topic, key as Buffer, record.offset)
 }
 
-/** What an operator must know of a record although it was undone. When that fails too, nothing of it is kept. */
-export function keepOfUndone(queue: InputQueue, head: Head, stores: readonly TaskStore[]): void {
-  try {
-    for (const entry of queue.entries) for (const undone of entry.undone) undone(head.key, head.value, head.timestamp, head.old)
-  } catch (error) {
-    for (const { overlay } of stores) overlay.rollback()
-    if (!parkable(error)) throw error
+/** What operators must know of a record although it was undone. Where that fails too, what that one wrote is not kept: the others' is, and so is
+ *  what its dead letter has written (the mark of its key). */
+export function keepOfUndone({ entries }: Pick<InputQueue, 'entries'>, head: Head, stores: readonly Pick<TaskStore, 'overlay'>[]): void {
+  for (const undone of entries.flatMap((entry) => entry.undone)) {
+    for (const { overlay } of stores) overlay.mark()
+    try {
+      undone(head.key, head.value, head.timestamp, head.old)
+    } catch (error) {
+      for (const { overlay } of stores) overlay.rollback()
+      if (!parkable(error)) throw error
+    }
   }
 }
 
