@@ -12,11 +12,12 @@ import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { LogRecord, TopicPartition } from '../base/record.ts'
 import type { Log } from '../log/log.ts'
+import { sinceOf } from '../runtime/missed-deletes.ts'
 import { parseTaskId } from '../runtime/recover.ts'
 import { committedEnd, feedingTopics, rowsOf as rowsOfTopic } from '../runtime/source-fed.ts'
 import { levelProvider, lookAtStore } from '../state/leveldb.ts'
 import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
-import type { StateStore, Stored } from '../state/store.ts'
+import type { Checkpoint, StateStore, Stored } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { storedTasks } from './state-dir.ts'
@@ -97,6 +98,7 @@ async function verifyStore(
 ): Promise<Verdict> {
   const { log, plan, world, rebuild } = options
   const { name } = spec
+  const askedAtMs = world.clock.now()
   const [earliest] = (await log.offsets([changelog], 'earliest')) as [number]
   const [last] = (await log.offsets([changelog], spec.changelog ? 'settled' : 'latest')) as [number]
   const committed = spec.changelog ? last : ((await committedEnd(log, plan.applicationId, changelog)) ?? earliest)
@@ -108,7 +110,7 @@ async function verifyStore(
   await provider.setAside(task, name, verdict.reason as string)
   const { store } = await provider.open(task, name, true)
   try {
-    await restore(log, store, span, span.earliest, world)
+    await restore(log, store, span, span.earliest, world, { since: sinceOf(null, askedAtMs) })
   } finally {
     await store.close()
   }
@@ -133,7 +135,7 @@ async function look(options: VerifyOptions, dir: string, scratch: string, task: 
     const { store: since } = await beside.open(task, 'since', true)
     try {
       await restore(log, wanted, span, span.earliest, world)
-      await restore(log, since, span, at, world, asMark)
+      await restore(log, since, span, at, world, { as: asMark })
       const counts = await compare(store, wanted, since)
       const differs = counts.missing + counts.other + counts.extra > 0
       const reason = differs ? `${counts.missing} rows are missing, ${counts.other} are others, ${counts.extra} should not be there` : null
@@ -159,7 +161,7 @@ async function restore(
   { changelog, spec, end }: Span,
   from: number,
   world: World,
-  as: (record: LogRecord) => LogRecord = (record) => record,
+  { as = (record) => record, since = {} }: { as?: (record: LogRecord) => LogRecord; since?: Pick<Checkpoint, 'caughtUpAtMs'> } = {},
 ): Promise<void> {
   const reader = log.reader()
   async function* chunks(): AsyncGenerator<RestoreChunk> {
@@ -173,7 +175,7 @@ async function restore(
   }
   try {
     reader.assign([{ ...changelog, offset: from }])
-    await restoreStore(store, chunks(), { world })
+    await restoreStore(store, chunks(), { world, since })
   } finally {
     await reader.close()
   }

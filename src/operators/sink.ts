@@ -59,7 +59,9 @@ function ownPartition(site: Site, topic: string, key: unknown): number | null {
 function checkedTopic(site: Site, topic: unknown): string {
   const why = typeof topic === 'string' && isName(topic) ? whyNot(site.node.operator as PlanSink, topic) : 'which is no topic name'
   if (why === null) return topic as string
-  throw new MillraceError('STREAM_CALLBACK', `${site.node.name}: the topic function returned ${JSON.stringify(topic)}, ${why}`)
+  const what =
+    typeof topic === 'string' ? JSON.stringify(topic) : topic === null || topic === undefined ? String(topic) : `a ${typeof topic}`
+  throw new MillraceError('STREAM_CALLBACK', `${site.node.name}: the topic function returned ${what}, ${why}`)
 }
 
 function whyNot({ inputs = [], internal }: PlanSink, topic: string): string | null {
