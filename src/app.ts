@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
 import { type Crew, type CrewStatus, figuresOf, statusOf } from './app/crew.ts'
 import { dismissFormer } from './app/former-workers.ts'
+import { refuseFormerlyFed } from './app/formerly-fed.ts'
 import { Member } from './app/member.ts'
 import { resourcesOf, warnOfScarce } from './app/resources.ts'
 import { openStateDir, type StateDir } from './app/state-dir.ts'
@@ -24,7 +25,7 @@ import {
   type WindowReader,
   windowReader,
 } from './app/store-reader.ts'
-import { refuseOtherForms, rememberForms } from './app/store-forms.ts'
+import { isKnownStore, refuseOtherForms, rememberForms } from './app/store-forms.ts'
 import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { tlsOf } from './app/tls.ts'
@@ -192,6 +193,7 @@ export class StreamProcessor {
     this.#log = log
     const embedded = config.brokers.length === 0
     refuseOtherForms(this.plan, state.stores)
+    await refuseFormerlyFed(log, this.plan, isKnownStore(state.stores))
     await refuseOtherTopics(log, this.plan, state.stores)
     this.#topics = await prepareTopics(log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
     await this.#unlessClosed(null)

@@ -28,6 +28,12 @@ export function refuseOtherForms(plan: Plan, dir: string): void {
   }
 }
 
+/** Whether this disk has had a store of the name. */
+export function isKnownStore(dir: string): (store: string) => boolean {
+  const known = readNotes(join(dir, FILE), ABOUT)
+  return (store) => known.has(store)
+}
+
 export function rememberForms(plan: Plan, dir: string): void {
   const file = join(dir, FILE)
   writeNotes(file, [...readNotes(file, ABOUT), ...storeForms(plan)])
@@ -39,9 +45,11 @@ function otherLog(store: string, before: string, form: string): MillraceError {
     const topic = text.split(FED_BY)[1]
     return topic === undefined ? 'from a changelog of its own' : `from the topic ${topic}`
   }
+  // A changelog under another name would have no rows, either.
+  const renamed = before.includes(FED_BY) ? '' : ', give the store another name'
   return new MillraceError(
     'STREAM_TOPOLOGY',
     `store ${store} is kept ${of(before)}, and in this topology ${of(form)} (optimize): how far its rows go would be lost; leave optimize as it ` +
-      'was, give the store another name, or reset the application',
+      `was${renamed}, or reset the application`,
   )
 }

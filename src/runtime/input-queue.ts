@@ -71,7 +71,7 @@ export class InputQueue implements TopicPartition {
   }
 
   /** Loses what is queued; the reader goes on at `offset`. */
-  rewind(offset: number, { partitionTime, timers }: PositionNote): void {
+  rewind(offset: number, { partitionTime, timers }: Omit<PositionNote, 'feeds'>): void {
     this.#chunks.length = 0
     this.#next = 0
     this.#head = null

@@ -433,7 +433,7 @@ export class Task {
   seal(append: Append): CommittedOffset[] {
     this.#sealedAtMs = this.#parts.nowMs()
     for (const store of this.stores) sealStore(store, this.partition, this.queues, append)
-    const offsets = positionsOf(this.queues, this.timers, this.#dirty)
+    const offsets = positionsOf(this.queues, this.stores, this.timers, this.#dirty)
     this.#dirty = false
     this.commitRequested = false
     return offsets

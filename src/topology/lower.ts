@@ -94,8 +94,9 @@ export function lower(topology: Topology, applicationId: string, blockKey: Draft
     const twin = sources.find((source) => sameSource(source.node, node))
     if (twin !== undefined) return twin.draft
     const { topics, key, value, timestamp, onError } = node
-    // What a store is made of again from the topic's beginning must have begun there.
-    const offsetReset = nodes.some(({ id, parents }) => fed.has(id) && parents[0] === node.id) ? 'earliest' : node.offsetReset
+    // What a store is made of again from the topic's beginning must have begun there, whoever else reads the topic with it.
+    const feeds = nodes.some(({ id, parents }) => fed.has(id) && sameSource(nodes[parents[0] as number] as SourceNode, node))
+    const offsetReset = feeds ? 'earliest' : node.offsetReset
     const read = { kind: 'source', topics, internal: false, carries: 'records', key, value, timestamp, offsetReset } as const
     const operator: PlanSource = onError === undefined ? read : { ...read, onError }
     const source = addDraft(plan, node.name, { operator: Object.freeze(operator), key, value, parents: [], sendsOld: false, stores: [] })

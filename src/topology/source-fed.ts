@@ -13,6 +13,8 @@
 //    f. a second table of the topic: a topic is the changelog of one;
 //    g. with `blockKey`: records of a key that is blocked become rows later than their places in the topic say (lower.ts);
 //    h. one that records wait for: the coming of a row is an event there, that is undone with what it leads to.
+// 2. What compaction has taken from the topic is not made again: a key whose older record is gone has no row until its newer one, behind the
+//    committed position, is processed.
 import type { Node } from './node.ts'
 
 /** The topic of each, by the id of its `toTable` node. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TopologyBuilder } from '../../src/dsl/builder.ts'
-import { int32, int64, json, StreamProcessor, string, topology, tumbling } from '../../src/index.ts'
+import { int32, int64, json, type ProcessorOptions, StreamProcessor, string, topology, tumbling } from '../../src/index.ts'
 import { withEmbeddedLog } from '../support/embedded.ts'
 
 const TEXT = { key: string(), value: json<number>() }
@@ -169,8 +169,30 @@ describe('a topology that has changed', { timeout: 30_000 }, () => {
     const on = /store rows is kept from a changelog of its own, and in this topology from the topic in \(optimize\)/
     await expect(start(table, true)).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY', message: expect.stringMatching(on) })
     await expectRows(other, 'c', 'others', { a: 1, b: 1, c: 1 }, true)
-    const off = /store others is kept from the topic in, and in this topology from a changelog of its own \(optimize\)/
+    const off =
+      /store others is kept from the topic in, and in this topology from a changelog of its own \(optimize\).* as it was, or reset/
     await expect(start(other, false)).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY', message: expect.stringMatching(off) })
+  })
+
+  it('optimize that is taken back, where its disk is gone or the store has another name: refused by name, and nothing is made', async () => {
+    const table =
+      (store: string): Build =>
+      (t) =>
+        void t.table('in', { ...TEXT, store })
+    const refuses = async (store: string, options: ProcessorOptions = {}, optimize = false): Promise<void> => {
+      await using app = new StreamProcessor(topology('changing', table(store), { optimize }), { stateDir, ...options })
+      await expect(app.start()).rejects.toMatchObject({
+        code: 'STREAM_TOPOLOGY',
+        message: expect.stringMatching(new RegExp(`^store ${store} has a changelog of its own .* those of the topic in \\(optimize\\)`)),
+      })
+    }
+    await expectRows(table('rows'), 'c', 'rows', { a: 1, b: 1, c: 1 }, true)
+    await refuses('others')
+    rmSync(join(stateDir, 'changing'), { recursive: true })
+    await refuses('rows')
+    await refuses('rows', { onError: { blockKey: true } }, true)
+    await expectRows(table('rows'), 'd', 'rows', { a: 1, b: 1, c: 1, d: 1 }, true)
+    await withEmbeddedLog(stateDir, async (log) => expect(await log.topicNames()).not.toContain('changing-rows-changelog'))
   })
 
   it('a list of stores that is damaged is named', async () => {

@@ -9,7 +9,7 @@ test('the timers of a task at their bound, as far away as they can be, fit', () 
   const latestMs = Number.MAX_SAFE_INTEGER
   for (let i = 0; i < LIMITS.timersMax; i++)
     timers.add({ node: 'a-node', intervalMs: latestMs, clock: 'wall', run() {}, kept: true }, i % 2 === 0 ? 0 : -1)
-  const note = { partitionTime: latestMs, timers: timers.text() }
+  const note = { partitionTime: latestMs, timers: timers.text(), feeds: true }
   const text = writePositionNote(note)
   expect(text.length).toBeGreaterThan(LIMITS.timersMax * 20)
   expect(text.length).toBeLessThanOrEqual(LIMITS.positionNoteBytesMax)
@@ -17,7 +17,7 @@ test('the timers of a task at their bound, as far away as they can be, fit', () 
 })
 
 test('a longer one is refused by name before it is sent', () => {
-  expect(() => writePositionNote({ partitionTime: 1, timers: 'x'.repeat(LIMITS.positionNoteBytesMax) })).toThrow(
+  expect(() => writePositionNote({ partitionTime: 1, timers: 'x'.repeat(LIMITS.positionNoteBytesMax), feeds: false })).toThrow(
     expect.objectContaining({ code: 'STREAM_USAGE', disposition: 'stop' }),
   )
 })

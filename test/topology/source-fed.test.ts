@@ -119,6 +119,12 @@ it('begins at the beginning, whatever the application says of all sources', () =
       nodes.flatMap(({ operator }) => (operator.kind === 'source' ? [operator.offsetReset] : [])),
     )
   expect(resets((t) => rows(t))).toEqual(['earliest'])
+  expect(
+    resets((t) => {
+      t.stream('rows', text).to('out') // reads the topic with it
+      rows(t)
+    }),
+  ).toEqual(['earliest'])
   expect(resets((t) => other(t).to('out'))).toEqual([null])
 })
 
