@@ -288,8 +288,7 @@ export class Worker {
     if (!this.#held && (this.#moves.settled || (this.#letGo && this.#moves.outgoing.length === 0))) return 0
     const running = this.#active()
     if (running.some((task) => task.suspended !== null || task.ready() || task.hasDue)) return 0
-    const { clock } = this.#o.deps.world
-    const timerMs = Math.min(timerInMs(running), inputInMs(running, clock.monotonic()))
+    const timerMs = Math.min(timerInMs(running), inputInMs(running, this.#o.deps.world.clock.monotonic()))
     if (!this.#mayBegin()) return Math.min(timerMs, barrier.committing ? 1 : LIMITS.pollWaitMs)
     return Math.min(timerMs, this.#barrierInMs())
   }
