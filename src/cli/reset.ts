@@ -1,13 +1,9 @@
 // `millrace reset`: shows what of an application is there and takes it away, so that it begins anew. With --dry-run it only shows.
 import type { OffsetReset, Reset } from '../app/reset.ts'
 import { systemWorld } from '../base/system.ts'
-import { resolveConfig } from '../config.ts'
-import { plan as planOf } from '../topology/plan.ts'
-import { loadTopology } from './load.ts'
-import { type Flags, gatherOptions } from './options.ts'
+import type { Flags } from './options.ts'
 import { outputTo } from './output.ts'
-import { withOwnLog } from './own-log.ts'
-import { keepPrivate } from './state-dir.ts'
+import { ownApplication, withOwnLog } from './own-log.ts'
 
 export interface ResetFlags extends Flags {
   readonly dryRun?: boolean
@@ -15,11 +11,8 @@ export interface ResetFlags extends Flags {
 }
 
 export async function reset(file: string, flags: ResetFlags): Promise<void> {
-  keepPrivate()
-  const topology = await loadTopology(file)
-  const config = resolveConfig(topology.name, await gatherOptions(flags, process.env))
+  const { config, plan } = await ownApplication(file, flags)
   const { applyReset, findReset } = await import('../app/reset.ts')
-  const plan = planOf(topology, config.applicationId, config.onError)
   await withOwnLog(config, systemWorld(), async (log) => {
     const found = await findReset(log, plan, config.stateDir, config.offsetReset)
     if (flags.dryRun !== true) await applyReset(log, plan, found)

@@ -5,14 +5,10 @@ import { join } from 'node:path'
 import type { Verdict } from '../app/verify.ts'
 import { MillraceError } from '../base/errors.ts'
 import { systemWorld } from '../base/system.ts'
-import { resolveConfig } from '../config.ts'
-import { plan as planOf } from '../topology/plan.ts'
-import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
-import { type Flags, gatherOptions } from './options.ts'
+import type { Flags } from './options.ts'
 import { outputTo } from './output.ts'
-import { withOwnLog } from './own-log.ts'
-import { keepPrivate } from './state-dir.ts'
+import { ownApplication, withOwnLog } from './own-log.ts'
 
 export interface VerifyFlags extends Flags {
   readonly rebuild?: boolean
@@ -20,11 +16,8 @@ export interface VerifyFlags extends Flags {
 }
 
 export async function verify(file: string, flags: VerifyFlags): Promise<void> {
-  keepPrivate()
-  const topology = await loadTopology(file)
-  const config = resolveConfig(topology.name, await gatherOptions(flags, process.env))
+  const { config, plan } = await ownApplication(file, flags)
   const { verifyStores } = await import('../app/verify.ts')
-  const plan = planOf(topology, config.applicationId, config.onError)
   const { stateDir } = config
   if (!existsSync(join(stateDir, config.applicationId)))
     throw new MillraceError(

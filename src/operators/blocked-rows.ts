@@ -12,6 +12,7 @@ import { encodePair } from '../serde/ordered.ts'
 import type { RecordContext, StoreView } from './operator.ts'
 import { type Field, pack, unpack } from './packed.ts'
 import { ENDS, number, place, regionKey } from './parking.ts'
+import { type RowWriter, rowWriter } from './row-writer.ts'
 
 const META = Buffer.of(0)
 const MARK = 3
@@ -35,11 +36,11 @@ interface Ends {
 
 export class BlockedRows {
   readonly #store: StoreView
-  readonly #context: RecordContext
+  readonly #put: RowWriter
 
   constructor(store: StoreView, context: RecordContext) {
     this.#store = store
-    this.#context = context
+    this.#put = rowWriter(store, context)
   }
 
   /** Records that wait. */
@@ -149,10 +150,6 @@ export class BlockedRows {
     const meta = this.#meta()
     const now = [meta.records + records, meta.queues + queues]
     this.#put(META, now[1] === 0 ? null : pack(now, []))
-  }
-
-  #put(row: Buffer, value: Buffer | null): void {
-    this.#store.putBytes(row, value, Math.max(0, this.#context.timestamp))
   }
 }
 

@@ -14,6 +14,7 @@ import { rowKey, rowsBefore, rowTime } from '../serde/window-rows.ts'
 import type { Site, StoreView } from './operator.ts'
 import { pack, unpack } from './packed.ts'
 import { type Arrival, decodeParked, encodeParked, type Parked } from './parked-record.ts'
+import { type RowWriter, rowWriter } from './row-writer.ts'
 
 const META = Buffer.of(0)
 const QUEUE = 1
@@ -53,10 +54,12 @@ const NO_META: Meta = { next: 0, count: 0, partition: -1, offset: -1, nth: 0, to
 export class CallRows {
   readonly #store: StoreView
   readonly #site: Site
+  readonly #put: RowWriter
 
   constructor(site: Site) {
     this.#store = site.store(0)
     this.#site = site
+    this.#put = rowWriter(this.#store, site.context)
   }
 
   /** How many there are now. */
@@ -191,10 +194,6 @@ export class CallRows {
 
   #putMeta({ next, count, partition, offset, nth, topic }: Meta): void {
     this.#put(META, pack([next, count, partition, offset, nth], [Buffer.from(topic)]))
-  }
-
-  #put(row: Buffer, value: Buffer | null): void {
-    this.#store.putBytes(row, value, Math.max(0, this.#site.context.timestamp))
   }
 }
 

@@ -15,6 +15,7 @@ import { rowKey } from '../serde/window-rows.ts'
 import type { RecordContext, StoreView } from './operator.ts'
 import { pack, unpack } from './packed.ts'
 import { type Arrival, decodeParked, encodeParked, type Parked } from './parked-record.ts'
+import { type RowWriter, rowWriter } from './row-writer.ts'
 
 const META = Buffer.of(0)
 const QUEUE = 1
@@ -27,11 +28,11 @@ const NOTHING = Buffer.alloc(0)
 
 export class Parking {
   readonly #store: StoreView
-  readonly #context: RecordContext
+  readonly #put: RowWriter
 
   constructor(store: StoreView, context: RecordContext) {
     this.#store = store
-    this.#context = context
+    this.#put = rowWriter(store, context)
   }
 
   /** How many wait now. */
@@ -139,10 +140,6 @@ export class Parking {
     const row = this.#store.getBytes(META)
     const [next = 0, count = 0, lastMs = 0] = row === null ? [] : unpack(row.value, 3).numbers
     return { next, count, lastMs }
-  }
-
-  #put(row: Buffer, value: Buffer | null): void {
-    this.#store.putBytes(row, value, Math.max(0, this.#context.timestamp))
   }
 }
 

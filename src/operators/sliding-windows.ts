@@ -9,12 +9,12 @@
 //    one, [0, difference].
 // 3. The INDEX rows list the starts of a key's windows by buckets of time, so that a record finds those around it by a few reads.
 // 4. Rows outlive the close for as long as a record that is not late may ask what was there before it.
-import type { SlidingWindows, Windowed } from '../base/window.ts'
+import type { SlidingWindows } from '../base/window.ts'
 import { CLOSING, INDEX, inRegion, readTime, rowInner, rowKey, rowsBefore, rowTime, WINDOW, writeTime } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push, Row, StoreView } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, type WindowSite } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, windowGetter, type WindowSite } from './window-store.ts'
 
 /** The record that is being added. */
 interface Adding {
@@ -227,11 +227,7 @@ export function slidingWindows(site: WindowSite, node: WindowAggregateNode, { di
       },
     },
     inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
-    getter: ({ key, start }: Windowed<unknown>) => {
-      const keyBytes = keyToBytes(site, inner, key)
-      const stored = keyBytes === null ? null : store.getBytes(rowKey(WINDOW, start, keyBytes))
-      return stored === null ? null : { value: store.decodeValue(stored.value), timestamp: stored.timestamp }
-    },
+    getter: windowGetter(site, inner, store),
   }
 }
 

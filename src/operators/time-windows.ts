@@ -6,13 +6,13 @@
 // 3. Put out at the close: each window once, by start and then by key. What says that a window is still to be put out is its row.
 // 4. A row is deleted when its window has closed, or when the store's longer retention says so.
 import { LIMITS } from '../base/limits.ts'
-import type { TimeWindows, Windowed } from '../base/window.ts'
+import type { TimeWindows } from '../base/window.ts'
 import { firstStart } from '../base/window.ts'
 import { CLOSING, inRegion, rowInner, rowKey, rowsBefore, rowTime, WINDOW } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
 import { keyToBytes } from './encode.ts'
 import type { Instance, Push } from './operator.ts'
-import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, type WindowSite } from './window-store.ts'
+import { clockOf, expire, lateBy, NOTHING, type Step, stepsOf, unlessClosing, windowGetter, type WindowSite } from './window-store.ts'
 
 export function timeWindows(site: WindowSite, node: WindowAggregateNode, windows: TimeWindows): Instance {
   const { inner, retentionMs } = node
@@ -91,10 +91,6 @@ export function timeWindows(site: WindowSite, node: WindowAggregateNode, windows
       },
     },
     inputs: site.node.parents.map((_, i) => input(steps[i] as Step, i)),
-    getter: ({ key, start }: Windowed<unknown>) => {
-      const keyBytes = keyToBytes(site, inner, key)
-      const stored = keyBytes === null ? null : store.getBytes(rowKey(WINDOW, start, keyBytes))
-      return stored === null ? null : { value: store.decodeValue(stored.value), timestamp: stored.timestamp }
-    },
+    getter: windowGetter(site, inner, store),
   }
 }

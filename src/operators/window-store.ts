@@ -7,9 +7,12 @@
 //    one: what is out is final.
 // 3. A record deletes a bounded number of expired rows.
 import { LIMITS } from '../base/limits.ts'
-import { CLOSING, META, readTime, rowsBefore, rowTime, writeTime } from '../serde/window-rows.ts'
+import type { Windowed } from '../base/window.ts'
+import type { AnySerde } from '../serde/serde.ts'
+import { CLOSING, META, readTime, rowKey, rowsBefore, rowTime, WINDOW, writeTime } from '../serde/window-rows.ts'
 import type { WindowAggregateNode } from '../topology/node.ts'
-import type { Site, StoreView } from './operator.ts'
+import { keyToBytes } from './encode.ts'
+import type { Site, StoreView, TableGetter } from './operator.ts'
 
 /** The value of rows whose key says it all. */
 export const NOTHING = Buffer.alloc(0)
@@ -120,4 +123,13 @@ export function stepsOf(site: Site, node: WindowAggregateNode): readonly Step[] 
       (state, value, key) =>
         adder(state === null ? initial() : state, value, key),
   )
+}
+
+/** The row of a window that has a start, by its key. */
+export function windowGetter(site: Site, inner: AnySerde, store: StoreView): TableGetter {
+  return ({ key, start }: Windowed<unknown>) => {
+    const keyBytes = keyToBytes(site, inner, key)
+    const stored = keyBytes === null ? null : store.getBytes(rowKey(WINDOW, start, keyBytes))
+    return stored === null ? null : { value: store.decodeValue(stored.value), timestamp: stored.timestamp }
+  }
 }
