@@ -1,6 +1,7 @@
 // A scenario on a real Kafka: all parts at once, each a `millrace run` of its own, each killed with SIGKILL while it works.
 //
-// 1. Half of what happens is there before anything runs, the other half comes while all are dead.
+// 1. Half of what happens is there before anything runs, the other half comes while all are dead. What is of a shop with an outbox comes by its relay,
+//    which is killed with the others.
 // 2. Topics are made here and go in the end, also those of millrace's own; one that is there already is refused.
 // 3. A judge sees what lies in the topics, in the order of each partition: first what was written, then what that may go back to.
 import { basename, join } from 'node:path'
@@ -9,6 +10,8 @@ import { systemWorld } from '../../src/base/system.ts'
 import { recordsControl } from '../../src/control/records.ts'
 import { openKafkaLog } from '../../src/log/kafka/index.ts'
 import type { Log } from '../../src/log/log.ts'
+import { positionTopic } from '../../src/outbox/position.ts'
+import { TABLE as OUTBOX } from '../../src/outbox/table.ts'
 import { deadLetterDoneTopic, deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
 import type { Plan } from '../../src/topology/plan-types.ts'
@@ -17,6 +20,7 @@ import { type Seeded, seeded } from '../../test/support/seeded.ts'
 import type { KilledOptions } from './killed.ts'
 import { disordered, type Part, type Scenario, type Sent } from './scenario.ts'
 import { settled } from './settled.ts'
+import { type RelayedShop, relayedShop } from './outbox.ts'
 
 const PARTITIONS = 3
 const LOOK_MS = 100
@@ -40,7 +44,8 @@ export async function runOnKafka(scenario: Scenario, brokers: string, { folder, 
   const outside = await scenario.outside?.(random)
   const plans = new Map(scenario.parts.map((part) => [part, planned(part, random)]))
   const outer = [...new Set([...plans.values()].flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
-  const topics = [...outer, ...[...plans.values()].flatMap(ownTopics)]
+  const relays = scenario.outbox === undefined ? [] : [positionTopic(OUTBOX)]
+  const topics = [...outer, ...[...plans.values()].flatMap(ownTopics), ...relays]
   let ours = false
   try {
     const [there] = (await log.topics(topics)).keys()
@@ -49,8 +54,9 @@ export async function runOnKafka(scenario: Scenario, brokers: string, { folder, 
     await log.createTopics(outer.map((name) => ({ name, partitions: PARTITIONS, kind: 'plain' })))
     const place = { log, brokers, folder, env: outside?.env ?? {}, tell }
     const all = [...plans].map(([part, plan]) => running(part, plan, place))
+    const shop = scenario.outbox === undefined ? null : relayedShop(log, brokers, folder)
     const watch = watching(all.filter(({ part }) => part.always !== undefined))
-    const wrong = await run(scenario, all, { log, random, tell }).finally(() => watch.stop())
+    const wrong = await run(scenario, all, { log, shop, random, tell }).finally(() => watch.stop())
     const { looks, seen } = await watch.stop()
     if (looks > 0) tell(`looked at ${looks} times while they worked`)
     return [...wrong, ...seen, ...(outside?.judge() ?? [])]
@@ -72,11 +78,13 @@ function planned(part: Part, random: Seeded): Plan {
 
 interface Stage {
   readonly log: Log
+  /** Null: what happens is written to the topics. */
+  readonly shop: RelayedShop | null
   readonly random: Seeded
   readonly tell: (text: string) => void
 }
 
-async function run(scenario: Scenario, all: readonly Running[], { log, random, tell }: Stage): Promise<string[]> {
+async function run(scenario: Scenario, all: readonly Running[], { log, shop, random, tell }: Stage): Promise<string[]> {
   const happened = Map.groupBy(scenario.happened(random), ({ topic }) => topic)
   const fresh = scenario.parts.flatMap((part) => {
     const own = part.inputs.filter((topic) => happened.has(topic))
@@ -84,10 +92,13 @@ async function run(scenario: Scenario, all: readonly Running[], { log, random, t
     for (const topic of own) happened.delete(topic) // of parts that read the same, the first one says how it comes
     return [{ plan: all.find((one) => one.part === part)?.plan as Plan, sent: (part.disorder ?? disordered)(sent, random) }]
   })
+  const isOfShop = ({ topic }: Sent): boolean => scenario.outbox?.includes(topic) === true
   const produce = async (half: 0 | 1): Promise<void> => {
     for (const { plan, sent } of fresh) {
       const middle = Math.ceil(sent.length / 2)
-      const lines = (half === 0 ? sent.slice(0, middle) : sent.slice(middle)).map((one) => JSON.stringify(one))
+      const now = half === 0 ? sent.slice(0, middle) : sent.slice(middle)
+      shop?.place(now.filter(isOfShop))
+      const lines = now.filter((one) => !isOfShop(one)).map((one) => JSON.stringify(one))
       const control = recordsControl({ log, plan, world, createPartitions: null })
       await control.produce(lines.map((line, i) => ({ number: i + 1, bytes: Buffer.from(line) })))
     }
@@ -97,12 +108,17 @@ async function run(scenario: Scenario, all: readonly Running[], { log, random, t
   const wrong: string[] = []
 
   await produce(0)
-  await each(first, (one) => one.start())
+  await Promise.all([each(first, (one) => one.start()), shop?.start(true)])
   await sleep(random.below(300))
-  await each(first, (one) => one.kill())
-  tell(`SIGKILL to ${names(first)}, then the rest of what happens`)
+  await Promise.all([each(first, (one) => one.kill()), shop?.kill()])
+  const relayed = (await shop?.compared())?.relayed
+  tell(
+    `SIGKILL to ${names(first)}${shop === null ? '' : `, the relay of the outbox (behind ${relayed} rows)`}, then the rest of what happens`,
+  )
   await produce(1)
-  await each(up, (one) => one.start())
+  await Promise.all([each(up, (one) => one.start()), shop?.start(false)])
+  // Before that nobody can tell what is missing.
+  if (shop !== null) await settled(async () => (await shop.compared()).wrong)
   if (down.length > 0) {
     const alone = independent(up, down)
     for (const one of alone) wrong.push(...(await settled(() => one.judge())))
@@ -121,7 +137,12 @@ async function run(scenario: Scenario, all: readonly Running[], { log, random, t
     tell(`${names(last)} came, was killed, and came again`)
     if ((await endsOf(log, others)) !== before) wrong.push(`the others have written something when ${names(last)} came`)
   }
-  await each(all, (one) => one.stop())
+  await Promise.all([each(all, (one) => one.stop()), shop?.stop()])
+  if (shop !== null) {
+    const { relayed: records, wrong: not } = await shop.compared()
+    tell(`outbox: ${records} records`)
+    wrong.push(...not)
+  }
   for (const one of all) wrong.push(...(await one.judge()))
   return wrong
 }

@@ -9,7 +9,7 @@ const PARTS = {
   catalog: /^SIGKILL to catalog, saves, spread, bundles,/,
   wallet: /^SIGKILL to wallet, profiles,/,
   orders:
-    /^SIGKILL to inventory, payment, warehouse, notification, analytics, audit,.*\ninventory, analytics: done, while payment, warehouse lay dead\nloyalty came, was killed, and came again\n/,
+    /^SIGKILL to inventory, payment, warehouse, notification, analytics, audit, the relay of the outbox \(behind \d+ rows\), .*\ninventory, analytics: done, while payment, warehouse lay dead\nloyalty came, was killed, and came again\noutbox: \d+ records\n/,
   engagements: /^SIGKILL to engagements,/,
   pipeline: /^SIGKILL to pipeline,/,
 }

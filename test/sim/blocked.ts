@@ -14,6 +14,7 @@ interface Step {
 export const blocked: SimCase = {
   name: 'blocked',
   goesOn: true,
+  guarantees: ['exactly_once', 'at_least_once'],
   blockKey: { maxRecords: 5 },
   inputs: ['steps'],
   outputs: ['done'],

@@ -8,7 +8,7 @@
 //    checkpoint, whenever it is opened; what a standby holds was committed when it was looked at.
 // M  a versioned register never goes back.
 // Q  a query sees what was committed at one moment.
-// At least once: L, of dead letters too; S where nothing that was given up has come back.
+// At least once: L, of dead letters too; S, and O of what comes first, where nothing that was given up has come back.
 import { partitionName, type LogRecord } from '../../src/base/record.ts'
 import { type Fed, isPoison, type Outcome } from './case.ts'
 import type { CheckName, History, Rows, StoredRows, Violation } from './history.ts'
@@ -119,7 +119,9 @@ export function checkAtLeastOnce(history: History): Violation[] {
   const violations = [...checkPositions(history), ...checkDeadLetters(history).filter(({ check }) => check === 'L')]
   // a message between two stages that comes late and out of order may undo what a later one did
   const oneStage = history.case.inputs.length === 1
-  for (const [topic, wanted] of history.case.inTheEnd(fedPartitions(history)).last) {
+  const { sequences, last } = history.case.inTheEnd(fedPartitions(history))
+  for (const [topic, wanted] of sequences) violations.push(...checkFirsts(history, topic, wanted))
+  for (const [topic, wanted] of last) {
     const found = byKey((history.outputs.get(topic) ?? []).flat())
     for (const key of new Set([...wanted.keys(), ...found.keys()])) {
       const [w, f] = [wanted.get(key) ?? null, found.get(key)?.at(-1) ?? null]
@@ -135,6 +137,17 @@ export function checkAtLeastOnce(history: History): Violation[] {
       for (const [store, table] of tables) violations.push(...checkTable(history, store, partition, table))
     })
   return violations
+}
+
+/** Of values that are each another: all are there, those that came first in their order, however often they came again. */
+function checkFirsts(history: History, topic: string, wanted: ReadonlyMap<string, readonly string[]>): Violation[] {
+  const found = byKey((history.outputs.get(topic) ?? []).flat())
+  return [...wanted].flatMap(([key, w]): Violation[] => {
+    const firsts = [...new Set(found.get(key) ?? [])]
+    const check = compareSequences(w, firsts)
+    if (check === null || (check === 'O' && !history.orderly)) return []
+    return [{ check, what: `${topic} at least once, key ${key}: wanted ${w.join(' ')}, found ${found.get(key)?.join(' ')}` }]
+  })
 }
 
 function checkTable(history: History, store: string, partition: number, wanted: ReadonlyMap<string, string>): Violation[] {

@@ -92,6 +92,8 @@ export interface Command {
   /** Resolves when its log has these words; rejects when it ends without. */
   said(words: string): Promise<void>
   kill(): Promise<Ended>
+  /** SIGTERM. */
+  stop(): Promise<Ended>
 }
 
 /** Any command, to be killed. */
@@ -105,6 +107,10 @@ export function startCommand(words: readonly string[], options: StartOptions = {
     for (const listen of listening) listen()
   })
   const ended = new Promise<Ended>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  const end = (signal: NodeJS.Signals): Promise<Ended> => {
+    child.kill(signal)
+    return ended
+  }
   return {
     pid: child.pid as number,
     ended,
@@ -119,10 +125,8 @@ export function startCommand(words: readonly string[], options: StartOptions = {
         listen() // it may have said so already
         void ended.then(({ code, signal }) => reject(new Error(`millrace ${words.join(' ')} ended (${signal ?? code}): ${log}`)))
       }),
-    kill() {
-      child.kill('SIGKILL')
-      return ended
-    },
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
   }
 }
 
