@@ -37,7 +37,8 @@ export const CACHED = `SELECT seqcache::int AS ids FROM pg_sequence WHERE seqrel
 
 /** Whose transaction ids these are, and whether they can be asked for here. */
 export const SERVER = `
-SELECT pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version, to_regclass($1)::oid::text AS "table"`
+SELECT pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version, to_regclass($1)::oid::text AS "table",
+  row_security_active(to_regclass($1)::oid) AS hides`
 
 export const IDENTITY = `
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, current_database() AS database,
@@ -46,7 +47,10 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, curr
 export function queriesOf(table: TableName, types: Types, hasTopic: boolean): Queries {
   const text = (name: string): string => (types.get(name) === 'bytea' ? `"${name}"` : `"${name}"::text`)
   const time = types.get('timestamp')
-  const ms = time?.startsWith('timestamp') ? `floor(extract(epoch FROM "timestamp") * 1000)::bigint::text` : `"timestamp"::text`
+  // Infinity is a time of PostgreSQL's, and no number: the row is refused by its id.
+  const ms = time?.startsWith('timestamp')
+    ? `CASE WHEN isfinite("timestamp") THEN floor(extract(epoch FROM "timestamp") * 1000)::bigint::text ELSE "timestamp"::text END`
+    : `"timestamp"::text`
   const columns = [
     '"id" AS place',
     '"id"::text AS id',

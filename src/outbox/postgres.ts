@@ -2,7 +2,8 @@
 // them; it looks by itself all the same.
 //
 // 1. The position is two snapshots and an id: all that the first sees is relayed, and of what the second sees all up to the id.
-// 2. A table that could hide a row is refused: one without xid or with empty ones, ids that may come twice, transaction ids of another server.
+// 2. A table that could hide a row is refused: one without xid or with empty ones, ids that may come twice, transaction ids of another server, row
+//    security that holds for the relay's user.
 // 3. A standby is not read: it does not know which transactions are open.
 import type { Client } from 'pg'
 import { explain, MillraceError } from '../base/errors.ts'
@@ -56,6 +57,8 @@ class PostgresSource implements OutboxSource {
   readonly #wait: Waiting
   #client: Client | null = null
   #queries: Queries | null = null
+  /** The last snapshot that this source has taken: it sees all that was there when it was asked first. */
+  #taken: string | null = null
 
   constructor(options: PostgresOptions) {
     this.#o = options
@@ -69,12 +72,16 @@ class PostgresSource implements OutboxSource {
     const client = await this.#connect()
     return await this.#asked(async () => {
       const { rows } = await client.query(SERVER, [table.quoted])
-      const [server] = rows as [{ standby: boolean; version: number; table: string | null }]
+      const [server] = rows as [{ standby: boolean; version: number; table: string | null; hides: boolean | null }]
       if (server.version < VERSION_MIN) throw unreached(`${this.name}: the server is older than PostgreSQL 13, which knows no xid8`, false)
       if (server.standby) throw unreached(`${this.name}: the server is a standby; name the primary`, true)
       if (server.table === null)
         throw unfit(
           `${this.name}: there is no such table; make it with what millrace outbox --ddl postgres prints, or name another with --table`,
+        )
+      if (server.hides === true)
+        throw unfit(
+          `table ${table.said}: its row security is on for this user and may hide rows, which would never be relayed; ALTER ROLE the user BYPASSRLS, or ALTER TABLE it DISABLE ROW LEVEL SECURITY`,
         )
       const columns = (await client.query(COLUMNS, [table.quoted])).rows as { name: string; type: string; filled: boolean; once: boolean }[]
       const types = new Map(columns.map(({ name, type }) => [name, type]))
@@ -103,6 +110,7 @@ class PostgresSource implements OutboxSource {
       const [client, queries] = [this.#client, this.#queries]
       if (client === null || queries === null) throw unreached(`${this.name}: the connection was lost`, true)
       const to = at.to ?? (await this.#snapshot(client, queries))
+      if (at.to === null) this.#taken = to
       const isLong = at.to !== null || at.from === NO_SNAPSHOT
       const words = [at.from, to, at.id, rowsMax, LIMITS.outboxBytesAtOnce]
       const found = (await client.query(isLong ? queries.onward : queries.begun, words)).rows as Row[]
@@ -124,7 +132,7 @@ class PostgresSource implements OutboxSource {
         return JSON.stringify(done.to === null || count === 0 ? done : { ...done, id: (rows[count - 1] as OutboxRow).id })
       }
       // Behind an older snapshot there may be more.
-      return { rows, behind, last: whole && at.to === null, refused }
+      return { rows, behind, last: whole && at.to === null, endsStart: whole && to === this.#taken, refused }
     })
   }
 

@@ -1,4 +1,4 @@
-// The relay: rows of an outbox to their topics, until it is closed or, with `once`, until all is relayed that was there.
+// The relay: rows of an outbox to their topics, until it is closed or, with `once`, until all is relayed that was there when it began.
 //
 // 1. Records and the position behind them are of one transaction of the log: what was relayed is known wherever it is, nothing is relayed twice.
 // 2. One relay of a name at a time. A new one fences the older one, which ends when it meets the new one's name in the position. Fenced without
@@ -141,7 +141,7 @@ export class Relay {
     if (refused !== null) throw refused
     this.#caughtUp = portion.rows.length === 0 && portion.last
     this.#tell(false)
-    if (once && portion.last) return false
+    if (once && portion.endsStart) return false // writers may be faster than the rate
     // Where rows were found there may be more already.
     if (this.#caughtUp && !this.#stopping) await source.news(pollMs)
     return true

@@ -26,6 +26,8 @@ export interface Portion {
   behind(count: number): string
   /** Nothing more was committed when this was read. */
   readonly last: boolean
+  /** Nothing is left behind it of what was committed when this source was asked first. */
+  readonly endsStart: boolean
   readonly refused: MillraceError | null
 }
 

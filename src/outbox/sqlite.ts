@@ -40,6 +40,8 @@ class SqliteSource implements OutboxSource {
   #database: DatabaseSync | null = null
   #select: StatementSync | null = null
   #handedOut: StatementSync | null = null
+  /** Of the last row that was there when it was asked first; -1: it was not asked yet. */
+  #startId = -1n
 
   constructor(options: SqliteOptions) {
     this.#o = options
@@ -91,6 +93,7 @@ class SqliteSource implements OutboxSource {
         throw unfit(
           `${this.name} has handed out ids up to ${highest}, and rows up to ${after} were relayed: it is another table, or an older copy; give a new one another --name`,
         )
+      if (this.#startId < 0n) this.#startId = highest
       const rows: OutboxRow[] = []
       let bytes = 0
       let full = false
@@ -108,10 +111,12 @@ class SqliteSource implements OutboxSource {
         full = bytes >= LIMITS.outboxBytesAtOnce
         if (full) break
       }
+      const last = !full && rows.length < rowsMax
       return {
         rows,
         behind: (count) => (count === 0 ? String(after) : (rows[count - 1] as OutboxRow).id),
-        last: !full && rows.length < rowsMax,
+        last,
+        endsStart: last || BigInt(rows.at(-1)?.id ?? after) >= this.#startId,
         refused,
       }
     })

@@ -8,7 +8,7 @@ import { postgresSource } from '../../src/outbox/postgres.ts'
 import { NO_ID, queriesOf } from '../../src/outbox/postgres-sql.ts'
 import type { RelayOptions } from '../../src/outbox/relay.ts'
 import { tableName } from '../../src/outbox/table.ts'
-import { hastyWorld, recordsOf, relayOf } from '../outbox/relayed.ts'
+import { hastyWorld, recordsOf, relayOf, written } from '../outbox/relayed.ts'
 import { type Seeded, seeded } from '../support/seeded.ts'
 import { POSTGRES, type RunningPostgres, startPostgres } from './postgres.ts'
 import { KAFKA } from './running.ts'
@@ -129,6 +129,38 @@ describe.runIf(KAFKA && POSTGRES)('an outbox in PostgreSQL', { timeout: 60_000 }
     await admin.query('UPDATE outbox SET xid = pg_current_xact_id() WHERE id = 2')
     expect(await refusal()).toBe('nothing')
     expect(await values()).toEqual(['"1"', '2'])
+  })
+
+  test('row security that holds for the user of the relay is refused; of no effect for who sees all rows', async () => {
+    await place('1')
+    await admin.query(`
+      DROP ROLE IF EXISTS relay; CREATE ROLE relay LOGIN; GRANT SELECT ON outbox TO relay;
+      ALTER TABLE outbox ENABLE ROW LEVEL SECURITY; CREATE POLICY those ON outbox FOR SELECT USING (key <> 'k');
+    `)
+    expect(await refusal(source({ url: postgres.url.replace('app@', 'relay@') }))).toMatch(
+      /^table outbox: its row security is on for this user and may hide rows, .* BYPASSRLS/,
+    )
+    expect(await refusal()).toBe('nothing')
+    expect(await values()).toEqual(['"1"'])
+  })
+
+  test('a time that is no number is refused by its row', async () => {
+    await admin.query(
+      `INSERT INTO outbox (topic, key, value, timestamp) VALUES ('orders', 'k', '1', now()), ('orders', 'k', '2', 'infinity')`,
+    )
+    expect(await refusal()).toMatch(/^row 2 of outbox: its timestamp infinity is no time in ms since 1970; mend the row/)
+    expect(await values()).toEqual(['1'])
+  })
+
+  test('once: what was there at the start, whoever writes faster than it relays', async () => {
+    for (const value of ['1', '2', '3']) await place(value)
+    const eager = written(source(), async () => await Promise.all([place('more'), place('and more')]))
+    const running = relay({ rowsPerSecond: 10, world: hastyWorld() }, eager)
+    await running.ended
+    expect(running.status()).toMatchObject({ rows: 5, caughtUp: false })
+    await relay().ended
+    const { rows } = await admin.query('SELECT count(*)::int AS placed FROM outbox')
+    expect(rows).toEqual([{ placed: (await values()).length }])
   })
 
   test('ids from below 0; ids that are handed out many at a time are refused', async () => {

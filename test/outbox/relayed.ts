@@ -121,6 +121,16 @@ export function relayOf(log: Log, source: OutboxSource, options: Partial<RelayOp
   })
 }
 
+/** The source, and before each read of it somebody writes. */
+export function written(source: OutboxSource, write: () => Promise<unknown> | void): OutboxSource {
+  return withCalls(source, {
+    async read(position, rowsMax) {
+      await write()
+      return await source.read(position, rowsMax)
+    },
+  })
+}
+
 /** What a committed reader sees of a topic, each partition in its order. */
 export async function recordsOf(log: Log, topic: string): Promise<LogRecord[][]> {
   const info = (await log.topics([topic])).get(topic)

@@ -11,7 +11,7 @@ import { quietly } from '../../src/outbox/quietly.ts'
 import { sqliteSource } from '../../src/outbox/sqlite.ts'
 import { tableName } from '../../src/outbox/table.ts'
 import { systemWorld } from '../../src/base/system.ts'
-import { faultyLog, hastyWorld, recordsOf, refusing, relayOf } from './relayed.ts'
+import { faultyLog, hastyWorld, recordsOf, refusing, relayOf, written } from './relayed.ts'
 import { openShop, type Shop } from './shop.ts'
 
 const world = hastyWorld()
@@ -63,6 +63,18 @@ describe('a record is its row', () => {
     await relay({}, source({ table: 'my_events', topic: 'events' })).ended
     expect(await values('events')).toEqual(['v'])
   })
+})
+
+test('once: what was there at the start, whoever writes faster than it relays', { timeout: 20_000 }, async () => {
+  place('1', '2', '3')
+  const running = relay(
+    { rowsPerSecond: 10 },
+    written(source(), () => place('more', 'and more')),
+  )
+  await running.ended
+  expect(running.status()).toMatchObject({ rows: 5, caughtUp: false })
+  await relay().ended
+  expect(await values()).toHaveLength(13) // three and two for each of the five reads
 })
 
 describe('what is refused', () => {
