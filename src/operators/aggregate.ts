@@ -13,7 +13,8 @@ import { storeGetter, unshared, write } from './table-store.ts'
 type Step = (state: any, value: any, key?: any) => unknown
 
 export const aggregate: Operator = (site) => {
-  const step = stepOf(site, site.node.operator as AggregateNode)
+  const node = site.node.operator as AggregateNode
+  const step = stepOf(site, node)
   const store = site.store(0)
   const dropped = site.counter('dropped')
   const { forward } = site
@@ -35,6 +36,7 @@ export const aggregate: Operator = (site) => {
     ],
     getter: storeGetter(store),
     reads: [[0]],
+    unread: [node.form === 'count'],
   }
 }
 

@@ -32,6 +32,8 @@ export interface RecordContext {
   value: unknown
   valueBytes: Buffer | null
   valueSerde: AnySerde | null
+  /** No callback that might change the value in place sees it on its way: its bytes still say what it is. */
+  untouched: boolean
   /** Greatest timestamp that the task has processed; -1 before the first. */
   streamTime: number
 }
@@ -193,6 +195,8 @@ export interface Instance {
   readonly block?: { readonly topic: string; mark(from: string, key: Buffer, offset: number): void }
   /** Stores (index in node.stores) that input i reads by the record's own key: what the task prefetches for a batch. */
   readonly reads?: readonly (readonly number[])[]
+  /** By input: of a value it asks only whether it is null. */
+  readonly unread?: readonly boolean[]
   /** For stores whose rows are not found by the record's key alone: the rows of store 0 that a record with a key of that serde will
    *  read, as far as key and timestamp tell. Prefetched too. */
   readonly ahead?: { readonly key: AnySerde; rows(key: Buffer, timestamp: number): readonly Buffer[] }

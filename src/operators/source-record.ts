@@ -13,11 +13,11 @@ export interface SourceRecord {
   timestamp: number
 }
 
-/** Fills in what can be read before it throws. */
-export function readSource(source: PlanSource, record: LogRecord, into: SourceRecord): void {
+/** Fills in what can be read before it throws. `unread`: nobody looks at the value, its bytes stand for it. */
+export function readSource(source: PlanSource, record: LogRecord, into: SourceRecord, unread = false): void {
   if (source.carries === 'records') {
     if (record.key !== null) into.key = source.key.decode(record.key)
-    if (record.value !== null) into.value = source.value.decode(record.value)
+    if (record.value !== null) into.value = unread ? record.value : source.value.decode(record.value)
     if (source.timestamp !== null) {
       into.timestamp = source.timestamp(into.value, into.key, { topic: '', ...record })
     }

@@ -8,7 +8,9 @@ import type { WindowSite } from './window-store.ts'
 
 export const windowAggregate: Operator = (site) => {
   const node = site.node.operator as WindowAggregateNode
-  return node.sinksLate ? sinkingLate(site, node) : windowsOf({ ...site, tooLate: null }, node)
+  if (node.sinksLate) return sinkingLate(site, node)
+  const instance = windowsOf({ ...site, tooLate: null }, node)
+  return node.form === 'count' && node.onLate === null ? { ...instance, unread: [true] } : instance
 }
 
 function windowsOf(site: WindowSite, node: WindowAggregateNode): Instance {

@@ -151,7 +151,7 @@ export class InputQueue implements TopicPartition {
 export function decode(record: LogRecord, entry: SourceEntry): Head {
   const head: Head = { record, key: null, value: null, old: undefined, timestamp: record.timestamp, problem: null }
   try {
-    readSource(entry.source, record, head)
+    readSource(entry.source, record, head, entry.unread)
   } catch (error) {
     head.problem = error
   }

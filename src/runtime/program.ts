@@ -47,6 +47,10 @@ export interface SourceEntry {
   readonly undone: readonly Push[]
   /** What keeps keys waiting behind dead letters; null: nothing does. */
   readonly block: Instance['block'] | null
+  /** Nobody below looks at the values of its records, which the application itself has written. */
+  readonly unread: boolean
+  /** No callback that might change a value in place gets those of its records. */
+  readonly untouched: boolean
   /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
   readonly reads: readonly Overlay[]
   /** Overlays whose rows they read by keys made of theirs and of the timestamp. */
@@ -90,6 +94,7 @@ export const NO_RECORD = {
   value: null,
   valueBytes: null,
   valueSerde: null,
+  untouched: false,
 } satisfies Partial<RecordContext>
 
 export function newContext(): RecordContext {
@@ -106,6 +111,7 @@ export function newContext(): RecordContext {
     value: null,
     valueBytes: null,
     valueSerde: null,
+    untouched: false,
     streamTime: -1,
   }
 }
@@ -195,7 +201,11 @@ export function compile(options: ProgramOptions): Program {
     const undone = node.children.flatMap((child) => instances[child.index]?.undone?.[child.input] ?? [])
     const below = node.children.find(({ index, input }) => input === 0 && instances[index]?.block !== undefined)
     const block = below === undefined ? null : instances[below.index]?.block
-    return { node, source: node.operator as PlanSource, push, undone, block, ...readsBelow(index, nodes, instances, overlay) }
+    const source = node.operator as PlanSource
+    // What others have written may be undecodable, and is a dead letter then.
+    const unread = source.internal && node.children.every((child) => instances[child.index]?.unread?.[child.input] === true)
+    const untouched = staysUntouched(node, nodes)
+    return { node, source, push, undone, block, unread, untouched, ...readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, dues, blame, caches, counters, gauges }
 }
@@ -291,6 +301,18 @@ const MAKES_TABLE = new Set([
   'foreignKeyLeft',
   'foreignKeyRight',
 ])
+
+/** Hand on a value as it is, to nobody who may change it (the callbacks of `lastWriteWins` must not). */
+const LEAVES_VALUE = new Set(['lastWriteWins', 'toTable', 'toStream', 'merge', 'repartitionSink'])
+
+function staysUntouched(node: PlanNode, nodes: readonly PlanNode[]): boolean {
+  return node.children.every(({ index }) => {
+    const child = nodes[index] as PlanNode
+    const { operator } = child
+    if (operator.kind === 'sink') return typeof operator.topic === 'string' && operator.partition === null
+    return LEAVES_VALUE.has(operator.kind) && staysUntouched(child, nodes)
+  })
+}
 
 const LOOKS_UP = new Set(['tableJoin', 'streamTableJoin', 'bufferingJoin'])
 

@@ -4,18 +4,18 @@
 // Invariants
 // 1. The disk and the cache hold committed values only (R1). `drop` therefore loses exactly what no barrier committed.
 // 2. While a sealed epoch is being applied its entries are still read from the sealed map, so no read sees half of it.
-// 3. What was read from disk while an `apply` ran is not put into the cache: it may be older than the cache's entry.
+// 3. What was read from disk for a key that was written meanwhile is not put into the cache: it may be older than the cache's entry. An
+//    `apply` alone changes on the disk only what was sealed when the read began, which was not asked of it.
 // 4. What is cached is a copy (row-cache.ts): a view of a fetched response would keep all of that alive.
 // 5. `rollback` undoes the writes since `mark`, in reverse order.
 import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { EpochRows } from './epoch-rows.ts'
 import { Front } from './front.ts'
 import { type Missing, type RangeRow, Ranges } from './ranges.ts'
 import type { CacheBudget } from './cache-budget.ts'
 import { RowCache } from './row-cache.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
-
-type Entries = Map<string, Write>
 
 /** What a write costs beside its bytes: the key as text, its place in the map, two buffers (measured). */
 export const WRITE_COST_BYTES = 300
@@ -34,13 +34,14 @@ export class Overlay {
   readonly store: StateStore
   /** Keys of prefetches: in memory already, or asked of the store. Once a batch, not once a read. */
   readonly figures = { hits: 0, misses: 0 }
-  #open: Entries = new Map()
+  #open = new EpochRows()
   #openBytes = 0
   #markedBytes = 0
-  #sealed: Entries | null = null
+  #sealed: EpochRows | null = null
   readonly #cache: RowCache
-  readonly #journal: (string | Write | undefined)[] = []
   #applies = 0
+  /** Writes and resets: what could make a read that is under way an old one. */
+  #changes = 0
   readonly #rows = new Map<string, readonly (readonly [Buffer, Stored])[]>()
   readonly #prefixLength: ((key: Buffer) => number) | undefined
   readonly #openIndex = new Map<string, Set<string>>()
@@ -73,8 +74,9 @@ export class Overlay {
 
   get(key: Buffer): Stored | undefined {
     const text = keyText(key)
-    const written = this.#open.get(text) ?? this.#sealed?.get(text)
-    if (written !== undefined) return written.value === null ? undefined : (written as Stored)
+    let written = this.#open.stored(text)
+    if (written === undefined && this.#sealed !== null) written = this.#sealed.stored(text)
+    if (written !== undefined) return written ?? undefined
     const cached = this.#cache.get(text)
     if (cached !== undefined) return cached === null ? undefined : cached
     const stored = this.store.getSync(key)
@@ -82,12 +84,12 @@ export class Overlay {
     return stored
   }
 
-  /** A null value deletes. The bytes are kept: the caller never changes them. */
+  /** A null value deletes. */
   put(key: Buffer, value: Buffer | null, timestamp: number): void {
     const text = keyText(key)
+    this.#changes++
     this.#ranges?.writing(text)
-    this.#journal.push(text, this.#open.get(text))
-    this.#open.set(text, { key, value, timestamp })
+    this.#open.put(text, key, value, timestamp)
     this.#openBytes += 2 * key.length + (value === null ? 0 : value.length) + WRITE_COST_BYTES
     if (this.#prefixLength !== undefined) indexInto(this.#openIndex, text.slice(0, this.#prefixLength(key)), text)
     if (this.#fronts.size > 0 && value !== null) this.#fronts.get(text[0] as string)?.add(text)
@@ -96,20 +98,14 @@ export class Overlay {
   mark(): void {
     this.#ranges?.begin()
     this.#markedBytes = this.#openBytes
-    this.#journal.length = 0
+    this.#open.mark()
   }
 
   rollback(): void {
-    const journal = this.#journal
     this.#openBytes = this.#markedBytes // what is tried again and again must not fill the epoch
-    for (let i = journal.length - 2; i >= 0; i -= 2) {
-      const text = journal[i] as string
-      const before = journal[i + 1] as Write | undefined
-      if (before === undefined) this.#open.delete(text)
-      else this.#open.set(text, before)
+    this.#open.rollback((text) => {
       if (this.#fronts.size > 0) this.#fronts.get(text[0] as string)?.add(text) // it may have been taken for gone
-    }
-    journal.length = 0
+    })
   }
 
   /** Reads what of these keys no layer holds, in one getMany, into the cache. */
@@ -123,14 +119,11 @@ export class Overlay {
     this.figures.hits += keys.length - wanted.size
     this.figures.misses += wanted.size
     if (wanted.size === 0) return
-    const applies = this.#applies
+    const changes = this.#changes
     const found = await this.store.getMany([...wanted.values()])
-    if (applies !== this.#applies) return // invariant 3; the few keys are read one by one
+    if (changes !== this.#changes) return // invariant 3; the few keys are read one by one
     let i = 0
-    for (const text of wanted.keys()) {
-      if (!this.#open.has(text) && this.#sealed?.has(text) !== true) this.#cache.set(text, found[i] ?? null)
-      i++
-    }
+    for (const text of wanted.keys()) this.#cache.set(text, found[i++] ?? null)
   }
 
   /** All rows with this prefix, or null when they must be read from disk first (`fetchRows`). */
@@ -168,9 +161,12 @@ export class Overlay {
 
   #newFront(name: string): Front {
     const front = new Front(name, this.#frontKeysMax)
-    for (const [text, { value }] of this.#sealed ?? []) if (value !== null && text[0] === name) front.add(text)
+    const addAll = (rows: EpochRows): void => {
+      for (const text of rows.keys()) if (text[0] === name && rows.isLive(text)) front.add(text)
+    }
+    if (this.#sealed !== null) addAll(this.#sealed)
     front.seal()
-    for (const [text, { value }] of this.#open) if (value !== null && text[0] === name) front.add(text)
+    addAll(this.#open)
     this.#fronts.set(name, front)
     return front
   }
@@ -217,14 +213,14 @@ export class Overlay {
   seal(): Iterable<Write> {
     if (this.#sealed !== null) throw new Error('an epoch is sealed already')
     this.#sealed = this.#open
+    this.#sealed.mark()
     for (const front of this.#fronts.values()) front.seal()
     this.#sealedIndex = new Map(this.#openIndex)
     this.#openIndex.clear()
-    this.#open = new Map()
+    this.#open = new EpochRows()
     this.#ranges?.seal(this.#open)
     this.#openBytes = 0
     this.#markedBytes = 0
-    this.#journal.length = 0
     return this.#sealed.values()
   }
 
@@ -236,7 +232,7 @@ export class Overlay {
     this.#applies++
     this.#rows.clear()
     this.#ranges?.applied()
-    for (const [text, { value, timestamp }] of sealed) this.#cache.set(text, value === null ? null : { value, timestamp })
+    for (const text of sealed.keys()) this.#cache.set(text, sealed.stored(text) ?? null)
     this.#sealed = null
     this.#sealedIndex.clear()
     for (const front of this.#fronts.values()) front.applied()
@@ -244,13 +240,12 @@ export class Overlay {
 
   /** Loses the open and the sealed epoch. */
   drop(): void {
-    this.#open = new Map()
+    this.#open = new EpochRows()
     this.#openBytes = 0
     this.#markedBytes = 0
     this.#openIndex.clear()
     this.#sealed = null
     this.#sealedIndex.clear()
-    this.#journal.length = 0
     this.#rows.clear()
     this.#fronts.clear()
     this.#ranges = null
@@ -261,6 +256,7 @@ export class Overlay {
     this.drop()
     this.#cache.clear()
     this.#applies++
+    this.#changes++
   }
 
   /** After its store was closed, or handed on. */
@@ -278,7 +274,7 @@ function indexInto(index: Map<string, Set<string>>, prefix: string, text: string
 
 function mergeInto(
   rows: Map<string, readonly [Buffer, Stored]>,
-  entries: Entries,
+  entries: EpochRows,
   index: Map<string, Set<string>>,
   prefix: string,
   indexed: boolean,

@@ -13,7 +13,10 @@ import { type Ordered, ordered, type TextRange, take } from './ordered.ts'
 import type { ScanRange, StateStore, Stored, Write } from './store.ts'
 
 export type RangeRow = readonly [key: Buffer, stored: Stored]
-type Entries = ReadonlyMap<string, Write>
+interface Entries {
+  get(text: string): Write | undefined
+  keys(): Iterable<string>
+}
 
 /** What is thrown in the reader's place when rows must be fetched first. */
 export type Missing = (fetch: () => Promise<void>) => never

@@ -148,6 +148,7 @@ export function newContext(): RecordContext {
     value: null,
     valueBytes: null,
     valueSerde: null,
+    untouched: false,
     streamTime: -1,
   }
 }

@@ -67,6 +67,25 @@ describe('overlay', () => {
     expect(text(overlay, 'a')).toBe('1')
   })
 
+  it('keeps what a prefetch has read while an epoch of other keys was applied', async () => {
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    await store.apply([{ key: bytes('a'), value: bytes('1'), timestamp: 1 }], { changelogOffset: 1 })
+    let single = 0
+    const counted: StateStore = {
+      ...store,
+      getSync(key) {
+        single++
+        return store.getSync(key)
+      },
+    }
+    const overlay = new Overlay(counted)
+    overlay.put(bytes('b'), bytes('2'), 1)
+    overlay.seal()
+    await Promise.all([overlay.prefetch([bytes('a'), bytes('b')]), overlay.apply({ changelogOffset: 2 })])
+    expect([text(overlay, 'a'), text(overlay, 'b')]).toEqual(['1', '2'])
+    expect(single).toBe(0)
+  })
+
   it('applies an epoch in one write with its checkpoint, and nothing for an epoch without writes', async () => {
     const { store } = await memoryProvider().open('0_0', 's', true)
     const applied: unknown[] = []
