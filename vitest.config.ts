@@ -1,5 +1,5 @@
 // Tests run from the sources, nothing is built. `import 'millrace'` in a test or a topology is this package itself.
-// Kafka and package suites are asked for by name in the environment: they need a broker or the network.
+// Kafka, package and page suites are asked for by name in the environment: they need a broker, the network or a browser.
 // With MILLRACE_TIER=merge only those files run that have more cases then, and `*.merge.test.ts`, which run at no other time.
 import { globSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,6 +29,7 @@ export default defineConfig({
       ...(merge ? [] : ['test/**/*.merge.test.ts']),
       ...(asked('MILLRACE_KAFKA') ? [] : ['test/kafka/**']),
       ...(asked('MILLRACE_PACKAGE') ? [] : ['test/package/**']),
+      ...(asked('MILLRACE_PAGE') ? [] : ['test/page/**']),
     ],
     // What the many processes that are started here compile is compiled once.
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'millrace-test-compile-cache') },

@@ -37,6 +37,7 @@ import type { World } from './base/ports.ts'
 import { systemWorld } from './base/system.ts'
 import { type Config, type ProcessorOptions, resolveConfig } from './config.ts'
 import { recordsControl } from './control/records.ts'
+import type { ControlHandler } from './control/wire.ts'
 import { type ControlServer, openControlServer } from './control/server.ts'
 import type { Log } from './log/log.ts'
 import { queryableNames, queryableStore } from './runtime/query.ts'
@@ -142,6 +143,7 @@ export class StreamProcessor {
   #log: Log | null = null
   #crew: Crew | null = null
   #topics: PreparedTopics | null = null
+  #records: ControlHandler | null = null
   #control: ControlServer | null = null
   #server: HttpServer | null = null
   #unlock: (() => void) | null = null
@@ -212,18 +214,16 @@ export class StreamProcessor {
     this.#crew = await this.#gather(log, this.#topics, state)
     await this.#crew.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
-    const control = await openControlServer(
-      config.stateDir,
-      recordsControl({
-        log,
-        plan: this.plan,
-        world,
-        createPartitions: embedded ? LIMITS.embeddedPartitions : null,
-        row: (store, key) => this.store(store).read(key),
-        holder: this.#held(),
-        figures: () => figuresOf(config.applicationId, this.#crew?.words() ?? []),
-      }),
-    )
+    this.#records = recordsControl({
+      log,
+      plan: this.plan,
+      world,
+      createPartitions: embedded ? LIMITS.embeddedPartitions : null,
+      row: (store, key) => this.store(store).read(key),
+      holder: this.#held(),
+      figures: () => figuresOf(config.applicationId, this.#crew?.words() ?? []),
+    })
+    const control = await openControlServer(config.stateDir, this.#records)
     await this.#unlessClosed(control)
     this.#control = control
   }
@@ -251,7 +251,7 @@ export class StreamProcessor {
         this.config.workers > 1
           ? openMergedMetrics(async () => (await this.#crew?.readings?.()) ?? [])
           : openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
-      const opened = await openHttpServer(server, served, metrics)
+      const opened = await openHttpServer(server, served, metrics, () => this.#records?.deadLetters ?? null)
       await this.#unlessClosed(opened)
       this.#server = opened
       this.#world.logger.info({ host: server.host, port: opened.port, token: server.token !== null }, 'HTTP server listens')

@@ -59,9 +59,12 @@ describe('imports', () => {
     bad('src/runtime/a.ts', "import { k } from '../state/leveldb.ts'")
     bad('src/serde/a.ts', "import '../../test/x.ts'")
     bad('src/serde/a.ts', "import { x } from './json'")
+    bad('src/server/page/a.js', "import { x } from '../guard.ts'")
+    bad('src/server/page/a.js', "import { x } from 'https://example.org/x.js'")
   })
   test('along the arrows', () => {
     good('src/base/a.ts', "import { x } from './b.ts'")
+    good('src/server/page/a.js', "import { x } from './dom.js'")
     good('src/topology/a.ts', "import type { Serde } from '../serde/serde.ts'")
     good('src/operators/a.ts', "import { o } from '../state/overlay.ts'")
     good('src/log/kafka/a.ts', "import type { Log } from '../log.ts'\nimport { b } from './batch.ts'")

@@ -102,6 +102,15 @@ export const LIMITS = {
   forwardAgeMsMax: 300_000, // a forwarded request that is older than this, by the wall clocks of both, is refused
   spanLinksMax: 32, // of one batch's span to its records' contexts
   answerWaitMs: 5_000, // for an epoch that is just being applied
+  // the live page
+  eventReadersMax: 16, // of /events at a time
+  eventIntervalMs: 1_000,
+  eventLateMs: 5_000, // a reader that has not taken an event by then is let go
+  eventTasksMax: 500, // that one event has rows of
+  lettersShownMax: 100, // of one answer
+  letterBytesShownMax: 16 * 1024, // of one dead letter; a longer one is shown without its value
+  lettersAtOnceMax: 100, // replayed or dropped by one request
+  letterAskBytesMax: 8 * 1024, // such a request's body
   // a schema registry
   registryTimeoutMs: 5_000,
   registryTries: 3,

@@ -2,7 +2,8 @@
 //
 // 1. `import 'millrace'` in it, or in anything it imports, is this very package, wherever the file lies: two copies would not
 //    know each other's topologies.
-// 2. What is wrong with a file is one line that names it and says what to do (STREAM_TOPOLOGY_FILE).
+// 2. A file that is loaded anew is loaded with all that it imports of the user's own, as they are now; packages are loaded once.
+// 3. What is wrong with a file is one line that names it and says what to do (STREAM_TOPOLOGY_FILE).
 import { statSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
@@ -18,6 +19,10 @@ const OWN: Readonly<Record<string, string>> = {
 }
 
 let hooked = false
+/** Of the module that is loaded anew: its address says `?anew=<n>`, and so do those of what it imports. */
+const ANEW = /\?anew=\d+$/
+let loads = 0
+let loaded: Set<string> | null = null
 
 /** From here on `millrace` means this package in every module that is loaded. */
 export function resolveOwnPackage(): void {
@@ -30,20 +35,43 @@ export function resolveOwnPackage(): void {
       const found = next(specifier, context)
       // A .ts file in a folder whose package.json says nothing is a module here, without Node's warning about guessing.
       const guessed = found.format === undefined || found.format === null || found.format === 'typescript'
-      if (found.url.startsWith('file:') && /\.ts(\?|$)/.test(found.url) && guessed) return { ...found, format: 'module-typescript' }
-      return found
+      const anew = ANEW.exec(context.parentURL ?? '')?.[0] ?? ''
+      const isUsers = found.url.startsWith('file:') && !found.url.includes('/node_modules/')
+      const url = isUsers && anew !== '' && !found.url.includes('?') ? `${found.url}${anew}` : found.url
+      if (ANEW.test(url)) loaded?.add(fileURLToPath(url.replace(ANEW, '')))
+      if (url.startsWith('file:') && /\.ts(\?|$)/.test(url) && guessed) return { ...found, url, format: 'module-typescript' }
+      return { ...found, url }
     },
   })
 }
 
-export async function loadTopology(file: string): Promise<Topology> {
-  const exported = await loadDefault(file, 'a topology file', "export default topology('name', (t) => { ... })")
+export async function loadTopology(file: string, query = ''): Promise<Topology> {
+  const exported = await loadDefault(file, 'a topology file', "export default topology('name', (t) => { ... })", query)
   if (isTopology(exported)) return exported
   throw bad(file, `its default export is ${nameOf(exported)}, not a topology: export default topology('name', (t) => { ... })`)
 }
 
+export type Anew = { readonly files: readonly string[] } & (
+  | { readonly topology: Topology }
+  | { readonly topology: null; readonly error: unknown }
+)
+
+/** The topology as the file has it now, and the files of the user's own that it is made of, as far as they were found. */
+export async function loadAnew(file: string): Promise<Anew> {
+  const files = new Set([resolve(file)])
+  loaded = files
+  try {
+    const topology = await loadTopology(file, `?anew=${++loads}`)
+    return { topology, files: [...files] }
+  } catch (error) {
+    return { topology: null, error, files: [...files] }
+  } finally {
+    loaded = null
+  }
+}
+
 /** The default export of a module that the user named: a topology, or a config file. */
-export async function loadDefault(file: string, what: string, cure: string): Promise<unknown> {
+export async function loadDefault(file: string, what: string, cure: string, query = ''): Promise<unknown> {
   const path = resolve(file)
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) throw bad(file, `there is no such file; give the path of ${what}`)
@@ -51,7 +79,7 @@ export async function loadDefault(file: string, what: string, cure: string): Pro
   resolveOwnPackage()
   let module: Record<string, unknown>
   try {
-    module = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+    module = (await import(`${pathToFileURL(path).href}${query}`)) as Record<string, unknown>
   } catch (error) {
     if (error instanceof MillraceError && error.disposition === 'usage') {
       throw new MillraceError(error.code, `${file}: ${error.message}`, { cause: error })

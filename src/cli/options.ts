@@ -63,7 +63,12 @@ const SECRETS = ['password', 'token']
 
 type Layer = Record<string, unknown>
 
-export async function gatherOptions(flags: Flags, environment: Environment): Promise<ProcessorOptions> {
+/** `portOtherwise`: of a command that has a port where none is named. */
+export async function gatherOptions(
+  flags: Flags,
+  environment: Environment,
+  portOtherwise?: (host: string) => Promise<number>,
+): Promise<ProcessorOptions> {
   refuseUnknown(environment)
   const file = flags.config ?? environment.MILLRACE_CONFIG
   const merged = merge(merge(file === undefined ? {} : await configFile(file), fromEnvironment(environment)), fromFlags(flags))
@@ -72,6 +77,8 @@ export async function gatherOptions(flags: Flags, environment: Environment): Pro
   // Of two ways to give a token in one layer the file is the one that was meant; a flag beats a variable as always.
   if (tokenFile !== undefined && (flags.tokenFile !== undefined || environment.MILLRACE_TOKEN === undefined))
     server.token = readToken(tokenFile)
+  if (server.port === undefined && portOtherwise !== undefined)
+    server.port = await portOtherwise(String(server.host ?? flags.host ?? '127.0.0.1'))
   // A token or a host alone opens no port: MILLRACE_TOKEN may be set for good.
   if (server.port === undefined) {
     delete merged.server

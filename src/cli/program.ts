@@ -75,9 +75,16 @@ export function buildProgram(): Command {
     )
     .action(async (file: string, flags) => (await import('./run.ts')).run(file, flags))
 
-  processing(command('dev', 'Run a topology on the embedded log, for developing it.'))
-    .addHelpText('after', example('millrace dev topologies/catalog.ts', 'millrace dev topologies/catalog.ts --state-dir state'))
-    .action(async (file: string, flags) => (await import('./run.ts')).dev(file, flags))
+  processing(command('dev', 'Run a topology on the embedded log with the live page, started anew when its file changes.'))
+    .addOption(new Option('--ephemeral', 'keep the log and the stores in a folder that is removed at the end'))
+    .addHelpText(
+      'after',
+      `\nWithout --port the live page is on the first free port from 7070 to 7089. The state stays over restarts; a change that\ncannot run is told, and the topology as it was goes on.\n${example(
+        'millrace dev topologies/catalog.ts',
+        'millrace dev topologies/catalog.ts --state-dir state --port 8080',
+      )}`,
+    )
+    .action(async (file: string, flags) => (await import('./dev.ts')).dev(file, flags))
 
   command('try', 'Run a topology in process as a filter: records as NDJSON on stdin, its outputs as NDJSON on stdout.')
     .argument('<file>', 'the topology file')

@@ -1,11 +1,10 @@
-// `millrace run` and `millrace dev`: a topology until a signal ends it.
+// `millrace run`: a topology until a signal ends it.
 //
 // 1. The first SIGTERM or SIGINT closes in order, status 0; it has LIMITS.stopTimeoutMs, then the process ends with status 1. The second one ends
 //    it at once (until-signal.ts).
 // 2. What ends the processor by itself ends the process, with its line and status.
-import { MillraceError } from '../base/errors.ts'
 import { systemWorld } from '../base/system.ts'
-import { type ProcessorOptions, resolveConfig } from '../config.ts'
+import { resolveConfig } from '../config.ts'
 import { boundHeap } from './heap.ts'
 import { loadTopology } from './load.ts'
 import { openLogger } from './logger.ts'
@@ -19,16 +18,7 @@ export interface RunFlags extends Flags {
 }
 
 export async function run(file: string, flags: RunFlags): Promise<void> {
-  await operate(file, flags, await gatherOptions(flags, process.env))
-}
-
-export async function dev(file: string, flags: RunFlags): Promise<void> {
-  const { brokers, ...options } = await gatherOptions(flags, process.env)
-  if (brokers !== undefined) throw new MillraceError('STREAM_USAGE', 'dev works on the embedded log; with brokers, use run')
-  await operate(file, flags, options)
-}
-
-async function operate(file: string, flags: RunFlags, options: ProcessorOptions): Promise<void> {
+  const options = await gatherOptions(flags, process.env)
   keepPrivate()
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, options)

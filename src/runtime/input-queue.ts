@@ -36,6 +36,8 @@ export class InputQueue implements TopicPartition {
   endOffset = -1
   records = 0
   bytes = 0
+  /** Since the task was opened. */
+  processed = 0
   paused = false
   /** Since when another input has waited for it, monotonic; -1: none has. */
   awaitedSinceMs = -1
@@ -121,6 +123,7 @@ export class InputQueue implements TopicPartition {
     const chunk = this.#chunks[0] as Chunk
     const record = chunk.records[this.#next++] as LogRecord
     this.records--
+    this.processed++
     this.position = record.offset + 1
     if (this.#next < chunk.records.length) return
     this.bytes -= chunk.bytes

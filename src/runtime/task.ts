@@ -42,6 +42,8 @@ export class Task {
   readonly choice: InputChoice
   readonly underWay: ReadonlySet<UnderWay>
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0, out: 0, outBytes: 0 }
+  /** Records appended, by topic. */
+  readonly written = new Map<string, { readonly topic: string; n: number }>()
   /** Of the chunks that have come. */
   bytesIn = 0
   /** What the record at the head waits for; `run` does nothing until it was awaited and cleared. */
@@ -55,6 +57,8 @@ export class Task {
   readonly #context: RecordContext
   /** Counts what is done or undone as a whole: records, timers, what is due. */
   piece = 0
+  /** Most records go to the topic of the one before. */
+  #writtenTo: { readonly topic: string; n: number } = { topic: '', n: 0 }
   #dirty = false
   #sealedAtMs = 0
   /** Something has happened since what a full operator keeps waiting was tried. */
@@ -301,9 +305,17 @@ export class Task {
     const { staged } = this.program
     for (const s of staged) {
       append(s.topic, s.partition, s.timestamp, s.key, s.value, s.headers)
+      if (s.topic !== this.#writtenTo.topic) this.#writtenTo = this.#countTo(s.topic)
+      this.#writtenTo.n++
       this.counts.outBytes += (s.key === null ? 0 : s.key.length) + (s.value === null ? 0 : s.value.length)
     }
     this.counts.out += staged.length
+  }
+
+  #countTo(topic: string): { readonly topic: string; n: number } {
+    const known = this.written.get(topic) ?? { topic, n: 0 }
+    this.written.set(topic, known)
+    return known
   }
 
   #begin(): void {

@@ -4,30 +4,24 @@
 // 1. A counter of a task begins at 0 where the task is opened anew (a start, a rebalance, a rewind): as with a restarted process.
 // 2. With several workers each has a registry in its thread, whose series carry its number; the process has one of its own, and puts
 //    them together at a scrape. A worker that does not answer in time is left out, and is not ready.
-import {
-  AggregatorRegistry,
-  Counter,
-  collectDefaultMetrics,
-  Gauge,
-  Histogram,
-  type MetricObjectWithValues,
-  type MetricValue,
-  Registry,
-} from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { EpochFigure } from '../barrier/barrier.ts'
 import type { Task } from '../runtime/task.ts'
+import type { Reading } from './live.ts'
 import type { Metered } from './served.ts'
 
 export interface Metrics {
   readonly registry: Registry
   readonly render: () => Promise<{ readonly type: string; readonly text: string }>
+  /** What `render` would say, as data. */
+  readonly read: () => Promise<Reading>
   readonly epoch: (figure: EpochFigure) => void
   readonly answered: (status: number) => void
   readonly close: () => void
 }
 
 /** What a worker's thread sends. */
-export type WorkerReading = readonly MetricObjectWithValues<MetricValue<string>>[]
+export type WorkerReading = Reading
 
 export interface WorkerMetrics {
   readonly epoch: (figure: EpochFigure) => void
@@ -88,6 +82,7 @@ function doorOf(registry: Registry, answered: Metrics['answered'], epoch: Metric
   return {
     registry,
     render: async () => ({ type: registry.contentType, text: await (await merged()).metrics() }),
+    read: async () => (await merged()).getMetricsAsJSON(),
     epoch,
     answered,
     close: () => registry.clear(),
@@ -156,6 +151,12 @@ function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
   perTask('millrace_dead_letters_total', 'Records given up to the dead-letter topic', (task) => task.counts.deadLetters)
   perTask('millrace_skipped_total', 'Records given up by the policy skip, or with a negative timestamp', (task) => task.counts.skipped)
   perTask('millrace_input_waits_ended_total', 'Waits for an empty input that ended without it', ({ choice }) => choice.waitedOut)
+  counter('millrace_topic_records_in_total', 'Records processed, by the topic that they were read from', ['task', 'topic'], (put) => {
+    for (const task of tasks()) for (const { topic, processed } of task.queues) put({ task: task.id, topic }, processed)
+  })
+  counter('millrace_topic_records_out_total', 'Records written, by topic', ['task', 'topic'], (put) => {
+    for (const task of tasks()) for (const [topic, { n }] of task.written) put({ task: task.id, topic }, n)
+  })
   gauge('millrace_lag_records', 'Offsets between what is processed and the end of the input', ['task', 'topic', 'partition'], (put) => {
     for (const task of tasks())
       for (const { topic, partition, endOffset, position } of task.queues)

@@ -12,6 +12,7 @@ export const REFUSALS = {
   TIMEOUT: 408,
   BODY_REFUSED: 413,
   URL_TOO_LONG: 414,
+  CONTENT_TYPE_REFUSED: 415,
   FOREIGN_HOST: 421,
   TOO_MANY_REQUESTS: 429,
   HEADERS_TOO_LARGE: 431,
@@ -19,6 +20,7 @@ export const REFUSALS = {
   OWNER_UNREACHABLE: 502,
   NOT_READY: 503,
   STORE_RESTORING: 503,
+  TOO_MANY_READERS: 503,
 } as const
 
 export type RefusalCode = keyof typeof REFUSALS
@@ -62,6 +64,7 @@ export function refusalOf(error: unknown): Refusal {
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Refusal('URL_TOO_LONG')
     default:
-      return new Refusal('INTERNAL')
+      // A body that is no JSON.
+      return new Refusal((error as { readonly statusCode?: unknown } | null)?.statusCode === 400 ? 'BAD_REQUEST' : 'INTERNAL')
   }
 }

@@ -6,7 +6,8 @@ import { isName } from '../base/names.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
 import { heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
-import { describe } from '../topology/describe.ts'
+import { describe, describeLive } from '../topology/describe.ts'
+import { fieldsOf, limitOf } from './fields.ts'
 import { FORWARDED, type Forwarder } from './forward.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
@@ -32,8 +33,6 @@ export interface RouteOptions {
   /** Asks the process that has a key. */
   readonly forward: Forwarder['ask']
 }
-
-type Query = Readonly<Record<string, unknown>>
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 const TOPOLOGY_TYPES: Readonly<Record<string, string>> = {
@@ -82,10 +81,10 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics, forwa
     return reply.type(type).send(text)
   })
   app.get('/topology', (request, reply) => {
-    const { format = 'json' } = fieldsOf(request, ['format'])
+    const { format = 'json', live } = fieldsOf(request, ['format', 'live'])
     const type = Object.hasOwn(TOPOLOGY_TYPES, format) ? TOPOLOGY_TYPES[format] : undefined
-    if (type === undefined) throw new Refusal('BAD_REQUEST')
-    return reply.type(type).send(describe(plan, format as 'json' | 'mermaid' | 'svg'))
+    if (type === undefined || (live !== undefined && (live !== 'true' || format !== 'svg'))) throw new Refusal('BAD_REQUEST')
+    return reply.type(type).send(live === undefined ? describe(plan, format as 'json' | 'mermaid' | 'svg') : describeLive(plan))
   })
   app.get('/openapi.json', (_request, reply) => json(reply, JSON.stringify(openApi())))
   app.get('/stores', (request, reply) => {
@@ -120,7 +119,7 @@ export function addRoutes(app: FastifyInstance, { served, stores, metrics, forwa
   app.get('/versions/:store/:key', async (request, reply) => {
     const store = named(request)
     const { from, to, limit } = fieldsOf(request, ['from', 'to', 'limit'])
-    const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit) }
+    const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit, LIMITS.answerRowsMax) }
     const place = placeOf(served, store, keyOf(request))
     return await ofKey(request, reply, store, place, () => versionsAnswer(served, store, place, query))
   })
@@ -156,7 +155,8 @@ function health(served: Served): object {
 }
 
 function storeShape(served: Served, store: QueryableStore): object {
-  const shape = { name: store.name, key: store.spec.key.name ?? 'custom', value: store.spec.value.name ?? 'custom' }
+  const rows = store.windows !== null ? 'windows' : store.versions !== null ? 'versions' : 'keys'
+  const shape = { name: store.name, key: store.spec.key.name ?? 'custom', value: store.spec.value.name ?? 'custom', rows }
   if (store.subTopology < 0) return { ...shape, tasks: 1, here: served.globalStore(store.name) === undefined ? 0 : 1 }
   const tasks = served.sized()?.tasks[store.subTopology] ?? 0
   const here = Array.from({ length: tasks }, (_, partition) => taskId(store.subTopology, partition)).filter(
@@ -165,23 +165,13 @@ function storeShape(served: Served, store: QueryableStore): object {
   return { ...shape, tasks, here: here.length }
 }
 
-/** The query's fields; an unknown one, and one that comes twice, are refused. */
-function fieldsOf(request: FastifyRequest, known: readonly string[]): Readonly<Record<string, string>> {
-  const fields = Object.create(null) as Record<string, string>
-  for (const [name, value] of Object.entries(request.query as Query)) {
-    if (!known.includes(name) || typeof value !== 'string') throw new Refusal('BAD_REQUEST')
-    fields[name] = value
-  }
-  return fields
-}
-
 type Fields = Readonly<Record<string, string>>
 
 /** An empty end is an open one. */
 const textOf = (text: string | undefined): string | null => (text === undefined || text === '' ? null : text)
 
 function rangeOf({ from, to, prefix, limit }: Fields): RangeQuery {
-  return { from: textOf(from), to: textOf(to), prefix: textOf(prefix), limit: limitOf(limit) }
+  return { from: textOf(from), to: textOf(to), prefix: textOf(prefix), limit: limitOf(limit, LIMITS.answerRowsMax) }
 }
 
 function windowsOf(key: string | null, { keyFrom, keyTo, from, to, cursor, limit }: Fields): WindowQuery {
@@ -193,14 +183,8 @@ function windowsOf(key: string | null, { keyFrom, keyTo, from, to, cursor, limit
     from: timeOf(from, 0),
     to: timeOf(to, Number.MAX_SAFE_INTEGER),
     cursor: textOf(cursor),
-    limit: limitOf(limit),
+    limit: limitOf(limit, LIMITS.answerRowsMax),
   }
-}
-
-function limitOf(limit: string | undefined): number {
-  if (limit === undefined) return LIMITS.answerRowsMax
-  if (!/^[1-9]\d{0,8}$/.test(limit) || Number(limit) > LIMITS.answerRowsMax) throw new Refusal('BAD_REQUEST')
-  return Number(limit)
 }
 
 /** Epoch ms. */

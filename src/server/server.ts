@@ -1,9 +1,10 @@
-// The HTTP server: routes, guard and metrics on one listener, with the bounds of LIMITS. Loaded only where a port is asked for.
+// The HTTP server: routes, guard, metrics and the live page on one listener, with the bounds of LIMITS. Loaded only where a port is asked for.
 //
 // Invariants
 // 1. Whatever goes wrong is answered by a status and `{code}`, nothing else; every answer is nosniff and no-store.
-// 2. It reads: no request changes anything, and none of them is awaited by the worker's loop.
-// 3. `close` ends open connections; it does not wait for a slow reader.
+// 2. It reads: no request changes anything but the dead letters that a POST names, and none of them is awaited by the worker's loop.
+// 3. `close` ends open connections, those of /events too; it does not wait for a slow reader.
+import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import Fastify, { type FastifyReply } from 'fastify'
@@ -13,9 +14,16 @@ import { advertisedAddress } from '../base/address.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Secret } from '../base/secret.ts'
+import type { ControlHandler } from '../control/wire.ts'
+import { describe } from '../topology/describe.ts'
+import { openEvents } from './events.ts'
+import { fieldsOf } from './fields.ts'
 import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
 import { guardOf } from './guard.ts'
+import { addLetters } from './letters.ts'
+import { liveOf } from './live.ts'
 import type { Metrics } from './metrics.ts'
+import { addPage, pageFiles } from './page.ts'
 import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
 import { addRoutes } from './routes.ts'
 import type { Served } from './served.ts'
@@ -49,11 +57,20 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 export { openMergedMetrics, openMetrics, openWorkerMetrics } from './metrics.ts'
 
-export async function openHttpServer(options: HttpOptions, served: Served, metrics: Metrics): Promise<HttpServer> {
+/** What works on dead letters; null: the log is not open yet. */
+export type Letters = () => ControlHandler['deadLetters'] | null
+
+export async function openHttpServer(
+  options: HttpOptions,
+  served: Served,
+  metrics: Metrics,
+  letters: Letters = () => null,
+): Promise<HttpServer> {
   const { world } = served
   const { host, token, advertise } = options
   const self = served.others?.self ?? null
-  const guard = guardOf({ host, token, clock: world.clock, advertise, self })
+  const files = pageFiles()
+  const guard = guardOf({ host, token, clock: world.clock, advertise, self, open: (path) => files.has(path) })
   const forwarder = openForwarder({ token, world })
   const app = Fastify({
     logger: false,
@@ -105,7 +122,8 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
     const refusal = refusalOf(error)
     if (refusal.code === 'INTERNAL') world.logger.error({ reason: explain(error) }, 'an HTTP request failed')
     // What of a body has come is not read: the connection cannot go on.
-    if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED') reply.header('connection', 'close')
+    if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED' || reply.request.method === 'POST')
+      reply.header('connection', 'close')
     if (refusal.code === 'METHOD_NOT_ALLOWED') reply.header('allow', 'GET, HEAD')
     if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
     return reply.code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
@@ -119,6 +137,19 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
   app.setErrorHandler((error, _request, reply) => refuse(reply, error))
   app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
   addRoutes(app, { served, stores: options.stores, metrics: metrics.render, forward: forwarder.ask })
+  addPage(app, files)
+  addLetters(app, { letters, bare: options.stores !== null, acts: token !== null })
+  const shape = shapeOf(served)
+  const events = openEvents({ world, gather: async () => JSON.stringify(liveOf(served, await metrics.read(), shape, token !== null)) })
+  app.get('/events', (request, reply) => {
+    fieldsOf(request, [])
+    events.room()
+    const headers = { ...HEADERS, 'content-type': 'text/event-stream; charset=utf-8' }
+    if (request.method === 'HEAD') return reply.headers(headers).send('')
+    reply.hijack()
+    reply.raw.writeHead(200, headers)
+    events.add(reply.raw)
+  })
 
   try {
     await app.listen({ port: options.port, host: host.replace(/^\[(.*)\]$/, '$1') })
@@ -134,10 +165,17 @@ export async function openHttpServer(options: HttpOptions, served: Served, metri
     epoch: metrics.epoch,
     async close() {
       forwarder.close()
+      events.close()
       await app.close()
       metrics.close()
     },
   }
+}
+
+/** Of what the page draws: stores and topics, and the operators between them. */
+function shapeOf({ plan }: Served): string {
+  const text = describe(plan, 'json')
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
 function rawAnswer(code: 'HEADERS_TOO_LARGE' | 'TIMEOUT' | 'BAD_REQUEST'): string {

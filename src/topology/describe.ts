@@ -7,6 +7,11 @@ import { svgOf } from './describe/svg.ts'
 import { textOf } from './describe/text.ts'
 import type { Plan } from './plan-types.ts'
 
+/** An SVG with room for figures in its boxes. */
+export function describeLive(plan: Plan): string {
+  return svgOf(graphOf(plan), { live: true })
+}
+
 /** Ends with a line break. */
 export function describe(plan: Plan, format: DescribeFormat): string {
   const graph = graphOf(plan)

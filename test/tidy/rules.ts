@@ -111,16 +111,27 @@ export function resolveImport(path: string, specifier: string): string {
 
 const within = (target: string, place: string): boolean => target === place || target.startsWith(`${place}/`)
 
+/** Runs in a browser: it has that one's clock and timers, and is served as it is. */
+const isOfPage = (path: string): boolean => /^src\/server\/page\/[\w-]+\.js$/.test(path)
+
 /** Rule: the table of rooms. */
 export function wrongImports(file: SourceFile): readonly string[] {
   const room = roomOf(file.path)
   if (room === null) return []
+  if (isOfPage(file.path)) return strangers(file)
   const findings: string[] = []
   for (const one of importsOf(file.text)) {
     const why = one.specifier.startsWith('.') ? wrongRoom(file.path, room, one) : wrongPackage(file.path, room, one)
     if (why !== null) findings.push(`${file.path} imports ${one.specifier}: ${why}`)
   }
   return findings
+}
+
+/** What the browser would have to load from elsewhere. */
+function strangers({ path, text }: SourceFile): string[] {
+  return importsOf(text).flatMap(({ specifier }) =>
+    /^\.\/[\w-]+\.js$/.test(specifier) ? [] : [`${path} imports ${specifier}: the page has only the files beside it`],
+  )
 }
 
 function wrongRoom(path: string, room: string, one: Import): string | null {
@@ -170,7 +181,7 @@ function matches(file: SourceFile, code: string, pattern: RegExp, what: string):
 /** Rule: time, timers and chance come through ports; the console is for the binary. */
 export function bannedGlobals(file: SourceFile): readonly string[] {
   const room = roomOf(file.path)
-  if (room === null || file.path === 'src/base/system.ts') return []
+  if (room === null || file.path === 'src/base/system.ts' || isOfPage(file.path)) return []
   const code = bareCode(file.text)
   const findings = matches(file, code, OUTSIDE, 'time, timers and chance come through base/ports.ts')
   if (room !== 'cli') findings.push(...matches(file, code, /(?<![\w$.])console\s*\./g, 'console belongs to the binary'))

@@ -1,0 +1,97 @@
+// Dead letters over HTTP: `GET /dead-letters` shows those that are pending, `POST /dead-letters/replay` and `/drop` settle those that are named.
+// What is done is what `millrace dead-letter` does (control/dead-letters.ts); who may was judged before (guard.ts).
+//
+// 1. Only letters that are named are settled, LIMITS.lettersAtOnceMax at most; one that is not pending any more is told as `absent`.
+// 2. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { isDeadLetterAsk, type DeadLetterAsk } from '../control/dead-letter-ask.ts'
+import type { ControlHandler } from '../control/wire.ts'
+import { fieldsOf, limitOf } from './fields.ts'
+import { ACTS } from './guard.ts'
+import { Refusal } from './refusal.ts'
+
+export interface LetterOptions {
+  /** Null: the log is not open yet. */
+  readonly letters: () => ControlHandler['deadLetters'] | null
+  /** Stores are on a list: what letters hold may be of others. */
+  readonly bare: boolean
+  /** A token is configured. */
+  readonly acts: boolean
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+export function addLetters(app: FastifyInstance, { letters, bare, acts }: LetterOptions): void {
+  const lines = async function* (ask: DeadLetterAsk, signal: AbortSignal): AsyncGenerator<string> {
+    const open = letters()
+    if (open === null) throw new Refusal('NOT_READY')
+    for await (const some of open(ask, signal)) yield* some
+  }
+
+  app.get('/dead-letters', async (request, reply) => {
+    const { limit } = fieldsOf(request, ['limit'])
+    const most = limitOf(limit, LIMITS.lettersShownMax)
+    const shown: string[] = []
+    let more = false
+    const gone = goneOf(reply)
+    try {
+      for await (const line of lines({ act: 'list', limit: most + 1 }, gone)) {
+        more = shown.length === most
+        if (!more) shown.push(shownLine(line, bare))
+      }
+    } catch (error) {
+      // Of an application that has never run there is no topic of dead letters.
+      if (!(error instanceof MillraceError) || error.disposition !== 'usage') throw error
+    }
+    return reply.type(JSON_TYPE).send(`{"letters":[${shown.join(',')}],"more":${more}}`)
+  })
+
+  if (!acts) return
+  for (const act of ACTS) {
+    app.post(`/dead-letters/${act}`, { bodyLimit: LIMITS.letterAskBytesMax }, async (request, reply) => {
+      fieldsOf(request, [])
+      let done = 0
+      const refused: { readonly offset: string; readonly reason: string }[] = []
+      const absent: string[] = []
+      // What is under way is ended in order, also when whoever asked has left.
+      for await (const line of lines(askOf(act, request), new AbortController().signal)) {
+        const step = JSON.parse(line) as Step
+        if ('done' in step) done += step.done
+        else if ('absent' in step) absent.push(step.absent)
+        else refused.push({ offset: step.refused, reason: step.reason })
+      }
+      return reply.type(JSON_TYPE).send(JSON.stringify({ done, refused, absent }))
+    })
+  }
+}
+
+type Step = { readonly done: number } | { readonly absent: string } | { readonly refused: string; readonly reason: string }
+
+/** The body is `{"offsets": ["<partition>:<offset>", ...]}` and nothing else. */
+function askOf(act: (typeof ACTS)[number], { body }: FastifyRequest): DeadLetterAsk {
+  if (typeof body !== 'object' || body === null || Object.keys(body).join() !== 'offsets') throw new Refusal('BAD_REQUEST')
+  const ask: unknown = { act, ...body }
+  if (!isDeadLetterAsk(ask) || ask.offsets === undefined) throw new Refusal('BAD_REQUEST')
+  if (ask.offsets.length === 0 || ask.offsets.length > LIMITS.lettersAtOnceMax) throw new Refusal('BAD_REQUEST')
+  // As a list shows them: 0:7, not 0:07.
+  return { ...ask, offsets: [...new Set(ask.offsets.map((place) => place.split(':').map(Number).join(':')))] }
+}
+
+function shownLine(line: string, bare: boolean): string {
+  if (!bare && line.length <= LIMITS.letterBytesShownMax) return line
+  const { key, value, message, ...rest } = JSON.parse(line) as Readonly<Record<string, unknown>>
+  if (bare) return JSON.stringify({ ...rest, bare: true })
+  const short = (text: unknown): unknown => (typeof text === 'string' ? text.slice(0, SHORT) : null)
+  return JSON.stringify({ ...rest, key: JSON.stringify(key).length <= SHORT ? key : null, message: short(message), cut: true })
+}
+
+const SHORT = 1_000
+
+/** Aborted when whoever asked has left. */
+function goneOf(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  reply.raw.on('close', () => gone.abort())
+  return gone.signal
+}
