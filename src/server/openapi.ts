@@ -14,6 +14,11 @@ const LIMIT = {
   in: 'query',
   schema: { type: 'integer', minimum: 1, maximum: LIMITS.answerRowsMax, default: LIMITS.answerRowsMax },
 }
+const LETTER_LIMIT = {
+  name: 'limit',
+  in: 'query',
+  schema: { type: 'integer', minimum: 1, maximum: LIMITS.lettersShownMax, default: LIMITS.lettersShownMax },
+}
 const time = (name: string, description: string): object => ({ name, in: 'query', description, schema: { type: 'integer', minimum: 0 } })
 const WINDOW_QUERY = [
   time('from', 'first start of a window, or what a session ends at or behind: epoch ms, inclusive'),
@@ -32,11 +37,39 @@ function get(summary: string, answers: Readonly<Record<string, object>>, paramet
   return { get: { summary, ...(parameters.length > 0 ? { parameters } : {}), responses: { ...answers, default: REFUSED } } }
 }
 
+/** Only where a token is configured. */
+function post(summary: string): object {
+  const offset = { type: 'string', pattern: '^\\d{1,9}:\\d{1,15}$' }
+  const named = { type: 'array', items: offset, minItems: 1, maxItems: LIMITS.lettersAtOnceMax }
+  const asked = { type: 'object', required: ['offsets'], properties: { offsets: named }, additionalProperties: false }
+  const settled = {
+    type: 'object',
+    required: ['done', 'refused', 'absent'],
+    properties: {
+      done: { type: 'integer' },
+      refused: { type: 'array', items: { type: 'object', properties: { offset, reason: { type: 'string' } } } },
+      absent: { type: 'array', items: offset },
+    },
+  }
+  return {
+    post: {
+      summary,
+      security: [{ bearer: [] }],
+      requestBody: { required: true, ...json('which', asked) },
+      responses: { 200: json('what was done', settled), default: REFUSED },
+    },
+  }
+}
+
 export function openApi(): object {
   const store = { name: 'store', in: 'path', required: true, schema: NAME }
   return {
     openapi: '3.1.0',
-    info: { title: 'millrace', version: '1', description: 'Committed state, health and metrics of a running topology. Read only.' },
+    info: {
+      title: 'millrace',
+      version: '1',
+      description: 'Committed state, health and metrics of a running topology. Read only, but for dead letters.',
+    },
     security: [{}, { bearer: [] }],
     paths: {
       '/health': get('Whether it lives, and whether its tasks are restored', { 200: json('alive', HEALTH) }),
@@ -45,8 +78,18 @@ export function openApi(): object {
       '/topology': get(
         'The topology as JSON, mermaid or SVG',
         { 200: { description: 'topology', content: { 'application/json': {}, 'text/plain': {}, 'image/svg+xml': {} } } },
-        [{ name: 'format', in: 'query', schema: { enum: ['json', 'mermaid', 'svg'], default: 'json' } }],
+        [
+          { name: 'format', in: 'query', schema: { enum: ['json', 'mermaid', 'svg'], default: 'json' } },
+          { name: 'live', in: 'query', description: 'with svg: room for figures in its boxes', schema: { const: 'true' } },
+        ],
       ),
+      '/': get('The live page; its files need no token', { 200: { description: 'page', content: { 'text/html': {} } } }),
+      '/events': get('What the live page shows, once a second', { 200: { description: 'events', content: { 'text/event-stream': {} } } }),
+      '/dead-letters': get('Dead letters that are pending', { 200: json('letters', { $ref: '#/components/schemas/Letters' }) }, [
+        LETTER_LIMIT,
+      ]),
+      '/dead-letters/replay': post('Writes dead letters back to the topics that they were read from'),
+      '/dead-letters/drop': post('Takes dead letters off the list'),
       '/openapi.json': get('This document', { 200: json('OpenAPI 3.1', { type: 'object' }) }),
       '/stores': get('The stores that can be read', { 200: json('stores', { $ref: '#/components/schemas/Stores' }) }),
       '/stores/{store}': get(
@@ -109,6 +152,11 @@ export function openApi(): object {
             standbys: { type: ['object', 'null'] },
           },
         },
+        Letters: {
+          type: 'object',
+          required: ['letters', 'more'],
+          properties: { letters: { type: 'array', items: { type: 'object' } }, more: { type: 'boolean' } },
+        },
         Stores: {
           type: 'object',
           required: ['stores'],
@@ -121,6 +169,7 @@ export function openApi(): object {
                   name: NAME,
                   key: { type: 'string' },
                   value: { type: 'string' },
+                  rows: { enum: ['keys', 'windows', 'versions'], description: 'how its rows are found' },
                   tasks: { type: 'integer' },
                   here: { type: 'integer' },
                 },

@@ -62,7 +62,7 @@ describe('a key', () => {
       '/stores/%2e%2e/a',
       '/stores/a%00/b',
       '/stores/a%5Cb/b',
-      '/',
+      '/page',
       '/stores/items/a/b',
     ]
     for (const path of paths) expect(await get(path), path).toMatchObject({ status: 404, body: '{"code":"NOT_FOUND"}' })
@@ -136,8 +136,8 @@ describe('a range', () => {
 test('stores, topology, health, openapi', async () => {
   expect(await askJson(serving.port, '/stores')).toEqual({
     stores: [
-      { name: 'items', key: 'string', value: 'json', tasks: 3, here: 3 },
-      { name: 'counts', key: 'int64', value: 'json', tasks: 3, here: 3 },
+      { name: 'items', key: 'string', value: 'json', rows: 'keys', tasks: 3, here: 3 },
+      { name: 'counts', key: 'int64', value: 'json', rows: 'keys', tasks: 3, here: 3 },
     ],
   })
   expect(await askJson(serving.port, '/topology')).toMatchObject({ topology: 'shop' })
@@ -146,16 +146,18 @@ test('stores, topology, health, openapi', async () => {
     headers: { 'content-type': 'image/svg+xml; charset=utf-8' },
     body: expect.stringMatching(/<svg/),
   })
-  expect((await get('/topology?format=text')).status).toBe(400)
+  expect((await get('/topology?format=svg&live=true')).body).toContain('class="figures"')
+  for (const query of ['format=text', 'live=true', 'format=svg&live=1']) expect((await get(`/topology?${query}`)).status, query).toBe(400)
   expect(await askJson(serving.port, '/health')).toEqual({ live: true, ready: true, tasks: 6, restoring: null, standbys: null })
   expect((await get('/health/ready')).status).toBe(200)
   const described = Object.keys((openApi() as { paths: object }).paths)
   expect(await askJson(serving.port, '/openapi.json')).toMatchObject({ openapi: '3.1.0' })
   // This store has neither windows nor versions.
   const statusOf = (path: string): number => (/^\/(windows|versions)\//.test(path) ? 404 : 200)
-  for (const path of described)
-    expect((await get(path.replace('{store}', 'items').replace('{key}', 'a'))).status, path).toBe(statusOf(path))
-  expect(described).toHaveLength(11)
+  // One that ends only with its reader is asked for in test/server/page.test.ts; so is what is posted.
+  const answered = described.filter((path) => path !== '/events' && !path.startsWith('/dead-letters/'))
+  for (const path of answered) expect((await get(path.replace('{store}', 'items').replace('{key}', 'a'))).status, path).toBe(statusOf(path))
+  expect(described).toHaveLength(16)
 })
 
 test('while it restores: alive, 503, and no row; the way is told; then all of it', { timeout: 60_000 }, async () => {

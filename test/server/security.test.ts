@@ -58,7 +58,9 @@ describe('authorization', () => {
     '/stores/items',
     '/stores/items/a',
     '/openapi.json',
-    '/',
+    '/events',
+    '/dead-letters',
+    '/page/',
     '/%zz',
   ]
   test('without the token, with another, in another way: 401 everywhere', async () => {

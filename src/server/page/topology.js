@@ -1,7 +1,7 @@
 // The topology as a picture, with live figures in its boxes, and the same as a table.
 import { byId, fillTable, h, say } from './dom.js'
 import { ask, askText } from './server.js'
-import { count, perSecond, refusal } from './words.js'
+import { bytes, count, perSecond, refusal } from './words.js'
 
 let shape = null
 let drawing = false
@@ -20,15 +20,13 @@ export async function draw(wanted, openStore) {
     const [svg, data] = await Promise.all([askText('topology?format=svg&live=true'), ask('topology')])
     const picture = document.importNode(new DOMParser().parseFromString(svg, 'image/svg+xml').documentElement, true)
     graph = data
-    boxes = [...picture.querySelectorAll('g[data-kind]')].map((box) => ({
-      kind: box.dataset.kind,
-      name: box.dataset.name,
-      figures: box.querySelector('.figures'),
-      box,
-    }))
     const stores = new Map(data.subTopologies.flatMap(({ nodes }) => nodes.map(({ name, stores }) => [name, stores[0]?.name])))
-    for (const { kind, name, box } of boxes) {
-      const store = kind === 'node' ? stores.get(name) : undefined
+    boxes = [...picture.querySelectorAll('g[data-kind]')].flatMap((box) => {
+      const { kind, name } = box.dataset
+      const figures = box.querySelector('.figures')
+      return figures === null ? [] : [{ kind, name, figures, box, store: kind === 'node' ? stores.get(name) : undefined }]
+    })
+    for (const { name, box, store } of boxes) {
       if (store === undefined) continue
       box.setAttribute('tabindex', '0')
       box.setAttribute('role', 'link')
@@ -71,14 +69,15 @@ export function fill(live) {
   const inputs = new Map(live.inputs.map((row) => [row.topic, row]))
   const outputs = new Map(live.outputs.map((row) => [row.topic, row]))
   const operators = new Map(live.operators.map((row) => [row.name, row]))
+  const sizes = new Map(live.stores.map((row) => [row.name, row.bytes]))
   const named = new Set(boxes.filter(({ kind }) => kind === 'out').map(({ name }) => name))
-  for (const { kind, name, figures, box } of boxes) {
+  for (const { kind, name, figures, box, store } of boxes) {
     const text =
       kind === 'in'
         ? inputText(rowsOf(name, inputs))
         : kind === 'out'
           ? outputText(name, outputs, named, live)
-          : nodeText(operators.get(name))
+          : nodeText(operators.get(name), sizes.get(store))
     say(figures, text)
     box.classList.toggle('busy', kind !== 'node' && !/^0\/s|^$/.test(text))
     box.classList.toggle('waits', kind === 'node' && /waiting/.test(text))
@@ -126,8 +125,11 @@ function outputText(name, outputs, named, { applicationId }) {
   return `${perSecond(chosen.reduce((sum, one) => sum + one.perSecond, 0))}/s`
 }
 
-function nodeText(row) {
-  if (row === undefined) return ''
+function nodeText(row, size) {
+  return (row === undefined ? '' : waitText(row)) || (size === undefined ? '' : bytes(size))
+}
+
+function waitText(row) {
   if (row.parked > 0) return `${count(row.parked)} waiting`
   if (row.callsInFlight > 0) return `${count(row.callsInFlight)} calls`
   const events = new Map(row.events)

@@ -22,7 +22,7 @@ interface Shape {
 }
 
 export interface SvgOptions {
-  /** A line is left free in each box, for whoever shows figures there. */
+  /** A line is left free in the boxes of topics and of what has a store, for whoever shows figures there. */
   readonly live?: boolean
 }
 
@@ -90,7 +90,10 @@ function shapesOf(nodes: readonly GraphNode[], live: boolean): { readonly shapes
     }
   }
   const shapes = [...before.values(), ...nodes.map(nodeShape), ...after.values()]
-  return { shapes: live ? shapes.map((shape) => ({ ...shape, lines: [...shape.lines, FIGURES] })) : shapes, links }
+  return {
+    shapes: live ? shapes.map((shape) => (shape.look === 'plain' ? shape : { ...shape, lines: [...shape.lines, FIGURES] })) : shapes,
+    links,
+  }
 }
 
 function topicShape(side: 'in' | 'out', { name, kind, generated }: GraphTopic): Shape {
