@@ -29,6 +29,7 @@ const DOCUMENTS = [
   'src/README.md',
   'docs/operations.md',
   'docs/cli.md',
+  'docs/live-page.md',
   'docs/runbook.md',
   'docs/security.md',
   'docs/schema-registry.md',

@@ -35,6 +35,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run sim:mutants': gate('npm run --silent sim:mutants'),
   'npm run soak -- --minutes N': { file: 'package.json', text: '"soak": "node scripts/soak.ts"' },
   'npm run test:package': gate('suite package'),
+  'npm run test:page': gate('suite page'),
   'npm run build': { file: 'test/package/package.test.ts', text: 'npm pack' },
   'npm publish': { file: 'test/package/package.test.ts', text: 'npm pack' },
   'node scripts/pack.ts restore': { file: 'package.json', text: '"postpack": "node scripts/pack.ts restore"' },

@@ -1,11 +1,11 @@
 // What others get: a clean clone after `npm ci`, and the packed tarball in an empty project. Works on a copy of the tree; needs the
 // npm registry (or its cache). Asked for with MILLRACE_PACKAGE=1.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { COUNT, node, root } from '../cli/binary.ts'
+import { COUNT, node, ownEnvironment, root } from '../cli/binary.ts'
 
 const MINUTES = 60_000
 let folder: string
@@ -108,10 +108,18 @@ describe('the tarball', () => {
       'dist/index.d.ts',
       'dist/cli.js',
       'dist/testing/index.d.ts',
+      'dist/server/page/index.html',
+      'dist/server/page/page.css',
+      'dist/server/page/main.js',
     ])
       expect(names).toContain(`package/${name}`)
     expect(
-      names.filter((name) => !/^package\/(bin\/|dist\/.*\.(js|d\.ts)$|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(name)),
+      names.filter(
+        (name) =>
+          !/^package\/(bin\/|dist\/.*\.(js|d\.ts)$|dist\/server\/page\/[a-z]+\.(html|css)$|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(
+            name,
+          ),
+      ),
     ).toEqual([])
   })
   test(
@@ -149,6 +157,27 @@ describe('the tarball', () => {
       expect(done('npx millrace describe topologies/latest.ts', shop)).toContain('listed')
     },
     4 * MINUTES,
+  )
+  test(
+    'the live page',
+    async () => {
+      const running = spawn(node, ['node_modules/millrace/bin/millrace.js', 'dev', 'count.ts', '--ephemeral', '--port', '0', '--json'], {
+        cwd: project,
+        env: ownEnvironment(),
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      const ended = new Promise<number | null>((resolve) => running.once('close', resolve))
+      let said = ''
+      running.stderr.on('data', (chunk: Buffer) => {
+        said += chunk.toString()
+      })
+      await expect.poll(() => said, { timeout: 30_000 }).toMatch(/"page":.*"msg":"live page"/)
+      const page = /"page":"([^"]+)"/.exec(said)?.[1] as string
+      expect(await (await fetch(page)).text()).toBe(readFileSync(join(clone, 'src/server/page/index.html'), 'utf8'))
+      running.kill('SIGTERM')
+      expect(await ended).toBe(0)
+    },
+    MINUTES,
   )
   test('its own import is the same package as the binary', () => {
     writeFileSync(

@@ -20,7 +20,7 @@ afterEach(async () => {
   place.remove()
 })
 
-const topologyOf = (name: string, middle: string, key = 'string()'): string => `import { topology, string, json } from 'millrace'
+const topologyOf = (name: string, middle: string, key = 'string()'): string => `import { topology, string, int64, json } from 'millrace'
 import { mark } from './mark.ts'
 export default topology('${name}', (t) => {
   t.stream('in', { key: ${key}, value: string() })${middle}.groupByKey().count({ store: 'counts' }).toStream()
@@ -86,19 +86,20 @@ test('a change runs, with the state that was there; one that is refused is told,
   for (const [text, why] of [
     ['export default 1 +', /the change is refused: the topology as it was goes on/],
     [topologyOf('count', ".groupByKey().count({ store: 'counts' }).toStream()"), /counts.*the change is refused/],
+    [topologyOf('count', '', 'int64()'), /its rows could not be read.*the change is refused: the topology as it was goes on/],
   ] as const) {
     const before = said().length
     write(text)
     await expect.poll(() => said().slice(before), { timeout: 30_000 }).toMatch(why)
     await produce(state, 'k')
   }
-  await expect.poll(() => outputs(state), { timeout: 20_000 }).toEqual(['a1', 'b2', 'b3', 'b4'])
+  await expect.poll(() => outputs(state), { timeout: 20_000 }).toEqual(['a1', 'b2', 'b3', 'b4', 'b5'])
 
   const before = said().length
   write(topologyOf('other', '.mapValues((v) => v)'))
   await expect.poll(() => said().slice(before), { timeout: 30_000 }).toMatch(/the file has changed: its topology runs/)
   await produce(state, 'k')
-  await expect.poll(() => outputs(state), { timeout: 20_000 }).toContain('b5')
+  await expect.poll(() => outputs(state), { timeout: 20_000 }).toContain('b6')
   started.child.kill('SIGTERM')
   expect(await started.ended).toMatchObject({ status: 0, signal: null })
 })

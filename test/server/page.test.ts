@@ -148,7 +148,10 @@ describe('/dead-letters', () => {
     expect(body).not.toMatch(/secret-key|no version|version is/)
   })
   test('are dropped and replayed by name, once', async () => {
-    const [one, two] = (await shown()).letters.filter(({ key }) => key !== 'long') as [{ offset: string }, { offset: string }]
+    const [one, two] = (await shown()).letters.filter(({ key }) => key !== 'long') as unknown as readonly [
+      { offset: string },
+      { offset: string },
+    ]
     expect(await post('drop', JSON.stringify({ offsets: [one.offset, '2:999999'] }))).toMatchObject({
       status: 200,
       body: '{"done":1,"refused":[],"absent":["2:999999"]}',
