@@ -4,7 +4,9 @@
 // 1. Nothing of the package's high level is used: its transactions, streams and read_committed filter lose or double records.
 // 2. Each reader, writer and group has connections of its own, so that none waits behind another.
 import { MillraceError } from '../../base/errors.ts'
+import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
+import { remembered } from '../../base/remembered.ts'
 import type { Log } from '../log.ts'
 import { createTopics, deleteTopics, listOffsets, tombstonesKeptMs, topicNames, topics } from './admin.ts'
 import { KafkaClient } from './client.ts'
@@ -61,7 +63,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     offsets: (partitions, which) => listOffsets(client, partitions, which),
     committed: (groupId, partitions) => committed(client, groupId, partitions),
     dismiss: (groupId, instanceIds) => dismiss(client, groupId, instanceIds),
-    tombstonesKeptMs: (topic) => tombstonesKeptMs(client, topic),
+    // A restore that goes on for long wants to know with each portion.
+    tombstonesKeptMs: remembered(options.world.clock, LIMITS.caughtUpFreshMs, (topic) => tombstonesKeptMs(client, topic)),
     reader: (reading) => new KafkaReader(client, reading ?? {}),
     writer: (writing) => new KafkaWriter(client, writing),
     group: (joining) => new KafkaGroup(client, joining),
