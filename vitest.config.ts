@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 const asked = (name: string): boolean => process.env[name] === '1'
@@ -34,7 +35,9 @@ export default defineConfig({
     // What the many processes that are started here compile is compiled once.
     env: { NODE_COMPILE_CACHE: join(tmpdir(), 'millrace-test-compile-cache') },
     setupFiles: ['unpolluted', 'seed', ...(merge ? ['merge'] : [])].map((name) => here(`test/support/${name}.ts`)),
+    ...(merge ? { globalSetup: [here('test/support/tell-bars.ts')] } : {}),
+    sequence: { sequencer: LongestFirst },
     testTimeout: merge ? 600_000 : 20_000,
-    maxWorkers: 2,
+    maxWorkers: merge ? 3 : 2, // before a merge the longest ones wait for processes most of the time
   },
 })

@@ -9,8 +9,10 @@
 import type { CacheBudget } from './cache-budget.ts'
 import type { Stored } from './store.ts'
 
-/** A row that takes more than a slab has its own. */
+/** A row that takes more than a slab has its own. The first ones are smaller: most stores of a process that has just begun hold little. */
 const SLAB_BYTES = 64 * 1024
+const FIRST_SLAB_BYTES = 2 * 1024
+const ROWS = 16
 /** Left behind by changed rows without being worth a copy of the others. */
 const SLACK_BYTES = 1024 * 1024
 const ABSENT = -1
@@ -38,8 +40,8 @@ export class RowCache {
   readonly #entriesMax: number
   readonly #bytesMax: number
   readonly #budget: CacheBudget | null
-  #young: Generation = generation(64)
-  #old: Generation = generation(64)
+  #young: Generation = generation(ROWS)
+  #old: Generation = generation(ROWS)
 
   /** Bounds of both generations together; `bytesMax` counts keys and values. */
   constructor(entriesMax: number, bytesMax: number, budget: CacheBudget | null = null) {
@@ -85,7 +87,7 @@ export class RowCache {
 
   age(): void {
     this.#old = this.#young
-    this.#young = generation(Math.max(64, this.#old.index.size)) // as many as were used: an idle cache costs nothing
+    this.#young = generation(Math.max(ROWS, this.#old.index.size)) // as many as were used: an idle cache costs nothing
   }
 
   /** Its store is closed. */
@@ -95,8 +97,8 @@ export class RowCache {
   }
 
   clear(): void {
-    this.#young = generation(64)
-    this.#old = generation(64)
+    this.#young = generation(ROWS)
+    this.#old = generation(ROWS)
   }
 }
 
@@ -104,7 +106,7 @@ function generation(rows: number): Generation {
   return {
     index: new Map(),
     slabs: [],
-    used: SLAB_BYTES,
+    used: 0,
     slabOf: new Uint32Array(rows),
     startOf: new Uint32Array(rows),
     lengthOf: new Int32Array(rows),
@@ -144,7 +146,7 @@ function forget(of: Generation, at: number): void {
 function compact(of: Generation): void {
   const { slabs, lengthOf, slabOf, startOf, timestampOf } = of
   of.slabs = []
-  of.used = SLAB_BYTES
+  of.used = 0
   of.left = 0
   for (let at = 0; at < of.index.size; at++) {
     const length = lengthOf[at] as number
@@ -158,12 +160,14 @@ function compact(of: Generation): void {
 function write(of: Generation, at: number, value: Buffer, timestamp: number): void {
   const { length } = value
   let start = of.used
-  if (of.slabs.length === 0 || start + length > SLAB_BYTES) {
-    of.slabs.push(Buffer.allocUnsafeSlow(Math.max(length, SLAB_BYTES)))
+  let last = of.slabs.at(-1)
+  if (last === undefined || start + length > last.length) {
+    last = Buffer.allocUnsafeSlow(Math.max(length, Math.min(SLAB_BYTES, FIRST_SLAB_BYTES * 2 ** of.slabs.length)))
+    of.slabs.push(last)
     start = 0
   }
   const slab = of.slabs.length - 1
-  ;(of.slabs[slab] as Buffer).set(value, start)
+  last.set(value, start)
   of.used = start + length
   of.slabOf[at] = slab
   of.startOf[at] = start

@@ -12,11 +12,13 @@ import { goneBack, tableOf } from '../support/catalog-outputs.ts'
 import { progressOf } from '../support/embedded.ts'
 import { consumed, millrace, startProcessor, succeed } from '../support/processor.ts'
 import { CountedEvents, type Counts } from './counted-events.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 
 const CATALOG_KILLS = 10
-const COUNTING_KILLS = runsOf(10, 50)
-const ROUNDS = Array.from({ length: runsOf(1, 2) }, (_, i) => i + 1)
+/** Processors that are killed side by side, each on a log of its own: much of a kill is waiting. */
+const COUNTING_PROCESSORS = runsOf(1, 3)
+const COUNTING_KILLS = runsOf(10, 97)
 const timeoutMs = (kills: number): number => 60_000 + kills * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'
@@ -93,43 +95,47 @@ describe('kill -9 of a processor', () => {
     } finally {
       await app.close()
     }
+    ran('4', CATALOG_KILLS)
     console.info(`${CATALOG_KILLS} kills, ${unsent.length} parts sent again, ${outputsBefore} of ${outputs.length} outputs by the killed`)
   })
 
-  test.for(ROUNDS)(
-    `${COUNTING_KILLS} kills while counting: for each key exactly 1 to n, in order (round %i)`,
-    {
-      timeout: timeoutMs(COUNTING_KILLS),
-    },
-    async () => {
-      const stateDir = freshDir()
-      const counted = new CountedEvents(stateDir)
-      await counted.write(BACKLOG)
-      let killedAtWork = 0
-      let workMs = 300 // of this machine, about: too early finds nothing committed, too late finds nothing left to do
-      let kills = 0
-      for (; kills < COUNTING_KILLS || (killedAtWork === 0 && kills < 3 * COUNTING_KILLS); kills++) {
-        const before = await counted.backlog()
-        const processor = startProcessor(COUNTING, '--state-dir', stateDir, '--commit-interval', random.below(2) === 0 ? '20ms' : '100ms')
-        await processor.ready
-        await timers.sleep(workMs * (0.5 + random.below(100) / 200))
-        expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
-        const after = await counted.backlog()
-        if (after === before) workMs *= 1.5
-        else if (after === 0) workMs /= 1.5
-        else killedAtWork++
-        if (after < BACKLOG) await counted.write(BACKLOG - after)
-      }
-      expect(killedAtWork, 'kills that came between commits').toBeGreaterThan(0)
-      const processor = startProcessor(COUNTING, '--state-dir', stateDir)
-      await processor.ready
-      await until(runsOf(30_000, 120_000), async () => counted.wrong(await counts(stateDir)))
-      expect(await processor.stop()).toEqual({ code: 0, signal: null })
-      expect(counted.wrong(await counts(stateDir))).toEqual([])
-      console.info(`${kills} kills, ${killedAtWork} of them between commits, ${counted.written} events`)
-    },
-  )
+  test(`${COUNTING_KILLS} kills while counting, each of ${COUNTING_PROCESSORS}: for each key exactly 1 to n, in order`, {
+    timeout: timeoutMs(COUNTING_KILLS),
+  }, async () => {
+    await Promise.all(Array.from({ length: COUNTING_PROCESSORS }, () => killWhileCounting(COUNTING_KILLS)))
+  })
 })
+
+async function killWhileCounting(killsMin: number): Promise<void> {
+  const stateDir = freshDir()
+  const counted = new CountedEvents(stateDir)
+  await counted.write(BACKLOG)
+  let killedAtWork = 0
+  let workMs = 300 // of this machine, about: too early finds nothing committed, too late finds nothing left to do
+  let kills = 0
+  let before = BACKLOG
+  for (; kills < killsMin || (killedAtWork === 0 && kills < 3 * killsMin); kills++) {
+    const words = ['--state-dir', stateDir, '--commit-interval', random.below(2) === 0 ? '20ms' : '100ms']
+    const processor = startProcessor(COUNTING, ...words)
+    await processor.ready
+    await timers.sleep(workMs * (0.5 + random.below(100) / 200))
+    expect((await processor.kill()).signal, processor.said()).toBe('SIGKILL')
+    const after = await counted.backlog()
+    if (after === before) workMs *= 1.5
+    else if (after === 0) workMs /= 1.5
+    else killedAtWork++
+    if (after < BACKLOG) await counted.write(BACKLOG - after)
+    before = Math.max(after, BACKLOG)
+  }
+  expect(killedAtWork, 'kills that came between commits').toBeGreaterThan(0)
+  const processor = startProcessor(COUNTING, '--state-dir', stateDir)
+  await processor.ready
+  await until(runsOf(30_000, 120_000), async () => counted.wrong(await counts(stateDir)))
+  expect(await processor.stop()).toEqual({ code: 0, signal: null })
+  expect(counted.wrong(await counts(stateDir))).toEqual([])
+  ran('4', kills)
+  console.info(`${kills} kills, ${killedAtWork} of them between commits, ${counted.written} events`)
+}
 
 async function counts(stateDir: string): Promise<Counts> {
   return {

@@ -6,11 +6,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { systemWorld } from '../../src/base/system.ts'
+import { ran } from '../support/bars.ts'
 import { consumed, millrace, startProcessorWith } from '../support/processor.ts'
 import { CountedEvents } from './counted-events.ts'
 
-const STOPS = 44
-const FREEZES = 20
+/** Side by side, each on a log of its own: much of a stop is waiting. */
+const PROCESSORS = 2
+/** Of each. */
+const STOPS = 25
+const FREEZES = 10
 const COUNTING = 'test/crash/counting.ts'
 const BACKLOG = 8_000
 const STOP_MS = 10_000
@@ -19,7 +23,13 @@ const SETTLE_MS = 60_000
 const RESTORED = fileURLToPath(new URL('../support/restored.ts', import.meta.url))
 const { timers, random, clock } = systemWorld()
 
-test(`${STOPS} stops and ${FREEZES} freezes while counting`, { timeout: 60_000 + (STOPS + FREEZES) * 10_000 }, async () => {
+test(`${STOPS} stops and ${FREEZES} freezes while counting, each of ${PROCESSORS}`, {
+  timeout: 60_000 + (STOPS + FREEZES) * 20_000,
+}, async () => {
+  await Promise.all(Array.from({ length: PROCESSORS }, stopWhileCounting))
+})
+
+async function stopWhileCounting(): Promise<void> {
   const base = mkdtempSync(join(tmpdir(), 'millrace-stop-'))
   const stateDir = join(base, 'state')
   const words = [COUNTING, '--state-dir', stateDir, '--commit-interval', '50ms']
@@ -73,7 +83,9 @@ test(`${STOPS} stops and ${FREEZES} freezes while counting`, { timeout: 60_000 +
     console.info(
       `${STOPS} stops, ${atWork} of them at work, the longest ${Math.round(longestMs)} ms; ${FREEZES} freezes; ${counted.written} events`,
     )
+    ran('24', STOPS)
+    ran('8', FREEZES)
   } finally {
     rmSync(base, { recursive: true, force: true })
   }
-})
+}

@@ -21,6 +21,7 @@ import { systemWorld } from '../../src/base/system.ts'
 import { levelProvider } from '../../src/state/leveldb.ts'
 import { applyBatch, judge, nextBatch, STORE, TASK, type Verdict } from './store-model.ts'
 import { run } from './store-process.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 
 const BATCHES = 300
@@ -135,6 +136,7 @@ describe('a store at rest', { timeout: runsOf(60_000, 300_000) }, () => {
       if (verdict.batches < BATCHES) shorter++
     }
     expect(shorter).toBe(CUTS)
+    ran('14', cuts.length)
   })
 
   test('the write-ahead log missing: what the tables hold, at their checkpoint', async () => {
@@ -155,6 +157,7 @@ describe('a store at rest', { timeout: runsOf(60_000, 300_000) }, () => {
     expect(verdicts).toHaveLength(FLIPS)
     expect(verdicts.filter(({ verdict }) => verdict?.kind === 'WRONG')).toEqual([])
     expect(verdicts.filter(({ verdict }) => verdict?.kind === 'rebuilt').length).toBeGreaterThan(FLIPS / 2)
+    ran('13', verdicts.length)
   })
 
   test('set-aside copies are numbered, and the oldest goes when there are too many', async () => {

@@ -8,6 +8,7 @@ import { systemWorld } from '../../src/base/system.ts'
 import { levelProvider } from '../../src/state/leveldb.ts'
 import { judge, STORE, TASK, type Verdict } from './store-model.ts'
 import { child, run } from './store-process.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 
 const KILLS = Number(process.env.MILLRACE_STORE_KILLS ?? runsOf(12, 50))
@@ -155,6 +156,7 @@ describe('a disk that takes no more', () => {
       const { lines } = await run(['full', freshDir()], ['sh', '-c', `ulimit -f ${4096 - 101 * i}; exec "$@"`, 'sh'])
       expectPoisoned(lines, /a write failed: .*File too large/)
     }
+    ran('12', FULL_DISKS)
   })
 
   test('no space left on a file system of 12 MB, then space again: never written again', {
@@ -175,5 +177,6 @@ describe('a disk that takes no more', () => {
       const { lines } = await run(['full', join(base, 'app')], ['unshare', '-Urm', 'sh', '-c', script, 'sh'])
       expectPoisoned(lines, /a write failed: .*No space left on device/)
     }
+    ran('12', FULL_DISKS)
   })
 })

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import type { LocalLog } from '../../src/log/local/log.ts'
 import { append, commit, freshWriter, position, readUntil } from '../contract/log/steps.ts'
 import { child, withDirectory, withLog, world } from './directories.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 
 const OLD = 12
@@ -201,7 +202,8 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
 
   it('a full disk: nothing is acknowledged after the first failure, and everything that was is there', async (context) => {
     if (spawnSync('prlimit', ['--version']).status !== 0) context.skip('prlimit is not installed: no full disk can be played')
-    for (let i = 0; i < runsOf(1, 17); i++) {
+    const disks = runsOf(1, 17)
+    for (let i = 0; i < disks; i++) {
       await withDirectory(async (dir) => {
         const filler = child('filler.ts', [dir], 700 + world.random.below(600))
         await filler.ended
@@ -221,6 +223,7 @@ describe('damage of an embedded log', { timeout: runsOf(180_000, 600_000) }, () 
         })
       })
     }
+    ran('12', disks)
   })
 
   it('a hole in the write-ahead log stays damage when it is opened a second time', async () => {

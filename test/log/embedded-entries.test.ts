@@ -10,6 +10,7 @@ import type { Mark } from '../../src/log/embedded/mark.ts'
 import { thisProcess } from '../../src/log/embedded/owner.ts'
 import { commit, freshWriter, position } from '../contract/log/steps.ts'
 import { seeded } from '../support/seeded.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 import { withDirectory, withLog } from './directories.ts'
 
@@ -134,5 +135,6 @@ describe('entries of an embedded log', () => {
     }
     console.info(`${CASES} damages: ${JSON.stringify(tally)}`)
     expect(tally.found).toBeGreaterThan(CASES * 0.8)
+    ran('15', tally.found + tally.harmless)
   })
 })

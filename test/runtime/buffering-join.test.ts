@@ -6,6 +6,7 @@ import { partitionOf } from '../../src/base/murmur2.ts'
 import { type BufferOptions, json, string, type Topology, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { Oracle, type Result } from './buffering-join-oracle.ts'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 
 interface Order {
@@ -56,8 +57,10 @@ describe('a buffering join', () => {
   for (const byForeignKey of [false, true]) {
     it(`by ${byForeignKey ? 'foreign key' : 'key'} does what the oracle does`, { timeout: runsOf(60_000, 600_000) }, async () => {
       const met = { drained: 0, expired: 0, full: 0, paused: 0, crashes: 0 }
+      let histories = 0
       await fc.assert(
         fc.asyncProperty(acts, buffers, fc.integer({ min: 1, max: 3 }), async (list, { clock, maxRecords, onFull }, partitions) => {
+          histories++
           const buffer = { timeout: TIMEOUT_MS, maxRecords, onFull, ...(clock === undefined ? {} : { clock }) }
           await using driver = new TopologyTestDriver(program(byForeignKey, buffer), { partitions })
           const oracles = Array.from(
@@ -104,8 +107,9 @@ describe('a buffering join', () => {
           met.expired += results.filter(({ row }) => row === null).length
           met.drained += driver.counters('waiting').get('drained') ?? 0
         }),
-        { numRuns: runsOf(500, 10_000), interruptAfterTimeLimit: 60_000 },
+        { numRuns: runsOf(500, 10_000), interruptAfterTimeLimit: runsOf(60_000, 90_000) },
       )
+      ran('22', histories)
       for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])
     })
   }

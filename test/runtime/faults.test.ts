@@ -1,8 +1,9 @@
 // The worker under faults of its log and its process: commits whose answer is lost before or after they took effect, workers that
 // vanish without a word, damaged stores. What a read_committed reader sees is the oracle's sequence, each output once.
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MillraceError } from '../../src/base/errors.ts'
+import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { json, string, topology } from '../../src/index.ts'
 import type { Log, Writer } from '../../src/log/log.ts'
@@ -15,6 +16,11 @@ import { type InputRecord, load, readAll, runWorker } from '../support/run-worke
 import { runsOf } from '../support/tier.ts'
 
 const world = systemWorld()
+
+// Hundreds of failures, each with its pause: how long that is, is asked elsewhere.
+const { rewindBackoffMs, rewindBackoffMaxMs } = LIMITS
+beforeAll(() => void Object.assign(LIMITS, { rewindBackoffMs: 1, rewindBackoffMaxMs: 10 }))
+afterAll(() => void Object.assign(LIMITS, { rewindBackoffMs, rewindBackoffMaxMs }))
 
 /** Sums per account, then a second stage behind a repartition topic: any record lost or doubled anywhere shows. */
 const sumsOf = (cache: { readonly cache?: number }) =>

@@ -1,5 +1,6 @@
 // A range is of one epoch, and whole: it waits while an epoch is on its way to the stores, and is refused while a task is missing.
-import { expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
+import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { type QueryableStore, queryableStore } from '../../src/runtime/query.ts'
 import { type Refusal, refusalOf, refusalText } from '../../src/server/refusal.ts'
@@ -15,6 +16,8 @@ const plan = planOf(shop, 'shop')
 const counts = queryableStore(plan, 'counts') as QueryableStore
 const all = { from: null, to: null, prefix: null, limit: 100 }
 const world = systemWorld()
+const { answerWaitMs } = LIMITS
+afterEach(() => void Object.assign(LIMITS, { answerWaitMs }))
 
 async function open(): Promise<{ stores: StateStore[]; served: Served; state: { applying: boolean } }> {
   const provider = memoryProvider()
@@ -89,5 +92,6 @@ test('it is refused while a task is missing, and when an epoch never ends', { ti
   expect(refusalText(restoring as Refusal)).toBe('{"code":"STORE_RESTORING","restored":7,"remaining":3}')
   expect(restoring).toMatchObject({ status: 503 })
   state.applying = true
+  Object.assign(LIMITS, { answerWaitMs: 200 })
   expect(await refused(served)).toMatchObject({ code: 'NOT_READY' })
 })

@@ -2,6 +2,8 @@
 // they lie in their partitions; it shares no code with the operators.
 import type { Guarantee } from '../../src/log/log.ts'
 import type { Topology } from '../../src/topology/node.ts'
+import { plan } from '../../src/topology/plan.ts'
+import type { Plan } from '../../src/topology/plan-types.ts'
 import type { Chance } from './chance.ts'
 import type { History, Violation } from './history.ts'
 
@@ -54,9 +56,36 @@ export const POISON = '{"cut off'
 export const KEYS = ['a', 'b', 'c', 'd', 'e', 'f']
 export const NONE = { sequences: new Map(), last: new Map() } as const
 
+export const APPLICATION = 'app'
+
+const plans = new WeakMap<SimCase, Plan>()
+
+/** Frozen, so the same for all runs. */
+export function planOf(of: SimCase): Plan {
+  let known = plans.get(of)
+  if (known === undefined) {
+    known = plan(of.topology, APPLICATION, of)
+    plans.set(of, known)
+  }
+  return known
+}
+
+const values = new WeakMap<Fed, unknown>()
+
+/** Null: poison. The value is shared: nobody writes into it. */
 export function parsed<T>(fed: Fed): T | null {
+  let value = values.get(fed)
+  if (value === undefined) {
+    value = jsonOf(fed.value)
+    values.set(fed, value)
+  }
+  return value as T | null
+}
+
+function jsonOf(text: string): unknown {
+  if (text === POISON) return null // many oracles look at it, and an error takes its time
   try {
-    return JSON.parse(fed.value) as T
+    return JSON.parse(text)
   } catch {
     return null
   }

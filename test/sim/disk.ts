@@ -26,6 +26,7 @@ interface Content {
   checkpoint: Checkpoint | null
   /** Batches that are safe from a loss of power. */
   synced: number
+  changes: number
   /** How many batches were there when a write was refused or damage was found; -1: never. */
   brokenAt: number
   holder: { readonly owner: Owner; open: boolean } | null
@@ -42,13 +43,15 @@ export interface StoreContent {
   readonly store: string
   readonly rows: ReadonlyMap<string, Stored>
   readonly checkpoint: Checkpoint | null
+  /** Rises with all that happens to it. */
+  readonly changes: number
 }
 
 export interface DiskOptions {
   readonly chance: Chance
   readonly writeMsMax: number
   readonly trace: (what: string) => void
-  /** What a store holds as it is opened. */
+  /** What a store holds as it is opened; it goes on changing. */
   readonly onOpen: (content: StoreContent) => void
 }
 
@@ -97,11 +100,11 @@ export class SimDisk {
         // what src/state/leveldb.ts finds out from LevelDB's log and tables (R7)
         const rebuilt = content !== undefined && content.brokenAt >= 0 ? 'it was damaged' : null
         if (content === undefined || !persistent || rebuilt !== null) {
-          content = { task, store, batches: [], rows: new Map(), checkpoint: null, synced: 0, brokenAt: -1, holder: null }
+          content = { task, store, batches: [], rows: new Map(), checkpoint: null, synced: 0, changes: 0, brokenAt: -1, holder: null }
           this.#contents.set(name, content)
         }
         content.holder = { owner, open: true }
-        this.#o.onOpen({ task, store, rows: new Map(content.rows), checkpoint: content.checkpoint })
+        this.#o.onOpen(content)
         return { store: new SimStore(name, content, content.holder, world, this.#o, this.faults), rebuilt }
       },
       setAside: async (task, store, reason) => {
@@ -119,6 +122,7 @@ function replay(content: Content, batches: Batch[]): void {
   content.rows = new Map()
   content.checkpoint = batches.at(-1)?.checkpoint ?? null
   content.synced = Math.min(content.synced, batches.length)
+  content.changes++
   for (const { writes } of batches) put(content.rows, writes)
 }
 
@@ -202,6 +206,7 @@ class SimStore implements StateStore {
     content.batches.push({ writes: [...writes], checkpoint })
     put(content.rows, writes)
     content.checkpoint = checkpoint
+    content.changes++
   }
 
   async sizeBytes(): Promise<number> {

@@ -87,26 +87,30 @@ function answersTo(kind: RequestKind): Asked[] {
 }
 
 describe('every answer of the table of broker answers', () => {
-  it.each(KINDS)('to %s: the run goes on and holds, or the process ends by name with nothing in part', async (kind) => {
-    let met = 0
-    for (const { name, nth, done, transactionVersion } of answersTo(kind)) {
-      let seen = 0
-      const onArrival = (_from: string, arrived: RequestKind): Said | null => (arrived === kind && ++seen === nth ? { name, done } : null)
-      const { violations } = await simulate(tapedDraw([]), { case: 'sums', transactionVersion, onArrival })
-      if (seen >= nth) met++
-      const where = `${name} to ${kind} number ${nth}${done ? ', which was done' : ''}, version ${transactionVersion}`
-      const meaning = outcome(kind, name).outcome
-      if (!FATAL.has(meaning)) expect(violations, `${where} (${meaning})`).toEqual([])
-      else {
-        // what was not done because the process has ended is no news
-        expect(
-          violations.filter(({ check }) => check !== 'F' && check !== 'L' && check !== 'S'),
-          where,
-        ).toEqual([])
-        for (const { check, what } of violations) if (check === 'F') expect(what, where).toMatch(/gave up with STREAM_[A-Z_]+: /)
+  it.each(KINDS)(
+    'to %s: the run goes on and holds, or the process ends by name with nothing in part',
+    async (kind) => {
+      let met = 0
+      for (const { name, nth, done, transactionVersion } of answersTo(kind)) {
+        let seen = 0
+        const onArrival = (_from: string, arrived: RequestKind): Said | null => (arrived === kind && ++seen === nth ? { name, done } : null)
+        const { violations } = await simulate(tapedDraw([]), { case: 'sums', transactionVersion, onArrival })
+        if (seen >= nth) met++
+        const where = `${name} to ${kind} number ${nth}${done ? ', which was done' : ''}, version ${transactionVersion}`
+        const meaning = outcome(kind, name).outcome
+        if (!FATAL.has(meaning)) expect(violations, `${where} (${meaning})`).toEqual([])
+        else {
+          // what was not done because the process has ended is no news
+          expect(
+            violations.filter(({ check }) => check !== 'F' && check !== 'L' && check !== 'S'),
+            where,
+          ).toEqual([])
+          for (const { check, what } of violations) if (check === 'F') expect(what, where).toMatch(/gave up with STREAM_[A-Z_]+: /)
+        }
       }
-    }
-    if (kind !== 'addPartitions' && kind !== 'addOffsets') expect(met).toBeGreaterThan(0)
-    console.info(`${kind}: ${met} answers met`)
-  })
+      if (kind !== 'addPartitions' && kind !== 'addOffsets') expect(met).toBeGreaterThan(0)
+      console.info(`${kind}: ${met} answers met`)
+    },
+    120_000,
+  )
 })

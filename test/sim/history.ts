@@ -54,7 +54,8 @@ export interface History {
   readonly fatal: readonly string[]
 }
 
-export type CheckName = 'L' | 'D' | 'S' | 'O' | 'B' | 'M' | 'Q' | 'F' | 'R'
+export const CHECKS = ['L', 'D', 'S', 'O', 'B', 'M', 'Q', 'F', 'R'] as const
+export type CheckName = (typeof CHECKS)[number]
 
 export interface Violation {
   readonly check: CheckName

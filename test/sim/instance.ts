@@ -5,14 +5,11 @@ import { explain, MillraceError } from '../../src/base/errors.ts'
 import { DEFAULT_POLICIES, deadLetterTopic } from '../../src/runtime/dead-letter.ts'
 import type { Guarantee } from '../../src/log/log.ts'
 import { Worker } from '../../src/runtime/worker.ts'
-import { plan as planOf } from '../../src/topology/plan.ts'
-import type { SimCase } from './case.ts'
+import { APPLICATION, planOf, type SimCase } from './case.ts'
 import type { SimDisk } from './disk.ts'
 import type { SimClient } from './log/client.ts'
 import type { OpenedCluster } from './log/open.ts'
 import type { Owner, SimWorld } from './world.ts'
-
-export const APPLICATION = 'app'
 
 export interface InstanceOptions {
   readonly name: string
@@ -71,7 +68,7 @@ export class Instance {
     const world = this.#o.world.worldOf(owner)
     const log = cluster.client(name, world)
     this.#client = log
-    const plan = planOf(of.topology, APPLICATION, of)
+    const plan = planOf(of)
     const topics = await prepareTopics(log, plan, null)
     const id = `${APPLICATION}-${name}`
     const worker = new Worker({

@@ -4,7 +4,8 @@
 //
 // Invariants
 // 1. `from` stands exactly once in its file (a test sees to it), so that a bug is planted where it is meant to be.
-
+// 2. Only the checks that see what the bug does count: an accident of another kind is not taken for its discovery.
+import type { CheckName } from './history.ts'
 import type { FaultKind } from './nemesis.ts'
 
 export interface Edit {
@@ -16,6 +17,8 @@ export interface Edit {
 export interface Mutant {
   readonly id: string
   readonly what: string
+  /** One of these checks must find it. */
+  readonly by: readonly CheckName[]
   readonly edits: readonly Edit[]
   /** It must be found within so many seeds. */
   readonly seedsMax: number
@@ -29,6 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '1',
     what: 'the end of a transaction is asked for again under the same producer epoch (R2)',
+    by: ['D', 'L', 'B'],
     edits: [
       {
         file: 'src/log/outcome.ts',
@@ -42,6 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '2',
     what: 'the store is written before the commit (R1)',
+    by: ['B'],
     edits: [
       { file: 'src/barrier/barrier.ts', from: "if (guarantee === 'exactly_once') {", to: "if (guarantee !== 'exactly_once') {" },
       {
@@ -55,6 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '3',
     what: 'the checkpoint is written after the entries, in a batch of its own (R1)',
+    by: ['B'],
     edits: [
       {
         file: 'src/state/overlay.ts',
@@ -67,6 +73,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '3b',
     what: 'the checkpoint is written before the entries, in a batch of its own (R1)',
+    by: ['B'],
     edits: [
       {
         file: 'src/state/overlay.ts',
@@ -79,6 +86,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '4',
     what: 'a restore writes the end it is to reach as its checkpoint, not what it has applied (KAFKA-16017)',
+    by: ['B'],
     edits: [
       {
         file: 'src/state/restore.ts',
@@ -91,6 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '5',
     what: 'the checkpoint of an epoch that was aborted is kept over the rewind (KAFKA-10362, KAFKA-20685)',
+    by: ['B'],
     edits: [
       {
         file: 'src/barrier/barrier.ts',
@@ -108,6 +117,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '6',
     what: 'a store is fed from the uncommitted tail of its changelog (KAFKA-9891)',
+    by: ['B'],
     edits: [
       {
         file: 'src/runtime/recover.ts',
@@ -120,6 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '6b',
     what: 'a standby reads the uncommitted tail of its changelog, and is promoted with it (KAFKA-9891)',
+    by: ['B'],
     edits: [
       {
         file: 'src/runtime/standbys.ts',
@@ -132,6 +143,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '6c',
     what: 'a standby that was promoted is written on beside the task',
+    by: ['B'],
     edits: [
       {
         file: 'src/runtime/standbys.ts',
@@ -149,6 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '7',
     what: 'nobody is fenced at a start: the process before keeps its producer epoch (R4)',
+    by: ['D', 'B'],
     edits: [
       {
         file: 'test/sim/log/transactions.ts',
@@ -161,6 +174,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '8',
     what: 'committed positions are read without waiting for the transaction that is being ended (KIP-447, R3)',
+    by: ['D'],
     edits: [
       {
         file: 'test/sim/log/client.ts',
@@ -174,6 +188,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '9',
     what: 'a task is given up without its last epoch',
+    by: ['D'],
     edits: [
       {
         file: 'src/runtime/worker.ts',
@@ -186,6 +201,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '10',
     what: 'what the next epoch has written already is not dropped when the sealed one is aborted',
+    by: ['S', 'D', 'B'],
     edits: [
       {
         file: 'src/runtime/worker.ts',
@@ -204,6 +220,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '11',
     what: 'of two equal versions the later event wins: no tie-break by the value',
+    by: ['B', 'D'],
     edits: [
       {
         file: 'src/operators/last-write-wins.ts',
@@ -216,6 +233,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '12',
     what: 'a delete drops the version',
+    by: ['B', 'D', 'S'],
     edits: [
       {
         file: 'src/operators/last-write-wins.ts',
@@ -228,6 +246,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '13',
     what: 'a record that waits is given up at its timeout instead of after it, when its row comes just then',
+    by: ['S'],
     edits: [
       {
         file: 'src/operators/parking-lot.ts',
@@ -241,6 +260,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '13a',
     what: 'a delete is forgotten at its retention instead of after it',
+    by: ['B', 'D', 'Q'],
     edits: [
       {
         file: 'src/operators/last-write-wins.ts',
@@ -254,6 +274,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '13b',
     what: 'a window takes a record at its close instead of until it',
+    by: ['D'],
     edits: [
       {
         file: 'src/operators/time-windows.ts',
@@ -267,6 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '14',
     what: 'a write error is answered by writing on; at the next opening what came after it is gone (E2b, R5)',
+    by: ['B', 'S'],
     edits: [
       {
         file: 'test/sim/disk.ts',
@@ -284,6 +306,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '15',
     what: 'a store is restored to the last stable offset, whatever is open behind it (found by this simulator)',
+    by: ['F'],
     edits: [
       {
         file: 'src/runtime/recover.ts',
@@ -296,12 +319,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '16',
     what: 'a partition is read on from where it was after a rewind',
+    by: ['R', 'L'],
     edits: [{ file: 'src/runtime/worker.ts', from: '    this.#reader.assign([])\n', to: '' }],
     seedsMax: 5_000,
   },
   {
     id: '17',
     what: 'a task is given to its new owner before the old one has let go',
+    by: ['S', 'B'],
     edits: [
       {
         file: 'src/assignment/hand-over.ts',
@@ -314,6 +339,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '18',
     what: 'at least once: who waits for the writer waits on when a store has failed (found by this simulator)',
+    by: ['R', 'L'],
     edits: [{ file: 'src/runtime/worker.ts', from: 'await barrier.drained()', to: 'await this.#writer.drain()' }],
     seedsMax: 2_000,
     case: 'latest',
@@ -321,6 +347,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '19',
     what: 'at least once: changelogs are sent together with the outputs (found by this simulator)',
+    by: ['L'],
     edits: [
       {
         file: 'src/barrier/barrier.ts',
@@ -334,6 +361,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '20',
     what: 'a record overtakes one of its key that waits for another row',
+    by: ['O'],
     edits: [
       {
         file: 'src/operators/buffering-join.ts',
@@ -347,6 +375,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '21',
     what: 'what a record had staged before a function threw is sent all the same',
+    by: ['D'],
     edits: [
       {
         file: 'src/runtime/task.ts',
@@ -360,6 +389,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '22',
     what: 'what timers alone have made is committed without a position, so nobody looks at the generation (found by this simulator)',
+    by: ['O', 'D'],
     edits: [{ file: 'src/runtime/positions.ts', from: 'timers.changed || unmoved', to: 'timers.changed' }],
     seedsMax: 3_000,
     case: 'foreign',
@@ -368,6 +398,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '23',
     what: "at least once: a store's changelog is written before those of the stores that it feeds (found by this simulator)",
+    by: ['L'],
     edits: [{ file: 'src/barrier/barrier.ts', from: '.map(([topic]) => topic))].reverse()', to: '.map(([topic]) => topic))]' }],
     seedsMax: 5_000,
     case: 'join',
@@ -375,6 +406,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '24',
     what: 'a standby of a table whose topic is its changelog goes on past what its task has committed',
+    by: ['B'],
     edits: [
       {
         file: 'src/runtime/source-fed.ts',
@@ -390,6 +422,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '25',
     what: 'a row whose record became a dead letter is undone, though the topic that is its changelog has it',
+    by: ['B', 'Q'],
     edits: [{ file: 'src/operators/to-table.ts', from: '{ undone: [', to: '{ reads: [[]], undone_: [' }],
     seedsMax: 100,
     case: 'fed',
@@ -397,6 +430,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '26',
     what: 'the checkpoint of such a table is one offset too far',
+    by: ['F', 'B'],
     edits: [
       {
         file: 'src/runtime/sealing.ts',
@@ -410,6 +444,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '27',
     what: 'what fails again behind a dead letter goes to the end of what waits of its key',
+    by: ['O'],
     edits: [
       {
         file: 'src/operators/blocked-rows.ts',
@@ -423,6 +458,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: '28',
     what: 'at least once: a foreign-key join does not take back what it does not know to be out (found by this simulator)',
+    by: ['S'],
     edits: [{ file: 'src/operators/foreign-key-left.ts', from: '!state.out && !repeats)', to: '!state.out)' }],
     seedsMax: 3_000,
     case: 'join',

@@ -1,5 +1,6 @@
 // npm run sim:mutants [-- --only 7,8] [--seeds N] [--jobs J]: plants each bug of mutant-list.ts in a copy of the sources and lets the
-// simulator look for it, several at once. Prints the table of test/sim/README.md; status 1 when one is not found within its seeds.
+// simulator look for it, several at once. Prints the table of test/sim/README.md; status 1 when one is not found within its seeds by the
+// checks that are to see it.
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -56,13 +57,14 @@ async function lookFor(mutant: Mutant): Promise<{ readonly line: string; readonl
   const dir = planted(mutant)
   try {
     const seeds = values.seeds ?? String(mutant.seedsMax)
-    const words = ['test/sim/cli.ts', '--seeds', seeds, '--stop-after', '1', '--jobs', '1']
+    const words = ['test/sim/cli.ts', '--seeds', seeds, '--stop-after', '1', '--jobs', '1', '--checks', mutant.by.join()]
     if (mutant.case !== undefined) words.push('--case', mutant.case)
     if (mutant.kinds !== undefined) words.push('--kinds', mutant.kinds.join())
     const { out, errors } = await printed(words, dir)
     const seed = /^seed (\d+) /m.exec(out)?.[1]
     const checks = [...new Set([...out.matchAll(/^ {2}([A-Z]) {2}/gm)].map((match) => match[1]))].join(' ')
-    const how = seed === undefined ? `**not found** ${errors.trim().slice(-500)}` : `seed ${seed}`
+    const aside = /^\d+ seeds with violations of other checks$/m.exec(out)?.[0] ?? ''
+    const how = seed === undefined ? `**not found** ${aside} ${errors.trim().slice(-500)}` : `seed ${seed}`
     const of = `${seeds}${mutant.case === undefined ? '' : ` of \`${mutant.case}\``}`
     return { line: `| ${mutant.id} | ${mutant.what} | ${how} of ${of} | ${checks} |`, found: seed !== undefined }
   } finally {

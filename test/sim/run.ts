@@ -5,8 +5,7 @@ import { type LogRecord, partitionName } from '../../src/base/record.ts'
 import type { Guarantee } from '../../src/log/log.ts'
 import type { RequestKind } from '../../src/log/outcome.ts'
 import { deadLetterTopic } from '../../src/runtime/dead-letter.ts'
-import { plan as planOf } from '../../src/topology/plan.ts'
-import { type Fed, parsed, POISON, type SimCase } from './case.ts'
+import { APPLICATION, type Fed, KEYS, parsed, planOf, POISON, type SimCase } from './case.ts'
 import type { Counter } from '../../src/operators/operator.ts'
 import type { Task } from '../../src/runtime/task.ts'
 import { settleLetters } from './blocked.ts'
@@ -15,7 +14,7 @@ import { type Chance, chance as chanceOf, type Draw } from './chance.ts'
 import { checkAll, fedOf, rowText } from './checks.ts'
 import { SimDisk, type StoreContent } from './disk.ts'
 import type { History, Rows, Snapshot, StoredRows, Violation } from './history.ts'
-import { APPLICATION, Instance } from './instance.ts'
+import { Instance } from './instance.ts'
 import { type OpenedCluster, openCluster } from './log/open.ts'
 import { appendMarker, appendPlain, committedRecords, type Mark, news, plain, type SimPartition, stableEnd } from './log/partition.ts'
 import type { Said } from './log/network.ts'
@@ -44,6 +43,8 @@ export interface RunResult {
   readonly restarts: number
   readonly transactions: { readonly committed: number; readonly aborted: number }
 }
+
+const KEY_BYTES = KEYS.map((key) => Buffer.from(key))
 
 /** Faults begin and input comes until then. */
 const STORM_MS = 2_000
@@ -74,9 +75,12 @@ export function restoreLimits(): void {
 export async function simulate(draw: Draw, options: RunOptions = {}): Promise<RunResult> {
   const chance = chanceOf(draw)
   setLimits(chance)
+  const { stackTraceLimit } = Error
+  if (options.trace === undefined) Error.stackTraceLimit = 0 // errors are ordinary here, and nobody looks at where they come from
   try {
     return await new Run(chance, options).go()
   } finally {
+    Error.stackTraceLimit = stackTraceLimit
     restoreLimits()
   }
 }
@@ -101,6 +105,10 @@ class Run {
   /** Topics that are the changelog of a table themselves. */
   readonly #storeOfInput = new Map<string, string>()
   readonly #sourceTopics: readonly string[]
+  /** Stores that queries are asked of: those that one input alone decides. */
+  readonly #asked: ReadonlySet<string>
+  /** How far a store's content was kept. */
+  readonly #kept = new Map<StoreContent, number>()
   #lettersSettled = true
   #committed = 0
   #aborted = 0
@@ -146,7 +154,7 @@ class Run {
     const epochRecordsMax = chance.pick([200_000, 5, 20])
     const epochBytesMax = chance.pick([64_000_000, 500])
     const writeMsMax = chance.pick([0.5, 5, 30])
-    const plan = planOf(this.#case.topology, APPLICATION, this.#case)
+    const plan = planOf(this.#case)
     for (const { kind, name, store } of plan.internalTopics) if (kind === 'changelog') this.#storeOfTopic.set(name, store as string)
     this.#tasks = plan.subTopologies.length * this.#partitions
     for (const { stores } of plan.subTopologies)
@@ -177,6 +185,7 @@ class Run {
         }),
       )
     }
+    this.#asked = new Set(this.#case.ofPartition(this.#case.inputs[0] as string, []).tables.keys())
     this.#fed = this.#case.feed(chance, chance.between(20, 80))
     this.#nemesis = new Nemesis({
       world: this.#world,
@@ -287,16 +296,14 @@ class Run {
 
   #caughtUp(): boolean {
     const { cluster } = this.#opened
+    for (const { worker, running } of this.#instances)
+      if (!running || worker?.ready !== true || worker.barrier.committing || worker.barrier.open) return false
     if (this.#fed.length === 0 || cluster.transactions.unsettled > 0 || !this.#lettersSettled) return false
     const { offsets } = cluster.group(APPLICATION)
-    for (const partition of this.#inputPartitions()) {
-      const end = dataEnd(partition)
-      if ((offsets.get(partition.name)?.offset ?? 0) < end) return false
-    }
-    if (this.#case.goesOn === true && this.#goesOn()) return false
-    return this.#instances.every(
-      ({ worker, running }) => running && worker?.ready === true && !worker.barrier.committing && !worker.barrier.open,
-    )
+    for (const topic of this.#sourceTopics)
+      for (const partition of cluster.topics.get(topic) ?? [])
+        if ((offsets.get(partition.name)?.offset ?? 0) < dataEnd(partition)) return false
+    return this.#case.goesOn !== true || !this.#goesOn()
   }
 
   #goesOn(): boolean {
@@ -326,8 +333,11 @@ class Run {
     return new Map([...offsets].map(([name, { offset }]) => [name, offset]))
   }
 
-  #keepStored(where: string, { task, store, rows, checkpoint }: StoreContent): void {
-    if (checkpoint === null && rows.size === 0) return
+  /** What has not changed since it was kept needs no second look. */
+  #keepStored(where: string, content: StoreContent): void {
+    const { task, store, rows, checkpoint, changes } = content
+    if (this.#kept.get(content) === changes || (checkpoint === null && rows.size === 0)) return
+    this.#kept.set(content, changes)
     const partition = Number(task.split('_')[1])
     const bytes = new Map([...rows].map(([key, { value }]) => [key, value.toString('latin1')]))
     this.#stored.push({ where, task, store, partition, rows: bytes, changelogOffset: checkpoint?.changelogOffset ?? -1 })
@@ -351,11 +361,11 @@ class Run {
   #askInstance({ name, worker }: Instance): void {
     for (const task of worker?.tasks.values() ?? []) {
       for (const { name: store, overlay } of task.stores) {
-        if (!this.#case.ofPartition(this.#case.inputs[0] as string, []).tables.has(store)) continue
+        if (!this.#asked.has(store)) continue
         const rows = new Map<string, string>()
         try {
-          for (const key of 'abcdef') {
-            const stored = overlay.store.getSync(Buffer.from(key))
+          for (const [i, key] of KEYS.entries()) {
+            const stored = overlay.store.getSync(KEY_BYTES[i] as Buffer)
             const text = stored === undefined ? null : rowText(stored.value)
             if (text !== null) rows.set(key, text)
           }

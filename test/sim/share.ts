@@ -1,11 +1,10 @@
 // A job of cli.ts: a process that runs the seeds that it is told, and answers with what came of them.
-import type { RunOptions } from './run.ts'
-import { type Bad, runSeeds } from './seeds.ts'
+import { type Bad, runSeeds, type SeedOptions } from './seeds.ts'
 
 interface Share {
   readonly from: number
   readonly count: number
-  readonly of: Pick<RunOptions, 'case' | 'kinds'>
+  readonly of: SeedOptions
 }
 
 process.on('message', ({ from, count, of }: Share) => {

@@ -1,13 +1,14 @@
 // Tapes of choices instead of seeds: what fails shrinks to the few choices that matter. Each tape is one run under all checks.
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { ran } from '../support/bars.ts'
 import { runsOf } from '../support/tier.ts'
 import { CASES } from './cases.ts'
 import { tapedDraw } from './chance.ts'
 import { restoreLimits, simulate } from './run.ts'
 
 const TAPES = runsOf(1_000, 20_000)
-const LIMIT_MS = runsOf(60_000, 80_000)
+const LIMIT_MS = runsOf(60_000, 300_000)
 
 describe('tapes', () => {
   afterEach(restoreLimits)
@@ -38,6 +39,7 @@ describe('tapes', () => {
       )
       expect(runs, 'the machine is too slow to say anything').toBeGreaterThan(50)
       console.info(`${runs} tapes`)
+      ran('2', runs)
     },
     LIMIT_MS * 2,
   )

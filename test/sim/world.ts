@@ -2,7 +2,8 @@
 // dead process). It runs one event, lets all promises settle, and takes the next.
 //
 // Invariants
-// 1. Exactly one event is in flight: the order of everything is the order of the queue, which only the draws decide.
+// 1. Exactly one event is in flight: the order of everything is the order of the queue, which only the draws decide. A tick comes when no
+//    promise is left to settle, and nothing in a run waits for anything but promises and this queue.
 // 2. An event of a dead process never runs. One of a paused process runs when the pause has ended.
 // 3. The wall clock may jump; `monotonic` never does.
 import type { Logger, World } from '../../src/base/ports.ts'
@@ -23,6 +24,9 @@ interface Event {
 }
 
 const START_MS = 1_700_000_000_000
+/** Events until the process looks at its signals and messages. */
+const TURN_EVENTS = 5_000
+const SETTLED = Promise.resolve()
 
 export class SimWorld {
   now = 0
@@ -59,11 +63,34 @@ export class SimWorld {
   /** Runs until `done` says so; false: the bound of events or of time was reached first, or nothing is left to happen. */
   async run(done: () => boolean, untilMs: number, eventsMax: number): Promise<boolean> {
     const end = this.events + eventsMax
-    while (!done()) {
+    for (;;) {
+      const turnEnd = this.events + TURN_EVENTS
+      const live = await new Promise<boolean | null>((resolve, reject) => {
+        const next = (): void => {
+          try {
+            if (done()) resolve(true)
+            else if (this.events >= turnEnd) resolve(null)
+            else if (this.#runNext(untilMs, end)) void SETTLED.then(later)
+            else resolve(false)
+          } catch (error) {
+            reject(error)
+          }
+        }
+        const later = (): void => process.nextTick(next) // asked for by a promise it comes behind all promises, asked for by a tick at once
+        later()
+      })
+      await new Promise(setImmediate) // whoever watches over this process gets a turn, too
+      if (live !== null) return live
+    }
+  }
+
+  /** False: there is none, or it is behind the bounds. */
+  #runNext(untilMs: number, eventsEnd: number): boolean {
+    for (;;) {
       const event = this.#pop()
       if (event === undefined) return false
       if (event.run === null) continue
-      if (event.at > untilMs || this.events >= end) {
+      if (event.at > untilMs || this.events >= eventsEnd) {
         this.#push(event)
         return false
       }
@@ -79,9 +106,8 @@ export class SimWorld {
       }
       this.events++
       event.run()
-      await new Promise(setImmediate)
+      return true
     }
-    return true
   }
 
   /** What a process takes from the outside. */

@@ -8,7 +8,8 @@ import { NO_LEADER } from './cluster.ts'
 import { Answer, type Reply } from './network.ts'
 import { type Entry, type SimPartition, stableEnd } from './partition.ts'
 
-const FETCH_WAIT_MS = 40
+/** How long a broker waits for something to tell, beside the time that any request has. */
+const FETCH_WAIT_MS = 150
 const RETRY_MS = 20
 const MISSING_MS = 200
 
@@ -166,7 +167,8 @@ export class SimReader implements Reader {
     let failed = false
     try {
       const wire = this.#client.wire(`fetch ${broker}`)
-      const rows = await this.#client.call<Row[]>('fetch', 'fetch', wire, (reply) => this.#serve(broker, wants, reply))
+      const waitMs = FETCH_WAIT_MS + this.#client.cluster.options.times.requestTimeoutMs
+      const rows = await this.#client.call<Row[]>('fetch', 'fetch', wire, (reply) => this.#serve(broker, wants, reply), waitMs)
       for (const row of rows) {
         if (row.want.slot.version !== row.want.version) continue
         if ('chunk' in row) this.#take(row.want.slot, row.chunk)
