@@ -81,7 +81,7 @@ export class Member implements Crew {
     const id = workerName(config, state, number)
     const embedded = log.kind === 'embedded'
     const { applicationId } = config
-    const tracing = config.tracing ? await openTracing({ applicationId, clientId: id, log: log.kind }) : null
+    const tracing = config.tracing ? await openTracing({ applicationId, clientId: id, log: log.kind, logger: this.#o.world.logger }) : null
     this.#worker = new Worker({
       deps: this.#deps(),
       transactionalId: id,

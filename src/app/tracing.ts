@@ -5,9 +5,11 @@
 // 1. An epoch is sampled as a whole: where its span is not recorded no span of a batch is made.
 // 2. A batch is linked with the contexts (W3C `traceparent`) of its records: each once, LIMITS.spanLinksMax at most.
 // 3. Whether the API is there is found out once, at the start; whether a provider is, with each epoch.
+// 4. What a provider throws (its samplers, its span processors) is nobody's: it costs spans, and is told once. What is processed goes on.
 import type { Attributes, Context, Link, Span, SpanContext, Tracer } from '@opentelemetry/api'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import type { Logger } from '../base/ports.ts'
 import type { Headers, LogRecord, TopicPartition } from '../base/record.ts'
 import type { BatchTrace, CommitTrace, TracedTask, Tracing } from '../base/tracing.ts'
 import type { Log } from '../log/log.ts'
@@ -19,6 +21,7 @@ export interface TracingOptions {
   /** Of the worker: its transactional id. */
   readonly clientId: string
   readonly log: Log['kind']
+  readonly logger: Logger
 }
 
 interface OpenEpoch {
@@ -33,7 +36,42 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | nu
     if ((error as { readonly code?: string }).code === 'ERR_MODULE_NOT_FOUND') return null
     throw error
   })
-  return api === null ? null : new WorkerTracing(api, options)
+  return api === null ? null : unharmed(new WorkerTracing(api, options), options.logger)
+}
+
+/** Invariant 4. */
+function unharmed(tracing: Tracing, logger: Logger): Tracing {
+  let told = false
+  const safely = <T>(tell: () => T): T | null => {
+    try {
+      return tell()
+    } catch (error) {
+      if (!told) logger.warn({ reason: explain(error) }, 'the provider of OpenTelemetry throws: spans are lost')
+      told = true
+      return null
+    }
+  }
+  return {
+    batch(task) {
+      const batch = safely(() => tracing.batch(task))
+      if (batch === null) return null
+      return {
+        within: (run) => batch.within(run),
+        record: (at, record) => void safely(() => batch.record(at, record)),
+        end: (records, deadLetters) => void safely(() => batch.end(records, deadLetters)),
+        failed: (error) => void safely(() => batch.failed(error)),
+      }
+    },
+    seal() {
+      const commit = safely(() => tracing.seal())
+      if (commit === null) return null
+      return {
+        committed: (records, bytes) => void safely(() => commit.committed(records, bytes)),
+        failed: (error) => void safely(() => commit.failed(error)),
+      }
+    },
+    lost: (error) => void safely(() => tracing.lost(error)),
+  }
 }
 
 class WorkerTracing implements Tracing {

@@ -10,6 +10,7 @@ import { openLog } from '../../src/app.ts'
 import { openTracing } from '../../src/app/tracing.ts'
 import { MillraceError } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
+import { type Logger, silent } from '../../src/base/ports.ts'
 import { type Headers, headersToText } from '../../src/base/record.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { resolveConfig } from '../../src/config.ts'
@@ -23,7 +24,7 @@ import { register, unregister } from '../support/tracing.ts'
 
 const world = systemWorld()
 const TEXT = { key: string(), value: string() }
-const APP = { applicationId: 'traced', clientId: 'traced-a', log: 'kafka' } as const
+const APP = { applicationId: 'traced', clientId: 'traced-a', log: 'kafka', logger: silent } as const
 const copy = topology('copy', (t) => t.stream('in', TEXT).to('out'))
 
 afterEach(unregister)
@@ -39,7 +40,7 @@ const record = (topic: string, key: string, value: unknown, timestamp: number, o
 })
 
 /** Runs until everything is committed, closed. */
-async function processed(log: Log, program: Topology): Promise<void> {
+async function processed(log: Log, program: Topology, logger: Logger = silent): Promise<void> {
   const running = await runWorker({
     log,
     topology: program,
@@ -47,7 +48,7 @@ async function processed(log: Log, program: Topology): Promise<void> {
     provider: memoryProvider(),
     world,
     partitions: 2,
-    tracing: await openTracing(APP),
+    tracing: await openTracing({ ...APP, logger }),
   })
   await running.untilCaughtUp()
   await running.worker.close()
@@ -135,6 +136,25 @@ describe('spans', () => {
     )
     await processed(log, copy)
     expect(one(named('process')).links).toHaveLength(LIMITS.spanLinksMax)
+  })
+
+  const broken = (): never => {
+    throw new Error('the provider is broken')
+  }
+  const quiet = { forceFlush: async () => {}, shutdown: async () => {}, onStart() {}, onEnd() {} }
+  it.each([
+    ['sampler', () => register({ shouldSample: broken, toString: () => 'broken' })],
+    ['processor at the beginning', () => register(undefined, [{ ...quiet, onStart: broken }])],
+    ['processor at the end', () => register(undefined, [{ ...quiet, onEnd: broken }])],
+  ])('of a provider whose %s throws are lost, and nothing else is', async (_what, registered) => {
+    registered()
+    const told: string[] = []
+    const warn: Logger['warn'] = (fields, message) => void told.push(`${message} (${(fields as { reason: string }).reason})`)
+    const log = memoryLog(world)
+    await load(log, [record('in', 'k', 'v', 1)], 1)
+    await processed(log, copy, { ...silent, warn })
+    expect((await readAll(log, 'out')).flat()).toHaveLength(1)
+    expect(told).toEqual(['the provider of OpenTelemetry throws: spans are lost (the provider is broken)'])
   })
 
   it('of an epoch that was lost say so, and it is done again', async () => {

@@ -7,6 +7,7 @@ import {
   type ReadableSpan,
   type Sampler,
   SimpleSpanProcessor,
+  type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
 
 export interface Recording {
@@ -16,10 +17,10 @@ export interface Recording {
 }
 
 /** Registered for this process, until `unregister`. */
-export function register(sampler?: Sampler): Recording {
+export function register(sampler?: Sampler, more: readonly SpanProcessor[] = []): Recording {
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({
-    spanProcessors: [new SimpleSpanProcessor(exporter)],
+    spanProcessors: [new SimpleSpanProcessor(exporter), ...more],
     ...(sampler === undefined ? {} : { sampler }),
   })
   api.trace.setGlobalTracerProvider(provider)
