@@ -204,7 +204,7 @@ export function compile(options: ProgramOptions): Program {
     const source = node.operator as PlanSource
     // What others have written may be undecodable, and is a dead letter then.
     const unread = source.internal && node.children.every((child) => instances[child.index]?.unread?.[child.input] === true)
-    const untouched = staysUntouched(node, nodes)
+    const untouched = source.timestamp === null && staysUntouched(node, nodes)
     return { node, source, push, undone, block, unread, untouched, ...readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, dues, blame, caches, counters, gauges }
