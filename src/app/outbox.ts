@@ -12,10 +12,12 @@ import { systemWorld } from '../base/system.ts'
 import { closest } from '../base/suggest.ts'
 import { type ProcessorOptions, resolveConfig } from '../config.ts'
 import { postgresSource } from '../outbox/postgres.ts'
+import type { Log } from '../log/log.ts'
 import { type OutboxStatus, Relay } from '../outbox/relay.ts'
 import type { OutboxSource } from '../outbox/source.ts'
 import { sqliteSource } from '../outbox/sqlite.ts'
 import { TABLE, tableName } from '../outbox/table.ts'
+import type { Listener } from '../server/listener.ts'
 
 export interface OutboxOptions extends Pick<ProcessorOptions, 'brokers' | 'stateDir' | 'tls' | 'sasl' | 'world'> {
   /** `postgres://user@host/database`, or the path of an SQLite file. */
@@ -32,12 +34,16 @@ export interface OutboxOptions extends Pick<ProcessorOptions, 'brokers' | 'state
   readonly pollInterval?: Duration
   /** Of topics that it makes on an embedded log. Default: 4. */
   readonly partitions?: number
-  /** Ends when all is relayed that was there. */
+  /** Ends when all is relayed that was there when it began. */
   readonly once?: boolean
+  /** Of an HTTP server on 127.0.0.1, with /metrics and /health; 0: a free one. Default: none. */
+  readonly port?: number
 }
 
 export interface OutboxRelay {
   status(): OutboxStatus
+  /** Of its HTTP server; null: it has none. */
+  readonly port: number | null
   /** Resolves when it is closed, with `once` when all is relayed; rejects with what a person has to see to. */
   readonly ended: Promise<void>
   /** Commits what is under way. */
@@ -45,11 +51,12 @@ export interface OutboxRelay {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const OWN = ['database', 'table', 'name', 'topic', 'rate', 'pollInterval', 'partitions', 'once'] as const
+const OWN = ['database', 'table', 'name', 'topic', 'rate', 'pollInterval', 'partitions', 'once', 'port'] as const
 const OF_THE_LOG = ['brokers', 'stateDir', 'tls', 'sasl', 'world'] as const
 const RATE_MAX = 1_000_000
 const PARTITIONS_MAX = 1_024
 const POLL_MS_MAX = 3_600_000
+const PORT_MAX = 65_535
 
 /** Begins to relay; resolves when the log is open. A database that is not there yet is waited for. */
 export async function relayOutbox(options: OutboxOptions): Promise<OutboxRelay> {
@@ -66,17 +73,35 @@ export async function relayOutbox(options: OutboxOptions): Promise<OutboxRelay> 
   const pollMs = options.pollInterval === undefined ? LIMITS.outboxPollMs : durationMs(options.pollInterval, 'pollInterval')
   if (pollMs < 1 || pollMs > POLL_MS_MAX) throw refuse('pollInterval must be from 1ms to 1h')
   const partitions = whole(options.partitions ?? LIMITS.embeddedPartitions, 'partitions', PARTITIONS_MAX)
+  const port = options.port === undefined ? null : whole(options.port, 'port', PORT_MAX, 0)
   const source = sourceOf(options, world)
   const log = await openLog(config, world)
   const createPartitions = brokers === undefined ? partitions : null
   const relay = new Relay({ name, log, source, world, rowsPerSecond, pollMs, createPartitions, once })
-  const ended = relay.ended.finally(() => log.close())
+  const server = port === null ? null : await serverOf(relay, port, world).catch((error: unknown) => stopped(relay, log, error))
+  const ended = relay.ended.finally(async () => {
+    await server?.close()
+    await log.close()
+  })
   ended.catch(() => {}) // told to whoever awaits it
   const close = async (): Promise<void> => {
     await relay.stop()
     await ended.catch(() => {})
   }
-  return { status: () => relay.status(), ended, close, [Symbol.asyncDispose]: close }
+  return { status: () => relay.status(), port: server?.port ?? null, ended, close, [Symbol.asyncDispose]: close }
+}
+
+async function serverOf(relay: Relay, port: number, world: World): Promise<Listener> {
+  const { openOutboxServer } = await import('../server/outbox.ts')
+  const server = await openOutboxServer(port, () => relay.status(), world)
+  world.logger.info({ port: server.port }, 'metrics and health')
+  return server
+}
+
+async function stopped(relay: Relay, log: Log, error: unknown): Promise<never> {
+  await relay.stop()
+  await log.close()
+  throw error
 }
 
 function sourceOf(options: OutboxOptions, world: World): OutboxSource {
@@ -94,9 +119,9 @@ function sourceOf(options: OutboxOptions, world: World): OutboxSource {
   return sqliteSource({ file: database, ...common })
 }
 
-function whole(value: unknown, what: string, max: number): number {
-  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max) return value as number
-  throw refuse(`${what} must be a whole number from 1 to ${max}, not ${JSON.stringify(value)}`)
+function whole(value: unknown, what: string, max: number, min = 1): number {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
+  throw refuse(`${what} must be a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`)
 }
 
 function refuse(what: string): MillraceError {

@@ -23,6 +23,7 @@ export interface OutboxFlags extends Pick<Flags, 'brokers' | 'stateDir' | 'confi
   readonly once?: boolean
   readonly ddl?: DatabaseKind
   readonly partitions?: number
+  readonly port?: number
   readonly json?: boolean
 }
 
@@ -55,7 +56,7 @@ export async function outbox(flags: OutboxFlags): Promise<void> {
 }
 
 async function optionsOf(flags: OutboxFlags): Promise<OutboxOptions> {
-  const { brokers, stateDir, config, table, name, topic, rate, pollInterval, once, partitions } = flags
+  const { brokers, stateDir, config, table, name, topic, rate, pollInterval, once, partitions, port } = flags
   const words = { ...(brokers === undefined ? {} : { brokers }), ...(stateDir === undefined ? {} : { stateDir }) }
   const gathered = await gatherOptions({ ...words, ...(config === undefined ? {} : { config }) }, process.env)
   const database = flags.database ?? process.env.MILLRACE_DATABASE ?? ''
@@ -72,6 +73,7 @@ async function optionsOf(flags: OutboxFlags): Promise<OutboxOptions> {
     pollInterval: pollInterval as Duration | undefined,
     once,
     partitions,
+    port,
   }
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   return { database, table, name, ...said }

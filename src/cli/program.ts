@@ -209,6 +209,7 @@ ${example(`echo '{"topic":"orders","key":"a","value":{"n":1}}' | millrace try to
     .addOption(new Option('--rate <n>', 'rows a second at most (default: 10000)').argParser(whole(1, 1e6)))
     .addOption(new Option('--poll-interval <duration>', 'how often the table is looked at, such as 2s (default: 500ms)'))
     .addOption(new Option('--once', 'end when all is relayed that was there'))
+    .addOption(new Option('--port <n>', 'metrics and health by HTTP, on 127.0.0.1; 0 takes a free one').argParser(whole(0, 65_535)))
     .addOption(new Option('--ddl <database>', 'print the SQL that makes the table, and do no more').choices(DATABASES))
     .addOption(brokers())
     .addOption(stateDir('folder of the embedded log (default: .millrace/<name>)'))

@@ -40,6 +40,10 @@ export interface OutboxStatus {
   readonly caughtUp: boolean
   /** What is waited for; null: nothing. */
   readonly waitsFor: string | null
+  /** How old the last row was when it was relayed, by its timestamp; null: none was, or the table has no timestamps. */
+  readonly lagMs: number | null
+  /** When the table was last read without a failure, epoch ms; null: it was not. */
+  readonly lookedAtMs: number | null
 }
 
 const PORTIONS_PER_SECOND = 10
@@ -68,6 +72,8 @@ export class Relay {
   #counts = { rows: 0, commits: 0, failures: 0 }
   #caughtUp = false
   #waitsFor: string | null = null
+  #lagMs: number | null = null
+  #lookedAtMs: number | null = null
   #toldMs: number
   #toldRows = 0
 
@@ -93,6 +99,8 @@ export class Relay {
       rowsEver: this.#progress?.rows ?? 0,
       caughtUp: this.#caughtUp,
       waitsFor: this.#waitsFor,
+      lagMs: this.#lagMs,
+      lookedAtMs: this.#lookedAtMs,
     }
   }
 
@@ -137,6 +145,7 @@ export class Relay {
     if (this.#source === null) this.#source = await source.open()
     if (this.#progress === null) await this.#take(this.#source)
     const portion = await source.read(this.#position, this.#rowsMax)
+    this.#lookedAtMs = this.#o.world.clock.now()
     const refused = (await this.#put(portion)) ?? portion.refused
     if (refused !== null) throw refused
     this.#caughtUp = portion.rows.length === 0 && portion.last
@@ -195,6 +204,8 @@ export class Relay {
       this.#position = position
       this.#counts.rows += count
       this.#counts.commits++
+      const writtenAtMs = (rows[count - 1] as OutboxRow).timestamp
+      this.#lagMs = writtenAtMs === null ? null : Math.max(0, world.clock.now() - writtenAtMs)
       await this.#pace(count)
     }
     return refused

@@ -78,7 +78,13 @@ export function openMergedMetrics(read: () => Promise<readonly (WorkerReading | 
   )
 }
 
-function doorOf(registry: Registry, answered: Metrics['answered'], epoch: Metrics['epoch'], merged: () => Promise<Registry>): Metrics {
+/** A registry to be shown. */
+export function doorOf(
+  registry: Registry,
+  answered: Metrics['answered'],
+  epoch: Metrics['epoch'],
+  merged: () => Promise<Registry>,
+): Metrics {
   return {
     registry,
     render: async () => ({ type: registry.contentType, text: await (await merged()).metrics() }),
@@ -89,7 +95,8 @@ function doorOf(registry: Registry, answered: Metrics['answered'], epoch: Metric
   }
 }
 
-function addProcess(registry: Registry): Metrics['answered'] {
+/** What all processes tell of themselves. */
+export function addProcess(registry: Registry): Metrics['answered'] {
   collectDefaultMetrics({ register: registry })
   // Gauges with the ending of counters; by type they are told without it.
   for (const name of ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'])

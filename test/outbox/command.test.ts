@@ -73,6 +73,46 @@ test('a process in whose function it runs: the same, without the binary', async 
   )
 })
 
+test('metrics and health, on this machine only; another Host is refused', async () => {
+  shop.place([{ topic: 'orders', key: 'k', value: '1', timestamp: Date.now() - 90_000 }])
+  await using relay = await relayOutbox({ database: shop.file, stateDir, port: 0, pollInterval: '20ms' })
+  const ask = (path: string, headers: Record<string, string> = {}) => fetch(`http://127.0.0.1:${relay.port}${path}`, { headers })
+  await expect.poll(() => relay.status(), { timeout: 10_000 }).toMatchObject({ rows: 1, caughtUp: true })
+  expect(relay.status().lagMs).toBeGreaterThan(89_000)
+  expect(await (await ask('/health')).json()).toEqual({ live: true, ready: true })
+  const shown = await (await ask('/metrics')).text()
+  const values = new Map(
+    shown.split('\n').flatMap((line) => (line.startsWith('millrace_outbox_') ? [line.split(' ') as [string, string]] : [])),
+  )
+  expect(Object.fromEntries(values)).toMatchObject({
+    millrace_outbox_rows_total: '1',
+    millrace_outbox_commits_total: '1',
+    millrace_outbox_failures_total: '0',
+    millrace_outbox_caught_up: '1',
+    millrace_outbox_waiting: '0',
+    millrace_outbox_lag_seconds: '0',
+  })
+  expect(Math.abs(Number(values.get('millrace_outbox_last_look_timestamp_seconds')) - Date.now() / 1_000)).toBeLessThan(60)
+  expect((await ask('/stores')).status).toBe(404)
+  expect((await ask('/metrics', { origin: 'http://elsewhere.example' })).status).toBe(403)
+  await relay.close()
+  await expect(ask('/health')).rejects.toThrow()
+  await expect(relayOutbox({ database: shop.file, stateDir, port: 65_536 })).rejects.toThrow('port must be a whole number from 0 to 65535')
+})
+
+test('a port that is taken ends it before it relays; a database that is waited for is not ready', { timeout: 30_000 }, async () => {
+  orders(0, 1)
+  await using first = await relayOutbox({ database: shop.file, stateDir, port: 0 })
+  const other = join(place.folder, 'other')
+  const taken = relayOutbox({ database: shop.file, stateDir: other, port: first.port as number })
+  await expect(taken).rejects.toThrow(/^port \d+ of 127.0.0.1 is in use; take another --port/)
+  // Its log is free again.
+  await using second = await relayOutbox({ database: 'postgres://nobody@127.0.0.1:1/none', stateDir: other, port: 0 })
+  await expect.poll(() => second.status().waitsFor, { timeout: 20_000 }).toMatch(/ECONNREFUSED/)
+  const answer = await fetch(`http://127.0.0.1:${second.port}/health/ready`)
+  expect([answer.status, await answer.json()]).toEqual([503, { live: true, ready: false }])
+})
+
 test('what it refuses, in one line', { timeout: 60_000 }, async () => {
   const refused = async (words: string[], status: number, line: RegExp): Promise<void> => {
     const said = await outbox(...words)

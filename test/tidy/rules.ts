@@ -53,7 +53,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'state/store',
   ],
   outbox: ['base', 'log/log'],
-  server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control', 'assignment/peers'],
+  server: ['base', 'serde', 'topology', 'state/store', 'barrier/barrier', 'runtime', 'control', 'assignment/peers', 'outbox/relay'],
   runtime: ['base', 'serde', 'topology', 'operators', 'state', 'log', 'barrier', 'assignment'],
 }
 

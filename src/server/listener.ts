@@ -1,0 +1,139 @@
+// One listener with the bounds of LIMITS, for what is served by HTTP. Knows no route; who may ask is judged by the guard that it is given.
+//
+// Invariants
+// 1. Whatever goes wrong is answered by a status and `{code}`, nothing else; every answer is nosniff and no-store.
+// 2. `close` ends open connections; it does not wait for a slow reader.
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { explain, MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import type { World } from '../base/ports.ts'
+import type { Guard } from './guard.ts'
+import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
+
+/** How often Node looks for connections that are over their time. */
+const LOOK_MS = 1_000
+const JSON_TYPE = 'application/json; charset=utf-8'
+export const HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+export interface Listening {
+  readonly port: number
+  readonly host: string
+  readonly world: World
+  readonly guard: Guard
+  /** Told of each answer's status. */
+  readonly answered: (status: number) => void
+  /** May add to the answer of a request that the guard has let in. */
+  readonly admitted?: (request: IncomingMessage, reply: FastifyReply) => void
+  readonly routes: (app: FastifyInstance) => void
+}
+
+export interface Listener {
+  /** As it is bound: another than asked for when that was 0. */
+  readonly port: number
+  close(): Promise<void>
+}
+
+export async function openListener({ port, host, world, guard, answered, admitted, routes }: Listening): Promise<Listener> {
+  const app = Fastify({
+    logger: false,
+    forceCloseConnections: true,
+    connectionTimeout: LIMITS.httpIdleTimeoutMs,
+    keepAliveTimeout: LIMITS.httpIdleTimeoutMs,
+    requestTimeout: LIMITS.httpRequestTimeoutMs,
+    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
+    bodyLimit: 1,
+    http: {
+      headersTimeout: LIMITS.headersTimeoutMs,
+      requestTimeout: LIMITS.httpRequestTimeoutMs,
+      connectionsCheckingInterval: LOOK_MS,
+      maxHeaderSize: LIMITS.headersBytesMax,
+    },
+    routerOptions: {
+      maxParamLength: LIMITS.urlBytesMax,
+      // Fastify's own answer would quote the path.
+      onBadUrl: (_path, request, response) => {
+        let refusal = new Refusal('BAD_REQUEST')
+        try {
+          guard(request)
+        } catch (error) {
+          refusal = refusalOf(error)
+        }
+        answered(refusal.status)
+        const body = JSON.stringify({ code: refusal.code })
+        response.writeHead(refusal.status, { ...HEADERS, 'content-type': JSON_TYPE, 'content-length': body.length })
+        response.end(body)
+      },
+    },
+    clientErrorHandler(error, socket) {
+      if (socket.destroyed || !socket.writable) return
+      const code =
+        error.code === 'HPE_HEADER_OVERFLOW' ? 'HEADERS_TOO_LARGE' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'TIMEOUT' : 'BAD_REQUEST'
+      answered(REFUSALS[code])
+      socket.end(rawAnswer(code))
+    },
+  })
+  app.server.maxConnections = LIMITS.connectionsMax
+  // The last answer has said that it closes; Node would go on with 503 for ever. Those before it may still be on their way.
+  const over = new WeakSet<object>()
+  app.server.on('dropRequest', (_request, socket) => {
+    if (!over.has(socket)) world.timers.after(LOOK_MS, () => socket.destroy())
+    over.add(socket)
+  })
+
+  const refuse = (reply: FastifyReply, error: unknown): FastifyReply => {
+    const refusal = refusalOf(error)
+    if (refusal.code === 'INTERNAL') world.logger.error({ reason: explain(error) }, 'an HTTP request failed')
+    // What of a body has come is not read: the connection cannot go on.
+    if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED' || reply.request.method === 'POST')
+      reply.header('connection', 'close')
+    if (refusal.code === 'METHOD_NOT_ALLOWED') reply.header('allow', 'GET, HEAD')
+    if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
+    return reply.code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
+  }
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS)
+    guard(request.raw)
+    admitted?.(request.raw, reply)
+  })
+  app.addHook('onResponse', async (_request, reply) => answered(reply.statusCode))
+  app.setErrorHandler((error, _request, reply) => refuse(reply, error))
+  app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
+  routes(app)
+
+  try {
+    await app.listen({ port, host: host.replace(/^\[(.*)\]$/, '$1') })
+  } catch (error) {
+    await app.close().catch(() => {})
+    throw listenError({ host, port }, error)
+  }
+  return {
+    port: (app.server.address() as AddressInfo).port,
+    close: async () => await app.close(),
+  }
+}
+
+function rawAnswer(code: 'HEADERS_TOO_LARGE' | 'TIMEOUT' | 'BAD_REQUEST'): string {
+  const body = JSON.stringify({ code })
+  const headers = { ...HEADERS, 'content-type': JSON_TYPE, 'content-length': body.length, connection: 'close' }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${REFUSALS[code]} ${code}\r\n${lines.join('')}\r\n${body}`
+}
+
+function listenError({ host, port }: Pick<Listening, 'host' | 'port'>, error: unknown): MillraceError {
+  const code = (error as NodeJS.ErrnoException).code
+  const why: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'is in use; take another --port, or 0 for a free one',
+    EACCES: 'needs rights that this process has not; take one above 1023',
+    EADDRNOTAVAIL: 'cannot be opened: the host is no address of this machine',
+    ENOTFOUND: 'cannot be opened: the host is not known',
+  }
+  const known = why[code ?? '']
+  if (known !== undefined) return new MillraceError('STREAM_USAGE', `port ${port} of ${host} ${known}`)
+  return new MillraceError('STREAM_USAGE', `port ${port} of ${host} cannot be opened`, { cause: error })
+}
