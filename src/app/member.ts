@@ -55,6 +55,7 @@ export class Member implements Crew {
   readonly #restores = new Map<string, RestoreProgress>()
   #restoring: RestoreProgress | null = null
   #peers: readonly Peer[] = []
+  #unlisted = false
   #worker: Worker | null = null
 
   constructor(options: MemberOptions) {
@@ -126,7 +127,12 @@ export class Member implements Crew {
   #hear(peers: readonly Peer[], place: Place): boolean {
     this.#peers = peers
     this.#o.onPeers?.(peers)
-    return isMisplaced(peers, this.#o.state.processId, place)
+    const { processId } = this.#o.state
+    const misplaced = isMisplaced(peers, processId, place)
+    if (peers.some(({ host }) => host === processId)) return misplaced
+    const again = this.#unlisted
+    this.#unlisted = true // a leader that leaves it out whatever it says is not asked for ever
+    return misplaced && !again
   }
 
   words(): readonly [Word] {

@@ -27,9 +27,11 @@ export interface Peering {
   heard(peers: readonly Peer[]): boolean
 }
 
-/** A static member that comes back is given what it had; what it says of itself is not looked at then. */
+/** A static member that comes back is given what it had; what it says of itself is not looked at then. One with another disk, and so another
+ *  name of its process, is not in the list at all. */
 export function isMisplaced(peers: readonly Peer[], host: string, { address, machine }: Place): boolean {
-  return peers.some((peer) => peer.host === host && (peer.address !== address || peer.machine !== machine))
+  const own = peers.filter((peer) => peer.host === host)
+  return own.length === 0 || own.some((peer) => peer.address !== address || peer.machine !== machine)
 }
 
 /** `standing`: whose claim to a task stands; `target`: who is to run it. */

@@ -84,6 +84,18 @@ const DENIED = [
   'SECURITY_DISABLED',
 ]
 
+const ANY: readonly RequestKind[] = ['init', ...EPOCH, 'offsetCommit', ...READS, ...GROUP, 'admin']
+
+/** Of a refusal by ACLs the right that is missing, in Kafka's words: whoever reads it can grant it. docs/security.md has them all. */
+const RIGHTS: readonly (readonly [name: string, kinds: readonly RequestKind[], right: string])[] = [
+  ['TOPIC_AUTHORIZATION_FAILED', ['fetch', 'txnOffsets', 'offsetCommit'], 'Read on the topic'],
+  ['TOPIC_AUTHORIZATION_FAILED', ['produce', 'addPartitions'], 'Write on the topic'],
+  ['TOPIC_AUTHORIZATION_FAILED', ['metadata', 'listOffsets', 'offsetFetch'], 'Describe on the topic (Read or Write brings it)'],
+  ['TOPIC_AUTHORIZATION_FAILED', ['admin'], 'Create on the topic, or Delete where it deletes'],
+  ['GROUP_AUTHORIZATION_FAILED', ['find', 'offsetFetch', 'addOffsets', 'txnOffsets', 'offsetCommit', ...GROUP], 'Read on the group'],
+  ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', ['find', 'init', ...EPOCH], 'Write on the transactional id'],
+]
+
 export const ROWS: readonly Row[] = [
   // init: the first request of a producer epoch; asking twice is what it is for
   { kinds: ['init'], names: ['CONCURRENT_TRANSACTIONS'], outcome: 'again', reason: "the predecessor's transaction is being aborted" },
@@ -386,12 +398,15 @@ export const ROWS: readonly Row[] = [
   },
 
   // anywhere
-  {
-    kinds: ['init', ...EPOCH, 'offsetCommit', ...READS, ...GROUP, 'admin'],
-    names: DENIED,
-    outcome: 'stop',
-    reason: 'not allowed: credentials or ACLs',
-  },
+  ...RIGHTS.map(([name, kinds, right]): Row => ({ kinds, names: [name], outcome: 'stop', reason: `the user has no right ${right}` })),
+  ...DENIED.map(
+    (name): Row => ({
+      kinds: ANY.filter((kind) => !RIGHTS.some(([denied, kinds]) => denied === name && kinds.includes(kind))),
+      names: [name],
+      outcome: 'stop',
+      reason: 'not allowed: credentials or ACLs',
+    }),
+  ),
 ]
 
 const DEFAULTS: Readonly<Record<RequestKind, Outcome>> = {

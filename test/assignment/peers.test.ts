@@ -60,12 +60,12 @@ describe('peers', () => {
       }),
     )
   })
-  test('a process that came back at another address is misplaced; one that is not in the list is not', () => {
+  test('a process that came back at another address is misplaced, and so is one that is not in the list', () => {
     const peers = peersOf([claimant(1, [], 1)], new Map(), new Map([['m1', all]]))
     expect(isMisplaced(peers, 'h1', { address: '10.0.0.1:80', machine: 'box1' })).toBe(false)
     expect(isMisplaced(peers, 'h1', { address: '10.0.0.1:81', machine: 'box1' })).toBe(true)
     expect(isMisplaced(peers, 'h1', { address: '10.0.0.1:80', machine: 'box2' })).toBe(true)
-    expect(isMisplaced(peers, 'h2', { address: '10.0.0.1:81', machine: 'box1' })).toBe(false)
-    expect(isMisplaced([], 'h1', { address: '10.0.0.1:81', machine: 'box1' })).toBe(false)
+    expect(isMisplaced(peers, 'h2', { address: '10.0.0.1:80', machine: 'box1' })).toBe(true)
+    expect(isMisplaced([], 'h1', { address: '10.0.0.1:80', machine: 'box1' })).toBe(true)
   })
 })

@@ -7,6 +7,7 @@
 // 2. What is started here is ended by its process id; the data directory goes with it.
 // 3. `kill` is kill -9 and keeps the data, `halt` ends a node cleanly; `restart` starts on the same port and data.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -26,8 +27,19 @@ export interface KafkaOptions {
   /** A second door to the only node: what comes in there is told that the node is at this port of 127.0.0.1, where a network stands
    *  between (network.ts). */
   readonly doorPort?: number
+  /** More listeners of the only node, by name, with their protocol (`SECURE: 'SASL_SSL'`), beside the plain one, which the node itself and
+   *  administrators use; their settings are in `config`. */
+  readonly listeners?: Readonly<Record<string, 'SSL' | 'SASL_SSL'>>
+  /** Users with a SCRAM credential. */
+  readonly users?: readonly ScramUser[]
   /** Lines of server.properties that come last, so they win. */
   readonly config?: Readonly<Record<string, string | number>>
+}
+
+export interface ScramUser {
+  readonly name: string
+  readonly password: string
+  readonly mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
 }
 
 export interface RunningKafka {
@@ -35,6 +47,8 @@ export interface RunningKafka {
   readonly brokers: string
   /** Where the second door is; 0 without one. */
   readonly doorPort: number
+  /** host:port of the other listeners, by name. */
+  readonly listeners: Readonly<Record<string, string>>
   /** What the nodes wrote so far: for the message of a test that failed. */
   output(): string
   /** Of the nodes that run. */
@@ -62,17 +76,24 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   writeFileSync(log4j, LOG4J)
   const java = (...args: string[]): string[] => ['-cp', join(lib, '*'), `-Dlog4j2.configurationFile=${log4j}`, ...args]
   const count = options.nodes ?? 1
-  const [controllerPort = 0, door = 0, ...ports] = await freePorts(count + 2)
-  const clusterId = (await run('java', java('kafka.tools.StorageTool', 'random-uuid'))).stdout.trim().split('\n').at(-1) ?? ''
+  const [controllerPort = 0, door = 0, ...others] = await freePorts(count + 2 + Object.keys(options.listeners ?? {}).length)
+  const ports = others.splice(0, count)
+  const listeners = Object.fromEntries(Object.keys(options.listeners ?? {}).map((name, i) => [name, `127.0.0.1:${others[i]}`]))
+  const clusterId = `m${randomBytes(16).toString('base64url').slice(1)}` // as Kafka's own tool makes one, without starting a Java for it
   let output = ''
   const keep = (bytes: Buffer): void => {
     output = (output + bytes.toString()).slice(-20_000)
   }
   const makeNode = async (port: number, id: number): Promise<Node> => {
     const properties = join(home, `server-${id}.properties`)
-    writeFileSync(properties, serverProperties({ id, port, controllerPort, door, count, data: join(home, `data-${id}`) }, options))
+    const place = { id, port, controllerPort, door, listeners, count, data: join(home, `data-${id}`) }
+    writeFileSync(properties, serverProperties(place, options))
     const levels = Object.entries(options.features ?? {}).flatMap(([name, level]) => ['--feature', `${name}=${level}`])
-    await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties, ...levels))
+    const users = (options.users ?? []).flatMap(({ name, password, mechanism }) => [
+      '--add-scram',
+      `${mechanism}=[name=${name},password=${password}]`,
+    ])
+    await run('java', java('kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties, ...levels, ...users))
     const command = ['-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...java('kafka.Kafka', properties)]
     let child: ChildProcess | undefined
     return {
@@ -123,6 +144,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   return {
     brokers: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
     doorPort: options.doorPort === undefined ? 0 : door,
+    listeners,
     output: () => output,
     pids: () => nodes.flatMap((each) => each.pid() ?? []),
     stop,
@@ -191,13 +213,16 @@ interface Place {
   readonly port: number
   readonly controllerPort: number
   readonly door: number
+  readonly listeners: Readonly<Record<string, string>>
   readonly count: number
   readonly data: string
 }
 
 function serverProperties(place: Place, options: KafkaOptions): string {
-  const { id, port, controllerPort, door, count, data } = place
+  const { id, port, controllerPort, door, listeners, count, data } = place
   const broker = `PLAINTEXT://127.0.0.1:${port}`
+  const own = Object.entries(listeners).map(([name, address]) => `,${name}://${address}`)
+  const protocols = Object.entries(options.listeners ?? {}).map(([name, protocol]) => `,${name}:${protocol}`)
   const doors: Record<string, string> =
     options.doorPort === undefined
       ? {}
@@ -205,16 +230,16 @@ function serverProperties(place: Place, options: KafkaOptions): string {
           listeners: `${broker},DOOR://127.0.0.1:${door},CONTROLLER://127.0.0.1:${controllerPort}`,
           'advertised.listeners': `${broker},DOOR://127.0.0.1:${options.doorPort}`,
           'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DOOR:PLAINTEXT',
-          'inter.broker.listener.name': 'PLAINTEXT',
         }
   const lines: Record<string, string | number> = {
     'process.roles': id === 1 ? 'broker,controller' : 'broker',
     'node.id': id,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: id === 1 ? `${broker},CONTROLLER://127.0.0.1:${controllerPort}` : broker,
-    'advertised.listeners': broker,
+    listeners: id === 1 ? `${broker}${own.join('')},CONTROLLER://127.0.0.1:${controllerPort}` : broker,
+    'advertised.listeners': `${broker}${own.join('')}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': `CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT${protocols.join('')}`,
+    'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': data,
     'num.partitions': options.partitionsDefault ?? 1,
     'default.replication.factor': count,

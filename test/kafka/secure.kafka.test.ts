@@ -1,96 +1,333 @@
-// TLS and SASL on a real Kafka: an epoch over both, and what is said to who has neither.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+// A broker behind TLS, passwords and ACLs: an application with exactly the rights that docs/security.md lists, and what is said to those
+// who lack one, who come with another password or certificate, or to a door of another kind. Then two instances of it, and the binary's
+// commands against both.
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Admin } from '@platformatic/kafka'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NO_HEADERS } from '../../src/base/record.ts'
-import { commit, committedValues, freshTopic, freshWriter, position, refusal } from '../contract/log/steps.ts'
-import { type RunningKafka, startKafka } from './broker.ts'
-import { KAFKA, open, world } from './running.ts'
+import type { Log } from '../../src/log/log.ts'
+import { type Ended, millrace, root, type Scratch, scratch } from '../cli/binary.ts'
+import { commit, committedValues, freshTopic, freshWriter, position, readUntil } from '../contract/log/steps.ts'
+import { endAll, type Processor } from '../support/processor.ts'
+import type { ScramUser } from './broker.ts'
+import { sleep } from './fleet.ts'
+import { documentedRights, grant, type Names, nameOf, type Right } from './rights.ts'
+import { KAFKA, open } from './running.ts'
+import { type SecuredKafka, startSecured } from './secured.ts'
+import { ITEMS, PARTITIONS, POISON, type SecuredApp, securedApp, writeOrders } from './secured-app.ts'
 
-describe.runIf(KAFKA)('a broker behind TLS and SASL', { timeout: 60_000 }, () => {
-  let kafka: RunningKafka
-  let home: string
-  let ca: string
+const PATIENCE_MS = 30_000
+const AT_ONCE = 3
+const PASSWORD = 'canary-password-0123456789'
+const TOKEN = 'canary-token-0123456789-0123456789-0123456789'
+const PLAIN = { mechanism: 'PLAIN', username: 'mill', password: 'race' } as const
+
+const rights = documentedRights()
+const needed = rights.filter(({ of }) => of === 'run')
+const optional = rights.filter(({ of }) => of === 'optional')
+const ofCommands = rights.filter(({ of }) => of !== 'run' && of !== 'optional')
+
+const user = (name: string, mechanism: ScramUser['mechanism'] = 'SCRAM-SHA-512'): ScramUser => ({ name, mechanism, password: PASSWORD })
+const names = (applicationId: string): Names => ({ '<application id>': applicationId, '<input>': 'orders', '<output>': 'totals' })
+const FULL = user('full')
+const OPERATOR = user('operator', 'SCRAM-SHA-256')
+const PAIR = user('pair')
+const WITHOUT = needed.map((right, i) => ({ right, name: `without${i}` }))
+/** The words of each command that is in the table of rights, and what it reads on stdin. */
+const COMMANDS: Readonly<Record<string, (topology: string) => { readonly words: readonly string[]; readonly input?: string }>> = {
+  produce: (topology) => ({
+    words: ['produce', '--topology', topology],
+    input: '{"topic":"orders","key":"c0","value":{"item":"rug","count":1}}\n',
+  }),
+  consume: (topology) => ({ words: ['consume', 'totals', '--topology', topology] }),
+  'dead-letter replay': () => ({ words: ['dead-letter', 'replay', '--application-id', 'full'] }),
+  reset: (topology) => ({ words: ['reset', topology, '--application-id', 'full'] }),
+}
+const LACKS = ofCommands.map((right, i) => ({ right, name: `lacks${i}` }))
+
+describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_000 }, () => {
+  let secured: SecuredKafka
+  let log: Log
+  let admin: Admin
+  let place: Scratch
+  let app: SecuredApp
   beforeAll(async () => {
-    home = mkdtempSync(join(tmpdir(), 'millrace-tls-'))
-    const store = join(home, 'broker.p12')
-    const keytool = (...args: string[]): string =>
-      execFileSync('keytool', [...args, '-alias', 'broker', '-keystore', store, '-storepass', 'for-tests'], {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-    keytool(
-      '-genkeypair',
-      '-keyalg',
-      'EC',
-      '-storetype',
-      'PKCS12',
-      '-dname',
-      'CN=localhost',
-      '-ext',
-      'SAN=DNS:localhost,IP:127.0.0.1',
-      '-validity',
-      '2',
-    )
-    keytool('-exportcert', '-rfc', '-file', join(home, 'ca.pem'))
-    ca = readFileSync(join(home, 'ca.pem'), 'utf8')
-    const login =
-      'org.apache.kafka.common.security.plain.PlainLoginModule required username="broker" password="b" user_broker="b" user_mill="race";'
-    kafka = await startKafka({
-      config: {
-        'connections.max.idle.ms': 1_000,
-        'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:SASL_SSL',
-        'inter.broker.listener.name': 'PLAINTEXT',
-        'ssl.keystore.type': 'PKCS12',
-        'ssl.keystore.location': store,
-        'ssl.keystore.password': 'for-tests',
-        'ssl.truststore.type': 'PEM',
-        'ssl.truststore.location': join(home, 'ca.pem'),
-        'sasl.enabled.mechanisms': 'PLAIN',
-        'sasl.mechanism.inter.broker.protocol': 'PLAIN',
-        'listener.name.plaintext.plain.sasl.jaas.config': login,
-      },
-    })
-  }, 60_000)
+    place = scratch()
+    const users = [FULL, OPERATOR, PAIR, ...[...WITHOUT, ...LACKS].map(({ name }) => user(name))]
+    secured = await startSecured(users, { broker: 'b', [PLAIN.username]: PLAIN.password })
+    log = await open(secured.kafka.brokers)
+    admin = new Admin({ clientId: 'test', bootstrapBrokers: [secured.kafka.brokers] })
+    await log.createTopics(['orders', 'totals'].map((name) => ({ name, partitions: PARTITIONS, kind: 'plain' as const })))
+    await grant(admin, [
+      { user: FULL.name, rights: needed, names: names('full') },
+      { user: PAIR.name, rights: [...needed, ...optional], names: names('pair') },
+      { user: OPERATOR.name, rights: [...needed, ...ofCommands], names: names('full') },
+      ...WITHOUT.map(({ right, name }) => ({ user: name, rights: needed.filter((one) => one !== right), names: names(name) })),
+      ...LACKS.map(({ right, name }) => ({ user: name, rights: lacking(right), names: names('full') })),
+    ])
+    app = securedApp(place, secured.secure, secured.ca)
+  }, 180_000)
+  afterEach(endAll)
   afterAll(async () => {
-    await kafka?.stop()
-    rmSync(home, { recursive: true, force: true })
-  })
+    await admin?.close()
+    await log?.close()
+    await secured?.stop()
+    place?.remove()
+  }, 60_000)
+
+  /** What an operator has, but for this one. */
+  const lacking = (right: Right): readonly Right[] => [
+    ...needed,
+    ...ofCommands.filter(({ name, right: of }) => name !== right.name || of !== right.right),
+  ]
+
+  /** All records of a topic, up to where nothing is open. */
+  async function recordsOf(topic: string, atLeast = 0): Promise<readonly (readonly [key: string, value: string])[]> {
+    const all = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition }))
+    const marks = await log.offsets(all, 'settled')
+    const done = (records: readonly (readonly unknown[])[], positions: readonly number[]): boolean =>
+      records.flat().length >= atLeast && marks.every((mark, i) => (positions[i] as number) >= mark)
+    const records = await readUntil(log, topic, done, { partitions: PARTITIONS })
+    return records.flat().map(({ key, value }) => [String(key), String(value)])
+  }
+
+  /** By item what was ordered until now. */
+  async function ordered(): Promise<Readonly<Record<string, number>>> {
+    const sums: Record<string, number> = {}
+    for (const [, value] of await recordsOf('orders')) {
+      if (value === POISON) continue
+      const { item, count } = JSON.parse(value) as { item: string; count: number }
+      sums[item] = (sums[item] ?? 0) + count
+    }
+    return sums
+  }
+  const totals = async (atLeast: number): Promise<Readonly<Record<string, number>>> =>
+    Object.fromEntries((await recordsOf('totals', atLeast)).map(([item, sum]) => [item, Number(sum)]))
+
+  const ends = async (processor: Processor): Promise<string> => {
+    const late = sleep(PATIENCE_MS).then(() => 'it still runs')
+    expect(await Promise.race([processor.ended, late]), processor.said()).toEqual({ code: 1, signal: null })
+    return processor.said().trim().split('\n').at(-1) as string
+  }
 
   it('takes and gives epochs', async () => {
-    const log = await open(kafka.brokers, { tls: { ca }, sasl: { mechanism: 'PLAIN', username: 'mill', password: 'race' } })
-    const topic = await freshTopic(log)
-    const writer = await freshWriter(log)
+    const own = await open(secured.secure, { tls: { ca: secured.ca }, sasl: PLAIN })
+    const topic = await freshTopic(own)
+    const writer = await freshWriter(own)
     writer.append(topic, 0, 1, null, Buffer.from('secret'), NO_HEADERS)
     await commit(writer, { groupId: topic, offsets: [position(topic, 0, 1)] })
     await writer.close()
-    expect(await committedValues(log, topic)).toEqual(['secret'])
-    await log.close()
+    expect(await committedValues(own, topic)).toEqual(['secret'])
+    await own.close()
   })
 
   it('may close idle connections without putting an epoch in doubt', async () => {
-    const log = await open(kafka.brokers, { tls: { ca }, sasl: { mechanism: 'PLAIN', username: 'mill', password: 'race' } })
-    const topic = await freshTopic(log)
-    const writer = await freshWriter(log)
+    const own = await open(secured.secure, { tls: { ca: secured.ca }, sasl: PLAIN })
+    const topic = await freshTopic(own)
+    const writer = await freshWriter(own)
     for (let i = 0; i < 3; i++) {
       writer.append(topic, 0, 1, null, Buffer.from(`${i}`), NO_HEADERS)
       await commit(writer, { groupId: topic, offsets: [position(topic, 0, i)] })
-      await world.timers.sleep(2_500)
+      await sleep(2_500)
     }
-    expect(await committedValues(log, topic)).toEqual(['0', '1', '2'])
-    await log.close()
+    expect(await committedValues(own, topic)).toEqual(['0', '1', '2'])
+    await own.close()
   })
 
-  it('refuses a wrong password, a certificate nobody knows, and plain text, with the cause', async () => {
-    const sasl = { mechanism: 'PLAIN', username: 'mill', password: 'stone' } as const
-    const password = await refusal('STREAM_BROKER_UNREACHABLE', () => open(kafka.brokers, { tls: { ca }, sasl, connectTimeoutMs: 3_000 }))
-    expect(password.message).toMatch(/authentication/i)
-    expect(password.message).not.toContain('stone')
-    const stranger = await refusal('STREAM_BROKER_UNREACHABLE', () => open(kafka.brokers, { tls: {}, sasl, connectTimeoutMs: 1_000 }))
-    expect(stranger.message).toMatch(/certificate/i)
-    const plain = await refusal('STREAM_BROKER_UNREACHABLE', () => open(kafka.brokers, { connectTimeoutMs: 1_000 }))
-    expect(plain.message).toContain(kafka.brokers)
+  it('the rights that the document lists are enough: exactly once, restarted, restored', async () => {
+    const said: string[] = []
+    const options = {
+      imports: [join(root, 'test/support/restored.ts')],
+      env: { MILLRACE_TOKEN: TOKEN },
+      onLine: (line: string) => void said.push(line),
+    }
+    await writeOrders(log, 30, 1)
+    const first = app.run(FULL, 'full', 'full', ['--port', '0'], options)
+    await first.ready
+    expect(await totals(30)).toEqual(await ordered())
+    const port = /"port":(\d+)/.exec(first.said())?.[1]
+    const metrics = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
+    const figures = await metrics.text()
+    expect(figures).toMatch(/^millrace_dead_letters_total\{[^}]*\} 1$/m)
+    expect(await first.stop()).toEqual({ code: 0, signal: null })
+    const described = await millrace(['describe', app.topology], { env: { MILLRACE_SASL_PASSWORD: PASSWORD } })
+
+    rmSync(join(place.folder, 'full'), { recursive: true })
+    await writeOrders(log, 30, 0)
+    const second = app.run(FULL, 'full', 'full', [], options)
+    await second.ready
+    expect(await totals(60)).toEqual(await ordered())
+    expect(await second.stop()).toEqual({ code: 0, signal: null })
+    expect(await recordsOf('totals'), 'each once').toHaveLength(60)
+    const restored = said.findLast((line) => line.startsWith('{"restored":')) ?? '{}'
+    expect(JSON.parse(restored).restored, 'rows of the changelogs').toBeGreaterThanOrEqual(ITEMS.length)
+    expect(
+      said.some((line) => line.includes('DescribeConfigs')),
+      'it may not see whether the changelogs are compacted',
+    ).toBe(true)
+    for (const text of [...said, figures, described.out, described.err])
+      for (const secret of [PASSWORD, TOKEN]) expect(text.includes(secret), text).toBe(false)
   })
+
+  it('without one of them it is refused, by the name of what it lacks', async () => {
+    await inTurn(WITHOUT, async ({ right, name }) => {
+      const line = await ends(app.run(user(name), name, name))
+      const lacked = nameOf(right, names(name)).replaceAll('.', '\\.')
+      expect(line, `${right.right} on ${right.name}`).toMatch(new RegExp(`^millrace: .*${lacked}.*has no right .*\\b${right.right}\\b`))
+      expect(line).not.toContain(PASSWORD)
+    })
+  })
+
+  it('two instances of it: watched, asked and mended by the commands, one killed and restored', async () => {
+    const start = (name: string, env: Readonly<Record<string, string>> = {}): Processor =>
+      app.run(PAIR, 'pair', name, ['--port', '0', '--instance-id', name], {
+        imports: [join(import.meta.dirname, 'faulty.ts')],
+        env: { MILLRACE_TOKEN: TOKEN, FAULTY_LIMITS: JSON.stringify({ heartbeatMs: 200 }), ...env },
+      })
+    await writeOrders(log, 30, 1)
+    const a = start('a')
+    let b = start('b')
+    await Promise.all([a.ready, b.ready])
+    const rows = await ordered()
+    const halves = async (): Promise<readonly number[]> =>
+      Promise.all([a, b].map(async (one) => ((await (await ask(one, '/health')).json()) as { tasks: number }).tasks))
+    await expect.poll(halves, { timeout: PATIENCE_MS }).toEqual([2, 2])
+    for (const one of [a, b]) await expect.poll(() => rowsBy(one), { timeout: PATIENCE_MS }).toEqual(rows)
+
+    const letters = (await recordsOf('orders')).filter(([, value]) => value === POISON).length
+    const own = ['--application-id', 'pair', '--state-dir']
+    const of = (name: string): string => join(place.folder, name)
+    const looks = ['a', 'b'].map((name) => async (): Promise<void> => {
+      const figures = JSON.parse((await succeed(PAIR, ['top', '--once', '--json', '--interval', '100ms', '--state-dir', of(name)])).out)
+      expect(figures).toMatchObject({ applicationId: 'pair', ready: true, tasks: { length: 2 } })
+      const asked = (await succeed(PAIR, ['query', 'by-item', '--state-dir', of(name)])).out.trim().split('\n')
+      expect(Object.fromEntries(asked.map((line) => JSON.parse(line)).map(({ key, value }) => [key, value]))).toEqual(rows)
+      expect((await succeed(PAIR, ['query', 'by-item', 'rug', '--state-dir', of(name)])).out).toBe(`${rows.rug}\n`)
+      expect((await succeed(PAIR, ['dead-letter', 'list', '--state-dir', of(name)])).out).toContain('STREAM_SERDE')
+      const verified = await app.command(PAIR, ['verify', app.topology, ...own, of(name)])
+      expect(verified).toMatchObject({ status: 2, err: expect.stringMatching(/is in use by process \d+/) })
+    })
+    const reset = async (): Promise<void> => {
+      const dry = await succeed(PAIR, ['reset', app.topology, '--dry-run', ...own, of('none')])
+      expect(dry.out).toMatch(/^topic {4}pair-by-item-changelog: deleted$/m)
+      expect(dry.out).toContain('dry run: nothing was changed')
+      const refused = await app.command(PAIR, ['reset', app.topology, ...own, of('none')])
+      expect(refused).toMatchObject({ status: 2, err: expect.stringMatching(/^millrace: application pair is running/) })
+    }
+    await Promise.all([...looks, reset].map((look) => look()))
+    const dropped = await succeed(PAIR, ['dead-letter', 'drop', '--all', '--json', '--state-dir', of('a')])
+    expect(JSON.parse(dropped.out)).toEqual({ dropped: letters })
+    expect((await succeed(PAIR, ['dead-letter', 'list', '--state-dir', of('b')])).out).toBe('')
+
+    // From here on whoever is asked says what is so, or refuses by name; and while it is restored, how far that is.
+    const answers: string[] = []
+    let over = false
+    const asking = (async () => {
+      while (!over) {
+        for (const one of [a, b])
+          for (const item of ITEMS) {
+            const answer = await ask(one, `/stores/by-item/${item}`).catch(() => null) // one of them is being killed
+            if (answer !== null) answers.push(`${answer.status} ${await answer.text().catch(() => '')}`)
+          }
+        await sleep(20)
+      }
+    })()
+    await b.kill()
+    rmSync(of('b'), { recursive: true })
+    b = start('b', { FAULTY_SLOW_RESTORE: '1' })
+    await b.ready
+    for (const one of [a, b]) await expect.poll(() => rowsBy(one), { timeout: PATIENCE_MS }).toEqual(rows)
+    over = true
+    await asking
+    const right = ITEMS.map((item) => `200 {"key":"${item}","value":${rows[item]}}`)
+    const refusal =
+      /^(502 \{"code":"OWNER_UNREACHABLE"\}|503 \{"code":"NOT_READY"\}|503 \{"code":"STORE_RESTORING","restored":\d+,"remaining":\d+\})$/
+    expect([...new Set(answers)].filter((answer) => !right.includes(answer) && !refusal.test(answer) && answer !== '200 ')).toEqual([])
+    expect(answers.some((answer) => /STORE_RESTORING","restored":\d+,"remaining":[1-9]/.test(answer))).toBe(true)
+    expect(await Promise.all([a.stop(), b.stop()])).toEqual([0, 0].map((code) => ({ code, signal: null })))
+    expect(`${a.said()}${b.said()}`).not.toContain('DescribeConfigs')
+    expect((await succeed(PAIR, ['verify', app.topology, ...own, of('a')])).out).toMatch(/^\S+\/by-item +sound +\d+ rows/m)
+  })
+
+  it('each command needs what the document says, and no more', async () => {
+    await inTurn(LACKS, async ({ right, name }) => {
+      const { words, input } = (COMMANDS[right.of] as NonNullable<(typeof COMMANDS)[string]>)(app.topology)
+      const { status, err } = await app.command(user(name), words, input)
+      expect({ status, err }).toEqual({
+        status: 1,
+        err: expect.stringMatching(new RegExp(`^millrace: .*${nameOf(right, names('full'))}.*has no right .*\\b${right.right}\\b.*\\n$`)),
+      })
+    })
+    expect(Object.keys(COMMANDS).toSorted()).toEqual(ofCommands.map(({ of }) => of).toSorted())
+    for (const command of Object.values(COMMANDS)) {
+      const { words, input } = command(app.topology)
+      await succeed(OPERATOR, words, input)
+    }
+    expect((await log.topicNames()).filter((name) => name.startsWith('full-') && !name.includes('dead-letter'))).toEqual([])
+  })
+
+  const DOORS: readonly (readonly [what: string, options: () => object, cure: RegExp])[] = [
+    ['another password', () => secure({ password: 'stone' }), /refuses user full or the password: check sasl\.username/],
+    ['a user that is not there', () => secure({ username: 'nobody' }), /refuses user nobody or the password/],
+    ['a mechanism that it has no credential for', () => secure({ mechanism: 'SCRAM-SHA-256' }), /has a SCRAM-SHA-256 credential/],
+    ['a mechanism that is not enabled', () => secure({ mechanism: 'OAUTHBEARER', token: 'stone' }), /does not take OAUTHBEARER/],
+    ['no login', () => ({ brokers: [secured.secure], tls: { ca: secured.ca } }), /it may want sasl/],
+    ['another authority', () => ({ ...secure({}), tls: { ca: secured.expiredCa } }), /is not known here: give .* in tls\.ca/],
+    ['no TLS', () => ({ brokers: [secured.secure] }), /this port speaks TLS: give tls/],
+    ['TLS to a port without it', () => ({ brokers: [secured.kafka.brokers], tls: { ca: secured.ca } }), /this port speaks no TLS/],
+    ['a certificate that is over', () => ({ brokers: [secured.expired], tls: { ca: secured.expiredCa } }), /has expired: renew it/],
+  ]
+  const secure = (sasl: object): object => ({
+    brokers: [secured.secure],
+    tls: { ca: secured.ca },
+    sasl: { mechanism: FULL.mechanism, username: FULL.name, password: PASSWORD, ...sasl },
+  })
+
+  it('what does not fit is refused in a line that names the broker and the cure', async () => {
+    await inTurn(DOORS.entries().toArray(), async ([i, [what, options, cure]]) => {
+      const given = options() as { readonly brokers: readonly string[] }
+      const words = ['run', app.topology, '--config', place.write(`door${i}.json`, JSON.stringify(given))]
+      const { status, err } = await millrace([...words, '--state-dir', join(place.folder, `door${i}`)])
+      const line = err.trim().split('\n').at(-1) as string
+      expect(status, `${what}: ${err}`).toBe(1)
+      expect(line, what).toMatch(/^millrace: no Kafka broker answers at /)
+      expect(line, what).toContain(given.brokers[0])
+      expect(line, what).toMatch(cure)
+      for (const secret of [PASSWORD, 'stone']) expect(err, what).not.toContain(secret)
+    })
+  })
+
+  async function succeed(of: ScramUser, words: readonly string[], input?: string): Promise<Ended> {
+    const ended = await app.command(of, words, input)
+    expect(ended.status, `${words.join(' ')}: ${ended.err}`).toBe(0)
+    return ended
+  }
+
+  const ask = async (of: Processor, path: string): Promise<Response> => {
+    const port = /"port":(\d+)/.exec(of.said())?.[1]
+    if (port === undefined) throw new Error('no port yet')
+    return await fetch(`http://127.0.0.1:${port}${path}`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+      signal: AbortSignal.timeout(5_000),
+    })
+  }
+  const rowsBy = async (of: Processor): Promise<Readonly<Record<string, number>>> => {
+    const rows: Record<string, number> = {}
+    for (const item of ITEMS) {
+      const answer = await ask(of, `/stores/by-item/${item}`)
+      const body = (await answer.json()) as { value?: number }
+      if (answer.status === 200) rows[item] = body.value as number
+    }
+    return rows
+  }
 })
+
+/** A few at a time: the machine may have few cores. */
+async function inTurn<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const left = [...all]
+  const next = async (): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, next))
+}

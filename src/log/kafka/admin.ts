@@ -6,7 +6,7 @@
 //    gone minutes after being written).
 // 3. A topic that exists is checked, never changed.
 import { ConfigResourceTypes, createTopicsV7, deleteTopicsV6, describeConfigsV4, listOffsetsV9 } from '@platformatic/kafka'
-import { MillraceError } from '../../base/errors.ts'
+import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
 import type { TopicInfo, TopicKind, TopicSpec, WhichOffset } from '../log.ts'
@@ -238,7 +238,10 @@ async function configsOf(
     answer = await client.any((connection) => describeConfigsV4.api.async(connection, resources, false, false))
   } catch (error) {
     answer = responseOf<Answer>(error)
-    client.world.logger.warn({ topics: topicNames, configs: names }, 'the settings of changelog topics could not be read')
+    client.world.logger.warn(
+      { topics: topicNames, configs: names, cause: explain(error) },
+      'the settings of changelog topics could not be read (it takes the right DescribeConfigs)',
+    )
   }
   for (const { errorCode, resourceName, configs } of answer?.results ?? []) {
     if (errorCode !== 0) continue

@@ -15,6 +15,7 @@ import type { World } from '../../base/ports.ts'
 import { outcome, type RequestKind } from '../outcome.ts'
 import { BrokerAnswer, codeName, failure, judge, responseOf } from './errors.ts'
 import type { KafkaLogOptions } from './index.ts'
+import { unreached } from './unreached.ts'
 
 export interface Node {
   readonly host: string
@@ -114,23 +115,27 @@ export class KafkaClient {
         late.then(() => 'late'),
       ])
       if (answered === 'yes') break
-      if (
-        last instanceof MillraceError ||
-        (last !== undefined && judge('metadata', last).outcome === 'stop') ||
-        answered === 'late' ||
-        clock.monotonic() + 200 > deadline
-      ) {
+      const stops = last !== undefined && (unreached(last, this.options).hopeless || judge('metadata', last).outcome === 'stop')
+      if (last instanceof MillraceError || stops || answered === 'late' || clock.monotonic() + 200 > deadline) {
         cancel()
         await this.close()
-        if (last instanceof MillraceError) throw last
-        const why = last === undefined ? `no answer within ${timeoutMs} ms` : explain(last)
-        const message = `no Kafka broker answers at ${this.options.brokers.join(', ')} (${why}); check the addresses, and that a broker is running`
-        throw new MillraceError('STREAM_BROKER_UNREACHABLE', message, { cause: last })
+        throw this.#unreached(last ?? new Error(`no answer within ${timeoutMs} ms`))
       }
       await timers.sleep(200)
     }
     cancel()
-    await this.refresh([])
+    try {
+      await this.refresh([])
+    } catch (error) {
+      await this.close() // one that wants a login answers the first question, and no other
+      throw this.#unreached(error)
+    }
+  }
+
+  #unreached(error: unknown): MillraceError {
+    if (error instanceof MillraceError) return error
+    const message = `no Kafka broker answers at ${this.options.brokers.join(', ')} (${explain(error)}); ${unreached(error, this.options).cure}`
+    return new MillraceError('STREAM_BROKER_UNREACHABLE', message, { cause: error })
   }
 
   async #check(connection: Connection): Promise<void> {
