@@ -32,6 +32,7 @@ const DOCUMENTS = [
   'docs/live-page.md',
   'docs/runbook.md',
   'docs/security.md',
+  'docs/deployment.md',
   'docs/schema-registry.md',
   'docs/dsl.md',
   'docs/reliability.md',

@@ -1,8 +1,9 @@
 // Loaded into a `millrace run` before its command: shortens limits as FAULTY_LIMITS says (JSON), and lets the process stop itself
 // (SIGSTOP) at the next place named FAULTY_STOP_AT once it got SIGUSR2, so that a zombie is made in the middle of a commit and not
 // somewhere near it. It says so on stderr with its last breath. With restored.ts it says how many records its start restored; with
-// FAULTY_SLOW_RESTORE a restore takes its time, and says that it has begun. Changes nothing else.
-import { writeSync } from 'node:fs'
+// FAULTY_SLOW_RESTORE a restore takes its time, and says that it has begun; with FAULTY_HOLD_RESTORE it waits for as long as that file is there.
+// Changes nothing else.
+import { existsSync, writeSync } from 'node:fs'
 import { LIMITS } from '../../src/base/limits.ts'
 import { KafkaReader } from '../../src/log/kafka/reader.ts'
 import { Transaction } from '../../src/log/kafka/transaction.ts'
@@ -49,9 +50,11 @@ KafkaWriter.prototype.drain = async function () {
   }
 }
 
-if (process.env.FAULTY_SLOW_RESTORE === '1') {
+const hold = process.env.FAULTY_HOLD_RESTORE
+if (process.env.FAULTY_SLOW_RESTORE === '1' || hold !== undefined) {
   const slow = new WeakSet<KafkaReader>()
   const { assign, poll } = KafkaReader.prototype
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
   KafkaReader.prototype.assign = function (partitions) {
     if (partitions.some(({ topic }) => topic.endsWith('-changelog'))) slow.add(this)
     assign.call(this, partitions)
@@ -59,7 +62,8 @@ if (process.env.FAULTY_SLOW_RESTORE === '1') {
   KafkaReader.prototype.poll = async function (waitMs) {
     if (slow.has(this)) {
       writeSync(2, `${JSON.stringify({ restoring: true })}\n`)
-      await new Promise((resolve) => setTimeout(resolve, 1_000))
+      if (hold === undefined) await sleep(1_000)
+      else while (existsSync(hold)) await sleep(20)
     }
     return poll.call(this, waitMs)
   }
