@@ -146,7 +146,7 @@ describe('the image', () => {
   test('it has what the project has, without what only tests need', () => {
     const installs = stages.flatMap((stage) => restsOf(stage, 'RUN')).filter((rest) => rest.startsWith('npm'))
     expect(installs).toHaveLength(1)
-    expect(installs[0]).toMatch(/^npm ci --omit=dev\b/)
+    expect(installs[0]).toMatch(/^npm ci --omit=dev --ignore-scripts\b/)
     expect(stages.flatMap(words)).not.toContain('ADD')
     const copied = stages.flatMap((stage) => restsOf(stage, 'COPY')).filter((rest) => !rest.startsWith('--from='))
     const sources = copied.flatMap((rest) => rest.split(' ').slice(0, -1))
