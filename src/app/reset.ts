@@ -45,11 +45,11 @@ export async function applyReset(log: Log, plan: Plan, reset: Reset): Promise<vo
   await asOnlyMember(log, plan.applicationId, inputs, async (identity) => {
     await log.deleteTopics(reset.topics)
     if (reset.stores !== null) rmSync(reset.stores, { recursive: true, force: true })
-    const moved = reset.offsets.filter(({ from, to }) => from !== to)
+    // Also where nothing moves: what goes along with a position (timers, that a store has its rows from there) is of the former life.
     await commit(
       log,
       identity,
-      moved.map(({ topic, partition, to }) => ({ topic, partition, offset: to, metadata: '' })),
+      reset.offsets.map(({ topic, partition, to }) => ({ topic, partition, offset: to, metadata: '' })),
     )
   })
 }

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { applyReset, findReset } from '../../src/app/reset.ts'
 import type { TopologyBuilder } from '../../src/dsl/builder.ts'
 import { int32, int64, json, type ProcessorOptions, StreamProcessor, string, topology, tumbling } from '../../src/index.ts'
+import { plan as planOf } from '../../src/topology/plan.ts'
 import { withEmbeddedLog } from '../support/embedded.ts'
 
 const TEXT = { key: string(), value: json<number>() }
@@ -174,7 +176,7 @@ describe('a topology that has changed', { timeout: 30_000 }, () => {
     await expect(start(other, false)).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY', message: expect.stringMatching(off) })
   })
 
-  it('optimize that is taken back, where its disk is gone or the store has another name: refused by name, and nothing is made', async () => {
+  describe('optimize that is taken back', () => {
     const table =
       (store: string): Build =>
       (t) =>
@@ -186,13 +188,31 @@ describe('a topology that has changed', { timeout: 30_000 }, () => {
         message: expect.stringMatching(new RegExp(`^store ${store} has a changelog of its own .* those of the topic in \\(optimize\\)`)),
       })
     }
-    await expectRows(table('rows'), 'c', 'rows', { a: 1, b: 1, c: 1 }, true)
-    await refuses('others')
-    rmSync(join(stateDir, 'changing'), { recursive: true })
-    await refuses('rows')
-    await refuses('rows', { onError: { blockKey: true } }, true)
-    await expectRows(table('rows'), 'd', 'rows', { a: 1, b: 1, c: 1, d: 1 }, true)
-    await withEmbeddedLog(stateDir, async (log) => expect(await log.topicNames()).not.toContain('changing-rows-changelog'))
+
+    it('is refused by name also where its disk is gone or the store has another name, and nothing is made', async () => {
+      await expectRows(table('rows'), 'c', 'rows', { a: 1, b: 1, c: 1 }, true)
+      await refuses('others')
+      rmSync(join(stateDir, 'changing'), { recursive: true })
+      await refuses('rows')
+      await refuses('rows', { onError: { blockKey: true } }, true)
+      await expectRows(table('rows'), 'd', 'rows', { a: 1, b: 1, c: 1, d: 1 }, true)
+      await withEmbeddedLog(stateDir, async (log) => expect(await log.topicNames()).not.toContain('changing-rows-changelog'))
+    })
+
+    it('is not after a reset, also where nothing had been processed', async () => {
+      await withEmbeddedLog(stateDir, async (log) => {
+        const writer = log.writer({ transactionalId: 'test', guarantee: 'exactly_once' })
+        await writer.init()
+        writer.seal()
+        await writer.flush()
+        await writer.commit(null, 'changing', [{ topic: 'in', partition: 0, offset: 0, metadata: '-1;;rows' }])
+        await writer.close()
+      })
+      await refuses('rows')
+      const plan = planOf(topology('changing', table('rows')), 'changing')
+      await withEmbeddedLog(stateDir, async (log) => applyReset(log, plan, await findReset(log, plan, stateDir, 'earliest')))
+      await expectRows(table('rows'), '', 'rows', { a: 1, b: 1 })
+    })
   })
 
   it('a list of stores that is damaged is named', async () => {
