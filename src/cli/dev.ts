@@ -9,6 +9,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StreamProcessor } from '../app.ts'
+import { bracketed, isWildcard } from '../base/address.ts'
 import { explain, MillraceError } from '../base/errors.ts'
 import type { Logger, World } from '../base/ports.ts'
 import { systemWorld } from '../base/system.ts'
@@ -178,9 +179,14 @@ class Session {
   #tell(topology: Topology): void {
     const { applicationId, stateDir, server } = this.#options
     remember(stateDir as string, this.#file, applicationId as string)
-    if (server !== undefined) this.#logger.info({ page: `http://${server.host ?? '127.0.0.1'}:${server.port}/` }, 'live page')
+    if (server !== undefined) this.#logger.info({ page: `http://${shownHost(server.host ?? '127.0.0.1')}:${server.port}/` }, 'live page')
     this.#logger.info({ topology: topology.name, applicationId, stateDir }, 'running')
   }
+}
+
+/** Bound to all addresses: by one that is there. */
+function shownHost(host: string): string {
+  return isWildcard(host) ? '127.0.0.1' : bracketed(host)
 }
 
 async function freePort(host: string): Promise<number> {

@@ -147,7 +147,7 @@ const README = `# NAME
     npm test
     npm run dev
 
-\`npm run dev\` runs it on an embedded log, with nothing else installed. In a second terminal:
+\`npm run dev\` runs it on an embedded log, with nothing else installed, says where its live page is, and starts it anew when the file changes. In a second terminal:
 
     echo '{"topic":"categories","key":"home","value":{"version":1,"op":"upsert","name":"Home"}}' | npx millrace produce --state-dir .millrace/NAME
     echo '{"topic":"products","key":"p1","value":{"version":1,"op":"upsert","name":"Lamp","categoryId":"home"}}' | npx millrace produce --state-dir .millrace/NAME

@@ -36,7 +36,8 @@ export interface Live {
   readonly atMs: number
   /** Never goes back: for rates. */
   readonly monotonicMs: number
-  readonly startedAtMs: number | null
+  /** When the processor was started. */
+  readonly startedAtMs: number
   readonly ready: boolean
   /** Dead letters may be replayed and dropped. */
   readonly acts: boolean
@@ -58,7 +59,10 @@ export interface Live {
   readonly stores: readonly { readonly name: string; readonly bytes: number }[]
 }
 
-export function liveOf(served: Served, reading: Reading, shape: string, acts: boolean): Live {
+/** What does not change while the server is open. */
+export type Fixed = Pick<Live, 'shape' | 'acts' | 'startedAtMs'>
+
+export function liveOf(served: Served, reading: Reading, fixed: Fixed): Live {
   const { plan, world } = served
   const figures = served.figures()
   const ready = served.ready()
@@ -83,17 +87,14 @@ export function liveOf(served: Served, reading: Reading, shape: string, acts: bo
   const read = sumBy('millrace_topic_records_in_total', 'topic')
   const behind = sumBy('millrace_lag_records', 'topic')
   const written = sumBy('millrace_topic_records_out_total', 'topic')
-  const started = values.get('process_start_time_seconds')?.[0]?.value
   const standing = new Set(figures.standbys.map(({ task }) => task))
   return {
     topology: plan.topology,
     applicationId: plan.applicationId,
-    shape,
+    ...fixed,
     atMs: world.clock.now(),
     monotonicMs: Math.round(world.clock.monotonic()),
-    startedAtMs: started === undefined ? null : started * 1_000,
     ready,
-    acts,
     epochs: figures.epochs,
     rewinds: figures.rewinds,
     fenced: figures.fenced,

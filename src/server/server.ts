@@ -58,8 +58,8 @@ export async function openHttpServer(
   const files = pageFiles()
   const guard = guardOf({ host, token, clock: world.clock, advertise, self, open: (path) => files.has(path) })
   const forwarder = openForwarder({ token, world })
-  const shape = shapeOf(served)
-  const events = openEvents({ world, gather: async () => JSON.stringify(liveOf(served, await metrics.read(), shape, token !== null)) })
+  const fixed = { shape: shapeOf(served), acts: token !== null, startedAtMs: world.clock.now() }
+  const events = openEvents({ world, gather: async () => JSON.stringify(liveOf(served, await metrics.read(), fixed)) })
   const listener = await openListener({
     port: options.port,
     host,

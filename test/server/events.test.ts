@@ -101,6 +101,8 @@ test('nobody reads: nothing is gathered and no timer waits; who comes later begi
   expect(timers()).toBe(0)
   const reader = await add()
   reader.destroy()
+  await pass(100)
+  expect(timers()).toBe(0)
   await pass(10_000)
   expect([gathered(), timers()]).toEqual([1, 0])
   const other = await add()

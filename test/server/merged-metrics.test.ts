@@ -1,5 +1,6 @@
 // The metrics of several workers behind one door: each series with its worker, the process's own once, a silent worker not ready.
 import { expect, test } from 'vitest'
+import { liveOf } from '../../src/server/live.ts'
 import { openMergedMetrics, openWorkerMetrics } from '../../src/server/metrics.ts'
 import type { Metered } from '../../src/server/served.ts'
 
@@ -7,6 +8,7 @@ const figures = (epochs: number) => ({ epochs, rewinds: 0, fenced: 0, rebalances
 const served = (epochs: number): Metered =>
   ({
     plan: { subTopologies: [] },
+    world: { clock: { now: () => 0, monotonic: () => 0 } },
     ready: () => true,
     sized: () => null,
     tasks: () => new Map(),
@@ -23,6 +25,9 @@ test('what the workers tell stands side by side', async () => {
   const merged = openMergedMetrics(async () => structuredClone(await Promise.all(workers.map((worker) => worker.read()))))
   merged.answered(200)
   const { text, type } = await merged.render()
+  // The live page shows the sums.
+  const { epochSums } = liveOf(served(16), await merged.read(), { shape: '', acts: false, startedAtMs: 0 })
+  expect(epochSums).toEqual({ openSeconds: 0.015, commitSeconds: expect.closeTo(0.009), records: 35, bytes: 300 })
   merged.close()
   const lines = text.split('\n')
   expect(type).toMatch(/^text\/plain; version=0\.0\.4/)

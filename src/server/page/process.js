@@ -27,7 +27,7 @@ export function fill(live) {
   const { figures, epochSums, epochs } = live
   facts({
     Application: live.applicationId,
-    'Up for': live.startedAtMs === null ? '?' : age(live.atMs - live.startedAtMs),
+    'Up for': age(live.atMs - live.startedAtMs),
     Epochs: count(epochs),
     'Records an epoch': figures.recordsPerEpoch === null ? '0 now' : count(figures.recordsPerEpoch),
     'Commit, on average': epochs === 0 ? 'none yet' : `${((epochSums.commitSeconds / epochs) * 1000).toFixed(1)} ms`,

@@ -41,7 +41,12 @@ export function msOf(text) {
   return Number.isNaN(ms) || ms < 0 ? null : ms
 }
 
-export const json = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 1))
+/** Text as it is, all else as JSON: on one line where that is short. */
+export function json(value) {
+  if (typeof value === 'string') return value
+  const line = JSON.stringify(value)
+  return line.length <= 120 ? line : JSON.stringify(value, null, 2)
+}
 
 const REFUSALS = {
   BAD_REQUEST: 'The server does not understand this: a key that the serde does not take, or a wrong field.',
