@@ -62,7 +62,7 @@ export class BlockedRows {
   }
 
   head(queue: Buffer): BlockedEntry {
-    return decode(this.#store.getBytes(place(queue, this.#ends(queue).first))?.value ?? NOTHING)
+    return decodeBlocked(this.#store.getBytes(place(queue, this.#ends(queue).first))?.value ?? NOTHING)
   }
 
   /** Behind the others. */
@@ -169,7 +169,7 @@ function encode({ state, topic, record, at }: BlockedEntry): Buffer {
   return pack([STATES.indexOf(state), offset, timestamp, at === null ? 0 : 1, at ?? 0], fields)
 }
 
-function decode(bytes: Buffer): BlockedEntry {
+export function decodeBlocked(bytes: Buffer): BlockedEntry {
   const { numbers, fields } = unpack(bytes, 5)
   const [state, offset, timestamp, dated, at] = numbers as [number, number, number, number, number]
   const [topic = null, key = null, value = null] = fields

@@ -93,6 +93,7 @@ export {
   segmentMsOf,
   segmentsRange,
 } from './user-stores/segmented-rows.ts'
+export { type WaitingRecord, WAITING_ROWS, waitingRecords } from './parked-rows.ts'
 export { parkingPrefixLength } from './parking.ts'
 export { asItWrites, readSource, type SourceRecord } from './source-record.ts'
 export { rowOfLastWriteWins } from './last-write-wins-row.ts'

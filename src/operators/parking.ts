@@ -18,7 +18,7 @@ import { type Arrival, decodeParked, encodeParked, type Parked } from './parked-
 import { type RowWriter, rowWriter } from './row-writer.ts'
 
 const META = Buffer.of(0)
-const QUEUE = 1
+export const QUEUE = 1
 export const ENDS = 2
 const ORDER = 3
 const READY = 4

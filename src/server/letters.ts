@@ -10,6 +10,7 @@ import { isDeadLetterAsk, type DeadLetterAsk } from '../control/dead-letter-ask.
 import type { ControlHandler } from '../control/wire.ts'
 import { fieldsOf, limitOf } from './fields.ts'
 import { ACTS } from './guard.ts'
+import { boundedLine, linesOf } from './lines.ts'
 import { Refusal } from './refusal.ts'
 
 export interface LetterOptions {
@@ -32,20 +33,16 @@ export function addLetters(app: FastifyInstance, { letters, bare, acts }: Letter
 
   app.get('/dead-letters', async (request, reply) => {
     const { limit } = fieldsOf(request, ['limit'])
-    const most = limitOf(limit, LIMITS.lettersShownMax)
-    const shown: string[] = []
-    let more = false
+    const shown = linesOf(limitOf(limit, LIMITS.lettersShownMax))
     const gone = goneOf(reply)
     try {
-      for await (const line of lines({ act: 'list', limit: most + 1 }, gone)) {
-        more = shown.length === most
-        if (!more) shown.push(shownLine(line, bare))
-      }
+      for await (const line of lines({ act: 'list', limit: LIMITS.lettersShownMax + 1 }, gone))
+        if (!shown.add(boundedLine(line, bare))) break
     } catch (error) {
       // Of an application that has never run there is no topic of dead letters.
       if (!(error instanceof MillraceError) || error.disposition !== 'usage') throw error
     }
-    return reply.type(JSON_TYPE).send(`{"letters":[${shown.join(',')}],"more":${more}}`)
+    return reply.type(JSON_TYPE).send(shown.text('letters'))
   })
 
   if (!acts) return
@@ -78,16 +75,6 @@ function askOf(act: (typeof ACTS)[number], { body }: FastifyRequest): DeadLetter
   // As a list shows them: 0:7, not 0:07.
   return { ...ask, offsets: [...new Set(ask.offsets.map((place) => place.split(':').map(Number).join(':')))] }
 }
-
-function shownLine(line: string, bare: boolean): string {
-  if (!bare && line.length <= LIMITS.letterBytesShownMax) return line
-  const { key, value, message, ...rest } = JSON.parse(line) as Readonly<Record<string, unknown>>
-  if (bare) return JSON.stringify({ ...rest, bare: true })
-  const short = (text: unknown): unknown => (typeof text === 'string' ? text.slice(0, SHORT) : null)
-  return JSON.stringify({ ...rest, key: JSON.stringify(key).length <= SHORT ? key : null, message: short(message), cut: true })
-}
-
-const SHORT = 1_000
 
 /** Aborted when whoever asked has left. */
 function goneOf(reply: FastifyReply): AbortSignal {

@@ -85,6 +85,9 @@ export function openApi(): object {
       ),
       '/': get('The live page; its files need no token', { 200: { description: 'page', content: { 'text/html': {} } } }),
       '/events': get('What the live page shows, once a second', { 200: { description: 'events', content: { 'text/event-stream': {} } } }),
+      '/parked': get('Records that wait in operators of this process', { 200: json('records', { $ref: '#/components/schemas/Parked' }) }, [
+        LETTER_LIMIT,
+      ]),
       '/dead-letters': get('Dead letters that are pending', { 200: json('letters', { $ref: '#/components/schemas/Letters' }) }, [
         LETTER_LIMIT,
       ]),
@@ -151,6 +154,11 @@ export function openApi(): object {
             restoring: { type: ['object', 'null'] },
             standbys: { type: ['object', 'null'] },
           },
+        },
+        Parked: {
+          type: 'object',
+          required: ['records', 'more'],
+          properties: { records: { type: 'array', items: { type: 'object' } }, more: { type: 'boolean' } },
         },
         Letters: {
           type: 'object',

@@ -20,6 +20,7 @@ import { liveOf } from './live.ts'
 import { HEADERS, openListener } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 import { addPage, pageFiles } from './page.ts'
+import { addParked } from './parked.ts'
 import { addRoutes } from './routes.ts'
 import type { Served } from './served.ts'
 
@@ -72,6 +73,7 @@ export async function openHttpServer(
     routes(app) {
       addRoutes(app, { served, stores: options.stores, metrics: metrics.render, forward: forwarder.ask })
       addPage(app, files)
+      addParked(app, served, options.stores !== null)
       addLetters(app, { letters, bare: options.stores !== null, acts: token !== null })
       app.get('/events', (request, reply) => {
         fieldsOf(request, [])

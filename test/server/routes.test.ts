@@ -157,7 +157,7 @@ test('stores, topology, health, openapi', async () => {
   // One that ends only with its reader is asked for in test/server/page.test.ts; so is what is posted.
   const answered = described.filter((path) => path !== '/events' && !path.startsWith('/dead-letters/'))
   for (const path of answered) expect((await get(path.replace('{store}', 'items').replace('{key}', 'a'))).status, path).toBe(statusOf(path))
-  expect(described).toHaveLength(16)
+  expect(described).toHaveLength(17)
 })
 
 test('while it restores: alive, 503, and no row; the way is told; then all of it', { timeout: 60_000 }, async () => {

@@ -33,7 +33,10 @@ export function fillTable(place, caption, heads, rows, empty) {
   if (made.length === 0) made.push(h('tr', {}, h('td', { colspan: heads.length, class: 'empty' }, empty)))
   const known = place.querySelector('table')
   if (known !== null && known.dataset.heads === heads.join() && known.caption.textContent === caption) {
-    known.tBodies[0].replaceChildren(...made)
+    // What is the same stays: whoever presses a button or has opened a record is not disturbed.
+    const [body] = known.tBodies
+    const same = body.rows.length === made.length && made.every((row, i) => row.textContent === body.rows[i].textContent)
+    if (!same) body.replaceChildren(...made)
     return
   }
   const head = heads.map((text) => h('th', { scope: 'col', class: numeric(text) }, text.replace(/^#/, '')))

@@ -12,6 +12,7 @@ export function frame() {
   byId('view-records').replaceChildren(
     h('h2', {}, 'Records that wait'),
     h('div', { id: 'waiting' }),
+    h('div', { id: 'parked' }),
     h('div', { class: 'bar' }, h('h2', {}, 'Dead letters'), h('span', { id: 'letter-tools', class: 'row' }, tool('replay'), tool('drop'))),
     h('p', { id: 'letters-said', role: 'status' }),
     h(
@@ -58,6 +59,11 @@ export function fill(live) {
       'No record waits',
     )
     if (seen !== live.figures.deadLetters) void load()
+    const waits = JSON.stringify([
+      live.figures.parked,
+      waiting.map(({ oldestAtMs, blockedKeys, callsWaiting }) => [oldestAtMs, blockedKeys, callsWaiting]),
+    ])
+    if (waits !== seenWaiting) void loadParked(waits)
   }
   const pending = live.figures.parked
   say(byId('pending'), count(pending))
@@ -66,6 +72,51 @@ export function fill(live) {
 }
 
 let lettersNow = null
+let seenWaiting = null
+let loadingParked = false
+
+/** Asks for the records that wait, as far as one answer shows them. */
+async function loadParked(waits) {
+  if (loadingParked) return
+  loadingParked = true
+  seenWaiting = waits
+  const place = byId('parked')
+  try {
+    const { records, more } = await ask('parked')
+    const rows = records.map(({ operator, from, timestamp, parkedAtMs, ...record }) => [
+      operator,
+      originOf(from),
+      time(timestamp),
+      parkedAtMs === null ? '' : time(parkedAtMs),
+      h('td', {}, recordOf(record)),
+    ])
+    fillTable(
+      place,
+      more ? `The first ${records.length} of them` : 'Their records',
+      ['Operator', 'Read from', 'Time', 'Waits since', 'Record'],
+      rows,
+      'None',
+    )
+    show(place, records.length > 0)
+  } catch (error) {
+    place.replaceChildren(h('p', { class: 'bad' }, refusal(error)))
+    show(place, true)
+  } finally {
+    loadingParked = false
+  }
+}
+
+const originOf = (from) => (from === null ? '?' : `${from.topic}-${from.partition}@${from.offset}`)
+
+function recordOf({ key, value, bare }) {
+  if (bare) return h('span', { class: 'faint' }, 'not shown: stores are on a list')
+  return h(
+    'details',
+    {},
+    h('summary', {}, key === null ? 'no key' : json(key)),
+    h('pre', {}, value === undefined ? 'too long to show' : json(value)),
+  )
+}
 
 /** Asks for the letters that are pending. */
 export async function load() {
@@ -93,23 +144,20 @@ function offer() {
   for (const what of Object.keys(WORDS)) byId(`${what}-selected`).disabled = selected.size === 0
 }
 
-function letterRow({ offset, from, error, message, key, value, timestamp, blocksKey, replayOf, bare, cut }) {
+function letterRow({ offset, from, error, message, key, value, timestamp, blocksKey, replayOf, bare }) {
   const box = h('input', { type: 'checkbox', 'aria-label': `Select ${offset}`, checked: selected.has(offset) })
   box.addEventListener('change', () => {
     if (box.checked) selected.add(offset)
     else selected.delete(offset)
     offer()
   })
-  const tags = [blocksKey && 'its key waits', replayOf && `replay of ${replayOf}`, cut && 'too long to show'].filter(Boolean)
-  const record = bare
-    ? h('span', { class: 'faint' }, 'not shown: stores are on a list')
-    : h('details', {}, h('summary', {}, key === null ? 'no key' : json(key)), h('pre', {}, value === undefined ? '' : json(value)))
+  const tags = [blocksKey && 'its key waits', replayOf && `replay of ${replayOf}`].filter(Boolean)
   const cells = [
     h('td', {}, h('code', {}, offset), ...tags.map((tag) => h('span', { class: 'tag' }, tag))),
-    from === null ? '?' : `${from.topic}-${from.partition}@${from.offset}`,
+    originOf(from),
     time(timestamp),
     h('td', {}, h('code', {}, error ?? '?'), h('div', { class: 'faint' }, message ?? '')),
-    h('td', {}, record),
+    h('td', {}, recordOf({ key, value, bare })),
   ]
   if (!acts) return cells
   const button = (what) =>
@@ -140,12 +188,23 @@ async function settle(what, offsets) {
   await load()
 }
 
+let question = 0
+
+/** The event of a close comes later than the close: one of the question before is not the answer to this. */
 function sure(title, text, verb) {
+  const mine = ++question
   const dialog = byId('ask-sure')
   say(byId('ask-sure-title'), title)
   say(byId('ask-sure-text'), text)
   say(byId('ask-sure-yes'), verb)
   dialog.returnValue = 'no'
   dialog.showModal()
-  return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }))
+  return new Promise((resolve) => {
+    const closed = () => {
+      if (dialog.open && mine === question) return
+      dialog.removeEventListener('close', closed)
+      resolve(mine === question && dialog.returnValue === 'yes')
+    }
+    dialog.addEventListener('close', closed)
+  })
 }

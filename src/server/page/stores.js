@@ -31,6 +31,7 @@ const LABELS = {
 }
 
 let stores = []
+let shown = null
 let chosen = null
 let sizes = new Map()
 
@@ -67,16 +68,27 @@ async function loadNow() {
     `${here} of ${tasks}`,
     h('td', { class: 'number', 'data-size': name }, sizeOf(name)),
   ])
-  view.replaceChildren(
-    h('h2', {}, 'Stores'),
-    h('div', { id: 'store-list' }),
-    h('form', { id: 'ask-rows', class: 'ask', hidden: true }),
-    h('p', { id: 'rows-said', role: 'status' }),
-    h('div', { id: 'rows' }),
-  )
+  const known = JSON.stringify(stores.map(({ name, rows: kind }) => [name, kind]))
+  // What was typed stays, where the stores are those that were there.
+  const same = byId('ask-rows') !== null && known === shown
+  shown = known
+  if (!same)
+    view.replaceChildren(
+      h('h2', {}, 'Stores'),
+      h('div', { id: 'store-list' }),
+      h('form', { id: 'ask-rows', class: 'ask', hidden: true }),
+      h('p', { id: 'rows-said', role: 'status' }),
+      h('div', { id: 'rows' }),
+    )
   const heads = ['Store', 'Rows by', 'Serdes', '#Tasks here', '#Size']
   fillTable(byId('store-list'), 'Stores that can be read', heads, rows, 'This topology has no store that can be read')
-  if (chosen !== null) choose(chosen, false)
+  if (same) mark()
+  else if (chosen !== null) choose(chosen, false)
+}
+
+function mark() {
+  for (const button of document.querySelectorAll('[data-store]'))
+    button.setAttribute('aria-pressed', String(button.dataset.store === chosen))
 }
 
 /** With the first of its rows. */
@@ -99,7 +111,7 @@ export function focusKey() {
 
 function choose(name, ask = true) {
   chosen = name
-  for (const button of document.querySelectorAll('[data-store]')) button.setAttribute('aria-pressed', String(button.dataset.store === name))
+  mark()
   const { rows: kind } = stores.find((store) => store.name === name)
   const form = byId('ask-rows')
   const way = h('select', { id: 'way', name: 'way' }, ...WAYS[kind].map(([text], i) => h('option', { value: i }, text)))
@@ -169,7 +181,7 @@ async function query(store, kind, fields, form) {
     if (mine !== asked) return
     const rows = answer.entries ?? [answer]
     say(said, `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}${answer.next === undefined ? '' : ', and there are more'}`)
-    showRows(place, store, rows)
+    showRows(place, store, rows, room)
     if (answer.next === undefined) return
     const cursor = room === 'windows' ? 'cursor' : room === 'versions' ? 'to' : 'from'
     place.append(
@@ -190,7 +202,7 @@ async function more(path, parts, cursor, next, store, place, said) {
   parts.set(cursor, next)
   try {
     const answer = await ask(`${path}?${parts}`)
-    showRows(place, store, answer.entries)
+    showRows(place, store, answer.entries, cursor === 'cursor' ? 'windows' : '')
     say(said, `${answer.entries.length} rows${answer.next === undefined ? '' : ', and there are more'}`)
     if (answer.next !== undefined)
       place.append(
@@ -206,7 +218,7 @@ async function more(path, parts, cursor, next, store, place, said) {
   }
 }
 
-function showRows(place, store, rows) {
+function showRows(place, store, rows, room) {
   place.replaceChildren()
   const timed = rows.some(({ timestamp }) => timestamp !== undefined)
   const keyed = rows.some(({ key }) => key !== undefined)
@@ -216,7 +228,7 @@ function showRows(place, store, rows) {
     `Rows of ${store}`,
     heads,
     rows.map(({ key, value, timestamp }) => [
-      ...(keyed ? [keyCell(key)] : []),
+      ...(keyed ? [keyCell(key, room)] : []),
       h('td', {}, h('pre', {}, json(value))),
       ...(timed ? [time(timestamp)] : []),
     ]),
@@ -225,7 +237,8 @@ function showRows(place, store, rows) {
 }
 
 /** A key in a window: with its times as people read them. */
-function keyCell(key) {
-  if (typeof key !== 'object' || key === null || !('start' in key) || !('end' in key)) return h('td', {}, h('pre', {}, json(key)))
-  return h('td', {}, h('pre', {}, json(key.key)), h('div', { class: 'faint' }, `${time(key.start)} to ${time(key.end)}`))
+function keyCell(key, room) {
+  const [, of, start, end] = (room === 'windows' && typeof key === 'string' && /^(.*)@(\d+)-(\d+)$/s.exec(key)) || []
+  if (of === undefined) return h('td', {}, h('pre', {}, json(key)))
+  return h('td', {}, h('pre', {}, of), h('div', { class: 'faint' }, `${time(Number(start))} to ${time(Number(end))}`))
 }

@@ -1,0 +1,47 @@
+// `GET /parked`: the records that wait in operators of this process, as their topics have them.
+//
+// 1. What is committed, of the tasks that are here; not of one epoch, since it is looked at and not worked with.
+// 2. Bounded as dead letters are: in number, in bytes, and each record for itself.
+import type { FastifyInstance } from 'fastify'
+import { LIMITS } from '../base/limits.ts'
+import { whenThere } from '../base/not-yet.ts'
+import { exactBigint, shown, type TopicSerdes } from '../control/serdes.ts'
+import { shownSerdes } from '../control/topic-serdes.ts'
+import { type Waiting, waitingIn } from '../runtime/waiting.ts'
+import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
+import { fieldsOf, limitOf } from './fields.ts'
+import { boundedLine, type Lines, linesOf } from './lines.ts'
+import type { Served } from './served.ts'
+
+export function addParked(app: FastifyInstance, served: Served, bare: boolean): void {
+  app.get('/parked', async (request, reply) => {
+    const { limit } = fieldsOf(request, ['limit'])
+    const lines = linesOf(limitOf(limit, LIMITS.lettersShownMax))
+    await gather(served, bare, lines)
+    return reply.type('application/json; charset=utf-8').send(lines.text('records'))
+  })
+}
+
+async function gather(served: Served, bare: boolean, lines: Lines): Promise<void> {
+  const { plan } = served
+  const known = new Map<string, TopicSerdes | null>()
+  const serdesOf = async (topic: string): Promise<TopicSerdes | null> => {
+    const found = known.get(topic)
+    if (found !== undefined) return found
+    const serdes = shownSerdes(plan, topic)
+    if (serdes !== null) await prepareSerdes(pairWritings(topic, serdes))
+    known.set(topic, serdes)
+    return serdes
+  }
+  for await (const record of waitingIn(served, plan, served.sized())) {
+    const serdes = await serdesOf(record.topic)
+    const line = await whenThere(() => JSON.stringify(shownRecord(record, serdes), exactBigint))
+    if (!lines.add(boundedLine(line, bare))) return
+  }
+}
+
+function shownRecord({ operator, task, topic, partition, offset, ...record }: Waiting, serdes: TopicSerdes | null): object {
+  const { key, value, timestamp, parkedAtMs } = record
+  const from = { topic, partition, offset }
+  return { operator, task, from, key: shown(key, serdes?.key), value: shown(value, serdes?.value), timestamp, parkedAtMs }
+}
