@@ -96,12 +96,22 @@ export async function openListener({ port, host, world, guard, answered, admitte
     if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
     return reply.code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
   }
-  app.addHook('onRequest', async (request, reply) => {
+  // Callbacks, and none for the end of a response: that would be promises and listeners for each answer.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(HEADERS)
-    guard(request.raw)
-    admitted?.(request.raw, reply)
+    try {
+      guard(request.raw)
+      admitted?.(request.raw, reply)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    done()
   })
-  app.addHook('onResponse', async (_request, reply) => answered(reply.statusCode))
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    answered(reply.statusCode)
+    done(null, payload)
+  })
   app.setErrorHandler((error, _request, reply) => refuse(reply, error))
   app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
   routes(app)

@@ -1,5 +1,5 @@
-// The metrics, in a registry of its own. Everything is read from counters that the processor keeps anyway, at the time of a scrape;
-// only the histograms are told of something, once an epoch.
+// The metrics, in a registry of its own. Everything is read from counters that are kept anyway, at the time of a scrape; only the
+// histograms are told of something, once an epoch.
 //
 // 1. A counter of a task begins at 0 where the task is opened anew (a start, a rebalance, a rewind): as with a restarted process.
 // 2. With several workers each has a registry in its thread, whose series carry its number; the process has one of its own, and puts
@@ -101,13 +101,18 @@ export function addProcess(registry: Registry): Metrics['answered'] {
   // Gauges with the ending of counters; by type they are told without it.
   for (const name of ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'])
     registry.removeSingleMetric(name)
-  const answers = new Counter({
+  const answers = new Map<number, number>()
+  new Counter({
     name: 'millrace_http_answers_total',
     help: 'HTTP answers by status',
     labelNames: ['status'],
     registers: [registry],
+    collect() {
+      this.reset()
+      for (const [status, n] of answers) this.inc({ status }, n)
+    },
   })
-  return (status) => answers.inc({ status })
+  return (status) => void answers.set(status, (answers.get(status) ?? 0) + 1)
 }
 
 function addWorker(registry: Registry, served: Metered): Metrics['epoch'] {
