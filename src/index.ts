@@ -5,9 +5,11 @@ export type { RangeOptions, SessionReader, StoreReader, VersionedReader, WindowR
 export { type CloseOptions, type ProcessorStatus, StreamProcessor } from './app.ts'
 export type { ByteSize } from './base/byte-size.ts'
 export type { Duration } from './base/duration.ts'
-export { type Disposition, type ErrorCode, MillraceError } from './base/errors.ts'
+export { type Disposition, type ErrorCode, type ErrorOptions, MillraceError } from './base/errors.ts'
+export type { Clock, Logger, Random, Timers, Web, WebRequest, World } from './base/ports.ts'
+export type { Secret } from './base/secret.ts'
 export type { SessionWindows, SlidingWindows, TimeWindows, Windowed } from './base/window.ts'
-export type { OnError, Policy, ProcessorOptions } from './config.ts'
+export type { Config, OnError, Policy, ProcessorOptions, SaslOptions, ServerOptions, TlsOptions } from './config.ts'
 export type { TopologyBuilder } from './dsl/builder.ts'
 export type { CogroupedStream, SessionWindowedCogroup, WindowedCogroup } from './dsl/cogrouped-stream.ts'
 export type { GlobalTable } from './dsl/global-table.ts'
@@ -82,7 +84,8 @@ export {
 export type { AnySerde, RecordHalf, Serde } from './serde/serde.ts'
 export { string } from './serde/text.ts'
 export { sessionWindowed, type WindowedSerde, windowed } from './serde/windowed.ts'
-export type { Topology } from './topology/node.ts'
+export type { RestoreProgress } from './runtime/recover.ts'
+export type { OffsetReset, Topology } from './topology/node.ts'
 export type {
   Cancellable,
   KeyValueStore,

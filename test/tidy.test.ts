@@ -18,7 +18,7 @@ function walk(folder: string): string[] {
 }
 
 const read = (path: string): rules.SourceFile => ({ path, text: readFileSync(`${root}${path}`, 'utf8') })
-const text = walk('').filter((path) => /\.(ts|js|mjs|json|md|sh|txt|yml)$|^\.ci\//.test(path) && path !== 'package-lock.json')
+const text = walk('').filter((path) => /\.(ts|js|mjs|json|md|sh|txt|yml)$|^\.ci\//.test(path) && !path.endsWith('package-lock.json'))
 const files = text.map(read)
 const code = files.filter((file) => /^(src|test|bench|scripts|bin|topologies)\/.*\.(ts|js)$/.test(file.path))
 const src = code.filter((file) => file.path.startsWith('src/'))

@@ -36,6 +36,7 @@ export const ELSEWHERE: Readonly<Record<string, Cover>> = {
   'npm run soak -- --minutes N': { file: 'package.json', text: '"soak": "node scripts/soak.ts"' },
   'npm run test:package': gate('suite package'),
   'npm run test:page': gate('suite page'),
+  'npm run docs:api': gate('npm run --silent docs:api'),
   'npm run build': { file: 'test/package/package.test.ts', text: 'npm pack' },
   'npm publish': { file: 'test/package/package.test.ts', text: 'npm pack' },
   'node scripts/pack.ts restore': { file: 'package.json', text: '"postpack": "node scripts/pack.ts restore"' },
