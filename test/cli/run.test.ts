@@ -1,8 +1,8 @@
 // `run` on the embedded log as a process, and `produce`, `consume`, `query` beside it and after it.
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { COUNT, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { COUNT, type Ended, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
 
 let place: Scratch
 let file: string
@@ -21,6 +21,21 @@ afterEach(async () => {
     await ended
   }
   place.remove()
+})
+
+/** Begun before the tests, as it waits for 8 s; the rest is the start of a process, which a busy machine draws out. */
+let unreachable: Promise<Ended & { readonly tookMs: number }>
+let nowhere: Scratch
+beforeAll(() => {
+  nowhere = scratch()
+  const begun = performance.now()
+  const words = ['run', nowhere.write('count.ts', COUNT), '--state-dir', join(nowhere.folder, 'state'), '--brokers', '127.0.0.1:9']
+  unreachable = millrace(words).then((ended) => ({ ...ended, tookMs: performance.now() - begun }))
+  unreachable.catch(() => {})
+})
+afterAll(async () => {
+  await unreachable.catch(() => {})
+  nowhere.remove()
 })
 
 async function run(...flags: string[]): Promise<Started> {
@@ -183,11 +198,9 @@ describe('run', () => {
     expect(readdirSync(empty)).toEqual([])
   }, 60_000)
 
-  // 8 s of asking; the rest is the start of a process, which a busy machine draws out.
   test('no broker: status 1 soon, the address named', async () => {
-    const begun = performance.now()
-    const ended = await millrace(['run', file, '--state-dir', state, '--brokers', '127.0.0.1:9'])
-    expect(performance.now() - begun).toBeLessThan(20_000)
+    const ended = await unreachable
+    expect(ended.tookMs).toBeLessThan(20_000)
     expect(ended.status).toBe(1)
     expect(ended.err.trim().split('\n').at(-1)).toMatch(/^millrace: .*127\.0\.0\.1:9/)
   }, 30_000)

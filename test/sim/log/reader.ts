@@ -8,8 +8,7 @@ import { NO_LEADER } from './cluster.ts'
 import { Answer, type Reply } from './network.ts'
 import { type Entry, type SimPartition, stableEnd } from './partition.ts'
 
-/** How long a broker waits for something to tell, beside the time that any request has. */
-const FETCH_WAIT_MS = 150
+const FETCH_WAIT_MS = 40
 const RETRY_MS = 20
 const MISSING_MS = 200
 
@@ -167,8 +166,7 @@ export class SimReader implements Reader {
     let failed = false
     try {
       const wire = this.#client.wire(`fetch ${broker}`)
-      const waitMs = FETCH_WAIT_MS + this.#client.cluster.options.times.requestTimeoutMs
-      const rows = await this.#client.call<Row[]>('fetch', 'fetch', wire, (reply) => this.#serve(broker, wants, reply), waitMs)
+      const rows = await this.#client.call<Row[]>('fetch', 'fetch', wire, (reply) => this.#serve(broker, wants, reply))
       for (const row of rows) {
         if (row.want.slot.version !== row.want.version) continue
         if ('chunk' in row) this.#take(row.want.slot, row.chunk)
