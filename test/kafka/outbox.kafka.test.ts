@@ -103,6 +103,44 @@ describe.runIf(KAFKA && POSTGRES)('an outbox from PostgreSQL to Kafka', () => {
     expect(records.map(({ value }) => Number(value))).toEqual(Array.from({ length: 20 }, (_, i) => i))
     await admin.end()
   })
+
+  test('a relay outlives a broker that it writes to', { timeout: 90_000 }, async () => {
+    const log = await open(kafka.brokers)
+    await log.createTopics([{ name: 'outlived', partitions: 3, kind: 'plain' }]) // each broker leads one of them
+    const admin = await postgres.connect()
+    await admin.query(outboxDdl('postgres', 'third'))
+    const keys = Array.from({ length: 30 }, (_, i) => `k${i}`)
+    const place = async (value: number): Promise<void> => {
+      for (const key of keys)
+        await admin.query('INSERT INTO third (topic, key, value) VALUES ($1, $2, $3)', ['outlived', key, String(value)])
+    }
+    const relay = startCommand([
+      'outbox',
+      '--database',
+      postgres.url,
+      '--table',
+      'third',
+      '--name',
+      'third',
+      '--brokers',
+      kafka.brokers,
+      '--json',
+    ])
+    await relay.said('"msg":"relaying"')
+    const relayed = async (): Promise<readonly (readonly string[])[]> => {
+      const found = (await recordsOf(log, 'outlived')).flat()
+      return keys.map((of) => found.filter(({ key }) => String(key) === of).map(({ value }) => String(value)))
+    }
+    await place(1)
+    await expect.poll(relayed, { timeout: 20_000 }).toEqual(keys.map(() => ['1']))
+    await kafka.kill(2)
+    await place(2)
+    await expect.poll(relayed, { timeout: 40_000, interval: 500 }).toEqual(keys.map(() => ['1', '2']))
+    expect(await relay.stop()).toMatchObject({ code: 0 })
+    await kafka.restart(2)
+    await log.close()
+    await admin.end()
+  })
 })
 
 /** The application: clients that write at the same time, some slowly, some that change their mind. */
