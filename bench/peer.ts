@@ -1,9 +1,14 @@
 // millrace as one peer of a comparison of stream processors: started with PEER_CONFIG (JSON: brokers, workload, guarantee, threads,
 // commitIntervalMs, applicationId, stateDir, topics), it prints {"event":"running"} when its tasks are restored, and runs until SIGTERM.
-import { StreamProcessor } from 'millrace'
-import { systemWorld } from '../src/base/system.ts'
-import { boundHeap } from '../src/cli/heap.ts'
-import { WORKLOADS } from './workloads.ts'
+//
+// What it loads is compiled once and kept by Node: a user has the package built, here are the sources.
+import { enableCompileCache } from 'node:module'
+
+enableCompileCache()
+const { StreamProcessor } = await import('millrace')
+const { systemWorld } = await import('../src/base/system.ts')
+const { boundHeap } = await import('../src/cli/heap.ts')
+const { WORKLOADS } = await import('./workloads.ts')
 
 const text = process.env.PEER_CONFIG
 if (text === undefined) {

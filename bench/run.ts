@@ -7,6 +7,7 @@ import catalog from '../topologies/catalog.ts'
 import { benchCalls } from './calls.ts'
 import { benchCompile } from './compile.ts'
 import { distinctEvents, versionedEvents } from './events.ts'
+import { benchGrowth, benchGrowthKeys } from './growth.ts'
 import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
 import { profiled } from './stages.ts'
@@ -82,6 +83,9 @@ if (wanted('restore')) {
   )
   await rig.close()
 }
+
+if (only === 'growth') await benchGrowth(lastWriteWins, RECORDS, line)
+if (only === 'growth-keys') await benchGrowthKeys(Number(process.env.BENCH_KEYS ?? 10_000_000))
 
 if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees-embedded') {
   const rounds = Number(process.env.BENCH_ROUNDS ?? 6)

@@ -38,7 +38,7 @@ export const LIMITS = {
   cacheEntriesMax: 100_000, // rows of one store of one task
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task
   cachesBytesMax: 32 * 1024 * 1024, // what the cached rows of all stores of a worker cost
-  restoreBatchBytes: 4 * 1024 * 1024, // what its rows cost; a store that is restored holds two
+  restoreBatchBytes: 1024 * 1024, // what its rows cost; a store that is restored holds two
   restorePortionRecords: 2_000,
   scanChunkEntries: 1_000,
   frontKeysMax: 4_096, // keys of one region of a store that are kept in order in memory
