@@ -8,7 +8,6 @@ enableCompileCache()
 const { StreamProcessor } = await import('millrace')
 const { systemWorld } = await import('../src/base/system.ts')
 const { boundHeap } = await import('../src/cli/heap.ts')
-const { WORKLOADS } = await import('./workloads.ts')
 
 const text = process.env.PEER_CONFIG
 if (text === undefined) {
@@ -23,24 +22,24 @@ const config = JSON.parse(text) as {
   commitIntervalMs: number
   applicationId: string
   stateDir: string
-  topics: Record<string, string>
 }
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`)
 
-const build = WORKLOADS[config.workload]
-if (build === undefined) {
+const topology = (await import('./peer-topology.ts')).default
+if (topology === undefined) {
   say({ event: 'unsupported', reason: `no workload ${config.workload}` })
   process.exit(0)
 }
 // As `millrace run` does: the memory of a process is its own to bound, not the library's.
 const unbound = boundHeap(systemWorld(), config.threads)
-const app = new StreamProcessor(build(config.topics), {
+const app = new StreamProcessor(topology, {
   applicationId: config.applicationId,
   brokers: config.brokers.split(','),
   stateDir: config.stateDir,
   guarantee: config.guarantee,
   commitInterval: config.commitIntervalMs,
   workers: config.threads,
+  module: new URL('./peer-topology.ts', import.meta.url).href,
 })
 let stopping = false
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
