@@ -7,7 +7,7 @@ import v8 from 'node:v8'
 import type { World } from '../base/ports.ts'
 
 /** How much the old generation may grow over what lives before it is collected. */
-const GROWING_PERCENT = 100
+const GROWING_PERCENT = 60
 /** Both halves of the young generation. It grows by doubling, from 1 MiB, as long as there is use for it. */
 const YOUNG_BYTES_MAX = 32 * 1024 * 1024
 const LOOK_MS = 50
