@@ -117,14 +117,14 @@ if (only === 'watched') {
     console.log(`${line(`${round === 0 ? '(warm-up) ' : ''}${run.mode}`, { ...run, epochs: 0, restored: 0 }).replace('  0 epochs', asked)}`)
   })
   const of = (mode: Mode): readonly WatchedRun[] => runs.filter((run) => run.mode === mode)
-  for (const mode of ['scraped', 'asked'] as const) {
+  for (const mode of ['scraped', 'asked', 'sampled-out', 'recorded'] as const) {
     const ratio = (what: 'seconds' | 'cpuSeconds'): string => {
       const each = of(mode).map(
         (run, i) => run[what] / run.records / ((of('bare')[i]?.[what] as number) / (of('bare')[i]?.records as number)),
       )
       return `${median(each).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(', ')})`
     }
-    console.log(`${mode}: a record takes ${ratio('seconds')} times as long as with no server, CPU ${ratio('cpuSeconds')} times`)
+    console.log(`${mode}: a record takes ${ratio('seconds')} times as long as bare, CPU ${ratio('cpuSeconds')} times`)
   }
 }
 if (wanted('calls')) await benchCalls((text) => console.log(text))

@@ -1,5 +1,6 @@
-// What it costs to be watched and asked: the same input through a processor that has no server, one whose metrics are scraped every second, and
-// one that is asked for 5,000 rows a second by HTTP as well. They take turns inside one run, so that the machine's moods fall on all.
+// What it costs to be watched and asked: the same input through a processor that has no server and makes no spans, one whose metrics are scraped
+// every second, one that is asked for 5,000 rows a second by HTTP as well, one whose spans are sampled out, and one whose spans are all recorded
+// (and go nowhere). They take turns inside one run, so that the machine's moods fall on all.
 //
 // 1. Counted is from the first record processed to the last one; CPU is of the processor's own process, whoever asks is in another.
 // 2. Each run has an application id, and so a group, stores and internal topics, of its own, on one embedded log.
@@ -8,13 +9,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { trace } from '@opentelemetry/api'
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BasicTracerProvider,
+  ParentBasedSampler,
+  type SpanProcessor,
+} from '@opentelemetry/sdk-trace-base'
 import { systemWorld } from '../src/base/system.ts'
 import { StreamProcessor } from '../src/index.ts'
 import { openEmbeddedLog } from '../src/log/embedded/index.ts'
 import type { Topology } from '../src/topology/node.ts'
 import { type InputRecord, load } from '../test/support/run-worker.ts'
 
-export const MODES = ['bare', 'scraped', 'asked'] as const
+export const MODES = ['bare', 'scraped', 'asked', 'sampled-out', 'recorded'] as const
 export type Mode = (typeof MODES)[number]
 
 export interface WatchedOptions {
@@ -61,15 +70,16 @@ async function measure(
   mode: Mode,
   applicationId: string,
 ): Promise<WatchedRun> {
-  const server = mode === 'bare' ? {} : { server: { port: 0 } }
-  const app = new StreamProcessor(topology, { applicationId, stateDir, ...server })
+  const tracing = register(mode)
+  const server = mode === 'scraped' || mode === 'asked' ? { server: { port: 0 } } : {}
+  const app = new StreamProcessor(topology, { applicationId, stateDir, tracing, ...server })
   await app.start()
   const { port } = app.status()
   const asker =
     mode === 'asked'
       ? spawn(process.execPath, [fileURLToPath(new URL('asker.ts', import.meta.url)), `${port}`, `${ASKED_PER_SECOND}`, `${keys}`])
       : null
-  let scraping = mode !== 'bare'
+  let scraping = 'server' in server
   const scrapes = (async () => {
     while (scraping) {
       await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
@@ -87,7 +97,23 @@ async function measure(
   await scrapes
   if (app.status().rewinds > 0) throw new Error(`${applicationId}: it rewound: not a measurement`)
   await app.close()
+  trace.disable()
   return { mode, records: input.length - before, seconds, cpuSeconds: (user + system) / 1e6, answersPerSecond: answers }
+}
+
+const NOWHERE: SpanProcessor = {
+  onStart() {},
+  onEnd() {},
+  async forceFlush() {},
+  async shutdown() {},
+}
+
+/** As an application would before it starts; whether there is a provider now. */
+function register(mode: Mode): boolean {
+  if (mode !== 'sampled-out' && mode !== 'recorded') return false
+  const root = mode === 'recorded' ? new AlwaysOnSampler() : new AlwaysOffSampler()
+  trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [NOWHERE], sampler: new ParentBasedSampler({ root }) }))
+  return true
 }
 
 async function answersOf(asker: ChildProcess): Promise<number> {

@@ -11,6 +11,8 @@ export const LIMITS = {
   batchRecordsMax: 50_000,
   // a task's input
   taskBatchRecords: 1_000,
+  portionRecords: 200, // of a batch; then the event loop gets its turn, if the last one was long ago
+  turnMs: 5, // how long ago that is
   queueRecordsHigh: 4_000,
   queueBytesHigh: 8 * 1024 * 1024,
   inputWaitMs: 1_000, // an input that should have more is waited for this long, then the others go on

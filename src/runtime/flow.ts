@@ -5,15 +5,16 @@ import { LIMITS } from '../base/limits.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Reader } from '../log/log.ts'
 import type { Task } from './task.ts'
+import type { Turns } from './turns.ts'
 
 /** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
-export async function processBatch(task: Task, barrier: Barrier, tracing: Tracing | null = null): Promise<void> {
+export async function processBatch(task: Task, barrier: Barrier, turns: Turns, tracing: Tracing | null): Promise<void> {
   const trace = tracing?.batch(task) ?? null
-  if (trace === null) return await takeBatch(task, barrier, (records) => task.run(records, barrier.append))
+  if (trace === null) return await takeBatch(task, barrier, turns, (records) => task.run(records, barrier.append))
   const { records, deadLetters } = task.counts
   task.trace = trace
   try {
-    await takeBatch(task, barrier, (most) => trace.within(() => task.run(most, barrier.append)))
+    await takeBatch(task, barrier, turns, (most) => trace.within(() => task.run(most, barrier.append)))
   } catch (error) {
     trace.failed(error)
     throw error
@@ -23,17 +24,21 @@ export async function processBatch(task: Task, barrier: Barrier, tracing: Tracin
   trace.end(task.counts.records - records, task.counts.deadLetters - deadLetters)
 }
 
-async function takeBatch(task: Task, barrier: Barrier, run: (recordsMax: number) => number): Promise<void> {
+async function takeBatch(task: Task, barrier: Barrier, turns: Turns, run: (recordsMax: number) => number): Promise<void> {
   await task.resume()
   await task.prefetch(LIMITS.taskBatchRecords)
   let done = 0
   for (;;) {
-    done += run(LIMITS.taskBatchRecords - done)
-    if (task.suspended === null) break
-    await task.resume()
+    const portion = Math.min(LIMITS.portionRecords, LIMITS.taskBatchRecords - done)
+    const records = run(portion)
+    done += records
+    if (task.suspended !== null) await task.resume()
+    else if (records < portion || done === LIMITS.taskBatchRecords) break
+    else if (turns.due) await turns.take()
   }
   task.forgetRows()
   if (done > 0 || task.dirty) barrier.worked(done)
+  if (turns.due) await turns.take()
 }
 
 /** Updates wait in record caches: they must go on before a seal. */

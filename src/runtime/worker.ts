@@ -29,6 +29,7 @@ import { closeTask, inputTopicsOf, type TaskDeps } from './recover.ts'
 import { assignShares } from './share.ts'
 import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
+import { Turns } from './turns.ts'
 import { countFailure, type WorkerCounts } from './worker-counts.ts'
 
 export interface WorkerOptions {
@@ -72,6 +73,7 @@ export class Worker {
   readonly #moves: Moves
   readonly #holdings: Holdings
   readonly #idle: IdleStores
+  readonly #turns: Turns
   #held = true // between the answer to a revocation and an assignment: nothing is sealed
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
@@ -110,6 +112,7 @@ export class Worker {
       this.#reader.wake()
     })
     const { log, groupId, world } = deps
+    this.#turns = new Turns(world)
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
     this.#group = log.group({
@@ -230,7 +233,6 @@ export class Worker {
 
   async #step(): Promise<void> {
     const { barrier } = this
-    const { timers } = this.#o.deps.world
     if (barrier.failure !== null && !this.#stale) throw barrier.failure.error
     this.#idle.look()
     if (!this.#held) {
@@ -241,7 +243,7 @@ export class Worker {
     for (const chunk of chunks) this.#byPartition.get(partitionName(chunk.topic, chunk.partition))?.accept(chunk)
     if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) {
       throttle(this.tasks.values(), this.#reader)
-      await timers.turn() // what is waited for comes through the event loop
+      await this.#turns.take() // what is waited for comes through the event loop
       return
     }
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
@@ -249,7 +251,7 @@ export class Worker {
     throttle(this.tasks.values(), this.#reader)
     if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) await this.#seal()
     await barrier.drained()
-    await timers.turn()
+    await this.#turns.take()
   }
 
   /** Epochs that are due wait for a rebalance: it seals for itself. */
@@ -267,7 +269,7 @@ export class Worker {
       const attend = task.suspended !== null || task.hasDue
       if (task.queued === 0 && !attend) continue
       if (!task.ready() && !attend) continue
-      await processBatch(task, barrier, this.#o.tracing ?? null)
+      await processBatch(task, barrier, this.#turns, this.#o.tracing ?? null)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
       return
