@@ -393,11 +393,10 @@ export class Worker {
   }
 
   async #commitAll(): Promise<void> {
-    const { barrier } = this
-    await barrier.settled()
+    await this.barrier.settled()
     if (!this.#uncommitted()) return
     await this.#seal()
-    await barrier.settled()
+    await this.barrier.settled()
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
