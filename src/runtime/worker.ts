@@ -267,8 +267,7 @@ export class Worker {
       const task = tasks[at] as Task
       await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
-      if (task.queued === 0 && !attend) continue
-      if (!task.ready() && !attend) continue
+      if (!attend && (task.queued === 0 || !task.ready())) continue
       await processBatch(task, barrier, this.#turns, this.#o.tracing ?? null)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
