@@ -267,7 +267,8 @@ export class Worker {
       const task = tasks[at] as Task
       await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
-      if (!attend && (task.queued === 0 || !task.ready())) continue
+      if (task.queued === 0 && !attend) continue
+      if (!task.ready() && !attend) continue
       await processBatch(task, barrier, this.#turns, this.#o.tracing ?? null)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
@@ -278,8 +279,7 @@ export class Worker {
   /** A processor has asked for a commit, and nothing is in its way. */
   #commitAsked(): boolean {
     if (!this.barrier.open || this.barrier.committing) return false
-    for (const task of this.tasks.values()) if (task.commitRequested) return true
-    return false
+    return [...this.tasks.values()].some(({ commitRequested }) => commitRequested)
   }
 
   #waitMs(): number {

@@ -60,6 +60,7 @@ function setLimits(chance: Chance): void {
     inputWaitMs: 150,
     fetchWaitMs: 50,
     taskBatchRecords: chance.pick([1_000, 1, 3, 10]),
+    turnMs: Number.POSITIVE_INFINITY, // no turns within a batch: they would move what each seed has found
     restoreBatchBytes: chance.pick([4_000_000, 1, 100, 400]),
     scanChunkEntries: chance.pick([1_000, 1, 2]),
     queueRecordsHigh: chance.pick([4_000, 2, 10]),
