@@ -54,6 +54,12 @@ export function start(args: readonly string[], options: RunOptions = {}): Starte
 
 export const millrace = (args: readonly string[], options: RunOptions = {}): Promise<Ended> => start(args, { input: '', ...options }).ended
 
+/** Whatever a test has left running: killed, and waited for. */
+export async function endAll(running: readonly Started[]): Promise<void> {
+  for (const { child } of running) child.kill('SIGKILL')
+  await Promise.all(running.map(({ ended }) => ended))
+}
+
 export interface Scratch {
   readonly folder: string
   write(name: string, text: string): string

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { COUNT, type Ended, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
+import { COUNT, type Ended, endAll, millrace, type Scratch, type Started, scratch, start } from './binary.ts'
 
 let place: Scratch
 let file: string
@@ -16,10 +16,7 @@ beforeEach(() => {
   running = []
 })
 afterEach(async () => {
-  for (const { child, ended } of running) {
-    child.kill('SIGKILL')
-    await ended
-  }
+  await endAll(running)
   place.remove()
 })
 

@@ -47,7 +47,7 @@ export async function finishEpoch(writer: Writer): Promise<void> {
 
 /** All that a reader of committed records sees. */
 export async function recordsIn(log: Log, topic: string, partition: number): Promise<LogRecord[]> {
-  const [end] = (await log.offsets([{ topic, partition }], 'latest')) as [number]
+  const [end] = (await log.offsets([{ topic, partition }], 'settled')) as [number]
   const reader = log.reader()
   reader.assign([{ topic, partition, offset: 0 }])
   const records: LogRecord[] = []

@@ -1,6 +1,6 @@
 // `onError` of one operator: at each place at which a record can fail, each policy, against an application that says something else. What is sound
 // comes out in its order.
-import { json, string, topology } from 'millrace'
+import { json, string, topology, tumbling } from 'millrace'
 import { TopologyTestDriver } from 'millrace/testing'
 import { describe, expect, test } from 'vitest'
 import type { TopologyBuilder } from '../../src/dsl/builder.ts'
@@ -149,7 +149,7 @@ describe('whose error it is', () => {
     expect([numbers(driver), letters(driver)]).toEqual([[1, 3], 0])
   })
 
-  test('of what windows put out when they close, and of a timer, that of what they meet or are', async () => {
+  test('of a timer, that of the processor that set it', async () => {
     const closing = topology('piece', (t) => {
       t.stream('in', EVENTS)
         .process<string, Event>(
@@ -174,6 +174,22 @@ describe('whose error it is', () => {
     for (const n of [1, 2, 3, 4])
       await driver.input('in').pipe({ key: 'a', value: n === 2 ? { n, bad: true } : { n }, timestamp: n * 2_000 })
     expect([numbers(driver), letters(driver)]).toEqual([[1, 3, 4], 0])
+  })
+
+  test('of what windows put out when they close, that of the operator it meets', async () => {
+    const closing = topology('piece', (t) => {
+      t.stream('in', EVENTS)
+        .groupByKey()
+        .windowedBy(tumbling('1s', { grace: '0s' }), { emit: 'close' })
+        .reduce((_, event) => event, { onError: 'fail' })
+        .toStream((windowed) => windowed.key, { key: string() })
+        .mapValues(sound, { onError: 'skip' })
+        .to('out', EVENTS)
+    })
+    await using driver = new TopologyTestDriver(closing, { onError: 'fail' })
+    for (const n of [1, 2, 3, 4])
+      await driver.input('in').pipe({ key: 'a', value: n === 2 ? { n, bad: true } : { n }, timestamp: n * 2_000 })
+    expect([numbers(driver), letters(driver)]).toEqual([[1, 3], 0]) // the window of 4 is open
   })
 
   test('with blockKey the key waits behind the dead letter of an operator that says so, and not behind one that is skipped', async () => {

@@ -6,6 +6,7 @@ import type { LogRecord } from '../../src/base/record.ts'
 import type { Log } from '../../src/log/log.ts'
 import { deadLetter } from '../../src/runtime/dead-letter.ts'
 import { millrace, start } from '../cli/binary.ts'
+import { recordsIn } from '../control/letters.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { KAFKA, open } from './running.ts'
 
@@ -47,19 +48,7 @@ describe.runIf(KAFKA)('dead letters on Kafka', { timeout: 180_000 }, () => {
     await writer.commit(null, '', [])
     await writer.close()
   }
-  async function ordersOf(partition: number): Promise<LogRecord[]> {
-    const [end] = (await log.offsets([{ topic: 'orders', partition }], 'settled')) as [number]
-    const reader = log.reader()
-    reader.assign([{ topic: 'orders', partition, offset: 0 }])
-    const records: LogRecord[] = []
-    for (let position = 0; position < end; )
-      for (const chunk of await reader.poll(200)) {
-        records.push(...chunk.records)
-        position = chunk.position
-      }
-    await reader.close()
-    return records
-  }
+  const ordersOf = (partition: number): Promise<LogRecord[]> => recordsIn(log, 'orders', partition)
   const words = (...args: string[]): string[] => ['dead-letter', ...args, '--brokers', kafka.brokers, '--application-id', 'shop']
   const listed = async (...args: string[]): Promise<any[]> => {
     const { status, out, err } = await millrace(words('list', '--json', ...args))

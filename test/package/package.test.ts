@@ -172,10 +172,13 @@ describe('the tarball', () => {
       running.stderr.on('data', (chunk: Buffer) => {
         said += chunk.toString()
       })
-      await expect.poll(() => said, { timeout: 30_000 }).toMatch(/"page":.*"msg":"live page"/)
-      const page = /"page":"([^"]+)"/.exec(said)?.[1] as string
-      expect(await (await fetch(page)).text()).toBe(readFileSync(join(clone, 'src/server/page/index.html'), 'utf8'))
-      running.kill('SIGTERM')
+      try {
+        await expect.poll(() => said, { timeout: 30_000 }).toMatch(/"page":.*"msg":"live page"/)
+        const page = /"page":"([^"]+)"/.exec(said)?.[1] as string
+        expect(await (await fetch(page)).text()).toBe(readFileSync(join(clone, 'src/server/page/index.html'), 'utf8'))
+      } finally {
+        running.kill('SIGTERM')
+      }
       expect(await ended).toBe(0)
     },
     MINUTES,

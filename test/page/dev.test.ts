@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectControl } from '../../src/control/client.ts'
-import { millrace, type Scratch, type Started, scratch, start } from '../cli/binary.ts'
+import { endAll, millrace, type Scratch, type Started, scratch, start } from '../cli/binary.ts'
 
 let place: Scratch
 let running: Started[]
@@ -13,10 +13,7 @@ beforeEach(() => {
   running = []
 })
 afterEach(async () => {
-  for (const { child, ended } of running) {
-    child.kill('SIGKILL')
-    await ended
-  }
+  await endAll(running)
   place.remove()
 })
 

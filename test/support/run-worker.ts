@@ -87,14 +87,23 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const inputs = [...new Set(read)].flatMap((topic) =>
     Array.from({ length: topics.partitionsOf(topic) }, (_, partition) => ({ topic, partition })),
   )
-  const caughtUp = async (): Promise<boolean> => {
+  /** The inputs that are not committed to their ends, each as 'topic/partition: 3 of 5'. */
+  const behind = async (): Promise<string[]> => {
     if (failure !== null) throw failure.error
     // In this order: what an epoch wrote to a repartition topic is there when its input offset is.
     const committed = await log.committed(applicationId, inputs)
     const ends = await log.offsets(inputs, 'latest')
     const starts = await log.offsets(inputs, 'earliest')
-    return inputs.every((_, i) => (committed[i]?.offset ?? starts[i] ?? 0) >= (ends[i] as number))
+    return inputs.flatMap(({ topic, partition }, i) => {
+      const at = committed[i]?.offset ?? starts[i] ?? 0
+      const end = ends[i] as number
+      return at >= end ? [] : [`${topic}/${partition}: ${at} of ${end}`]
+    })
   }
+  const caughtUp = async (): Promise<boolean> => (await behind()).length === 0
+  /** What somebody who looks into a standstill asks first. */
+  const state = async (): Promise<string> =>
+    [`${member} is ${worker.ready ? 'ready' : 'not ready'}`, `tasks ${[...worker.tasks.keys()].join(' ') || 'none'}`, ...(await behind())].join('; ')
   return {
     worker,
     restored: () => [...restored.values()].reduce((sum, n) => sum + n, 0),
@@ -109,7 +118,7 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
         if (!(worker.ready && (await caughtUp()))) since = null
         else if (now - (since ?? now) >= settleMs) return
         else since ??= now
-        if (world.clock.monotonic() > end) throw new Error(`${applicationId}: not caught up after ${timeoutMs} ms`)
+        if (world.clock.monotonic() > end) throw new Error(`${applicationId}: not caught up after ${timeoutMs} ms: ${await state()}`)
         await world.timers.sleep(5)
       }
     },
