@@ -182,7 +182,7 @@ describe('whose error it is', () => {
         .groupByKey()
         .windowedBy(tumbling('1s', { grace: '0s' }), { emit: 'close' })
         .reduce((_, event) => event, { onError: 'fail' })
-        .toStream((windowed) => windowed.key, { key: string() })
+        .toStream((_, { key }) => key, { key: string() })
         .mapValues(sound, { onError: 'skip' })
         .to('out', EVENTS)
     })

@@ -103,7 +103,11 @@ export async function runWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const caughtUp = async (): Promise<boolean> => (await behind()).length === 0
   /** What somebody who looks into a standstill asks first. */
   const state = async (): Promise<string> =>
-    [`${member} is ${worker.ready ? 'ready' : 'not ready'}`, `tasks ${[...worker.tasks.keys()].join(' ') || 'none'}`, ...(await behind())].join('; ')
+    [
+      `${member} is ${worker.ready ? 'ready' : 'not ready'}`,
+      `tasks ${[...worker.tasks.keys()].join(' ') || 'none'}`,
+      ...(await behind()),
+    ].join('; ')
   return {
     worker,
     restored: () => [...restored.values()].reduce((sum, n) => sum + n, 0),
