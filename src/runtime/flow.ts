@@ -3,9 +3,22 @@
 import type { Barrier } from '../barrier/barrier.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Tracing } from '../base/tracing.ts'
-import type { Reader } from '../log/log.ts'
+import { partitionName } from '../base/record.ts'
+import type { Chunk, Reader } from '../log/log.ts'
 import type { Task } from './task.ts'
 import type { Turns } from './turns.ts'
+
+/** Gives the tasks what was read. True: a position has moved with no record to bring it along (a transaction's marker, records of one that was
+ *  aborted). It is committed all the same, or the group would stay short of the end until the next record comes. */
+export function acceptAll(chunks: readonly Chunk[], byPartition: ReadonlyMap<string, Task>): boolean {
+  let moved = false
+  for (const chunk of chunks) {
+    const task = byPartition.get(partitionName(chunk.topic, chunk.partition))
+    task?.accept(chunk)
+    if (task !== undefined && chunk.records.length === 0) moved = true
+  }
+  return moved
+}
 
 /** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
 export async function processBatch(task: Task, barrier: Barrier, turns: Turns, tracing: Tracing | null): Promise<void> {

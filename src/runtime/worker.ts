@@ -21,7 +21,7 @@ import { steadyClock } from '../base/steady.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
-import { fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { acceptAll, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { IdleStores } from './idle-stores.ts'
 import { Moves } from './moves.ts'
@@ -239,13 +239,13 @@ export class Worker {
       await this.#handOver()
       await this.#startOpened()
     }
-    const chunks = await this.#reader.poll(this.#waitMs())
-    for (const chunk of chunks) this.#byPartition.get(partitionName(chunk.topic, chunk.partition))?.accept(chunk)
+    const moved = acceptAll(await this.#reader.poll(this.#waitMs()), this.#byPartition)
     if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) {
       throttle(this.tasks.values(), this.#reader)
       await this.#turns.take() // what is waited for comes through the event loop
       return
     }
+    if (moved) barrier.worked(0)
     if (barrier.overfull(this.#openBytes())) await barrier.settled()
     await this.#process()
     throttle(this.tasks.values(), this.#reader)
