@@ -57,6 +57,8 @@ export interface Live {
   readonly outputs: readonly { readonly topic: string; readonly records: number }[]
   readonly operators: readonly OperatorRow[]
   readonly stores: readonly { readonly name: string; readonly bytes: number }[]
+  /** Processes of the application that answer queries elsewhere, and how many tasks each has. */
+  readonly others: readonly { readonly address: string; readonly tasks: number }[]
 }
 
 /** What does not change while the server is open. */
@@ -129,7 +131,19 @@ export function liveOf(served: Served, reading: Reading, fixed: Fixed): Live {
     outputs: [...written].map(([topic, count]) => ({ topic, records: count })),
     operators: operatorsOf(values),
     stores: [...sumBy('millrace_store_bytes', 'store')].map(([name, bytes]) => ({ name, bytes })),
+    others: othersOf(served),
   }
+}
+
+/** Each worker of a process is a peer of its own. */
+function othersOf({ others }: Served): Live['others'] {
+  const tasks = new Map<string, number>()
+  for (const { host, address, tasks: ids } of others?.peers() ?? [])
+    if (host !== others?.self) tasks.set(address, (tasks.get(address) ?? 0) + ids.length)
+  return [...tasks]
+    .slice(0, LIMITS.eventTasksMax)
+    .map(([address, count]) => ({ address, tasks: count }))
+    .sort((a, b) => (a.address < b.address ? -1 : 1))
 }
 
 interface Sample {

@@ -1,13 +1,16 @@
 // Two instances on a real Kafka: whichever is asked, a key is answered by the one that has it; also after one has gone and come back
-// at another port.
-import { mkdtempSync, rmSync } from 'node:fs'
+// at another port. The live page of each shows its own tasks and where the other is, and replays dead letters of both.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { partitionOf } from '../../src/base/murmur2.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
-import { int64, StreamProcessor, string, topology } from '../../src/index.ts'
+import { int64, json, StreamProcessor, string, topology } from '../../src/index.ts'
 import type { Log } from '../../src/log/log.ts'
+import type { Live } from '../../src/server/live.ts'
+import { CHROMIUM, openBrowser } from '../page/chromium.ts'
+import { liveNow } from '../support/live-now.ts'
 import { type RunningKafka, startKafka } from './broker.ts'
 import { KAFKA, open, world } from './running.ts'
 
@@ -19,6 +22,9 @@ const counting = topology('forwarded', (t) => {
     .count({ store: 'counts' })
     .toStream()
     .to('counted', { key: string(), value: int64() })
+  t.stream('priced', { key: string(), value: json<{ price: number }>() })
+    .filter(({ price }) => price.toFixed(2) !== '0.00')
+    .to('counted', { key: string(), value: json() })
 })
 
 describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 120_000 }, () => {
@@ -30,13 +36,15 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
     base = mkdtempSync(join(tmpdir(), 'millrace-forward-'))
     kafka = await startKafka()
     log = await open(kafka.brokers)
-    await log.createTopics(['asked', 'counted'].map((name) => ({ name, partitions: 4, kind: 'plain' as const })))
-    await log.topics(['asked'])
+    await log.createTopics(['asked', 'counted', 'priced'].map((name) => ({ name, partitions: 4, kind: 'plain' as const })))
+    await log.topics(['asked', 'priced'])
     const writer = log.writer({ transactionalId: 'asker', guarantee: 'at_least_once' })
     await writer.init()
     for (const [n, key] of KEYS.entries())
       for (let i = 0; i <= n; i++)
         writer.append('asked', partitionOf(Buffer.from(key), 4), 1, Buffer.from(key), Buffer.from('x'), NO_HEADERS)
+    // One that throws in each partition, so that each instance gives two up.
+    for (let partition = 0; partition < 4; partition++) writer.append('priced', partition, 1, null, Buffer.from('{}'), NO_HEADERS)
     writer.seal()
     await writer.flush()
     await writer.close()
@@ -68,21 +76,28 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
         return right ? 'right' : `${key}: ${answer.status}`
       }),
     )
-  const answersAll = async (app: StreamProcessor): Promise<void> => {
+  const until = async <T>(look: () => Promise<T>, is: (seen: T) => boolean): Promise<void> => {
     const giveUp = world.clock.monotonic() + 30_000
     for (;;) {
-      const wrong = (await statuses(app)).filter((one) => one !== 'right')
-      if (wrong.length === 0) return
-      if (world.clock.monotonic() > giveUp) expect(wrong).toEqual([])
+      const seen = await look()
+      if (is(seen)) return
+      if (world.clock.monotonic() > giveUp) throw new Error(`in vain: ${JSON.stringify(seen)}`)
       await world.timers.sleep(100)
     }
   }
+  const answersAll = (app: StreamProcessor): Promise<void> =>
+    until(
+      async () => (await statuses(app)).filter((one) => one !== 'right'),
+      (wrong) => wrong.length === 0,
+    )
+
+  const live = (app: StreamProcessor): Promise<Live> => liveNow(app.status().port as number, TOKEN)
 
   test('each instance answers all keys; so does one that has come back at another port, and the other then', async () => {
     const [a, b] = [await start('a'), await start('b')]
     await answersAll(a)
     await answersAll(b)
-    expect([a.status().tasks.length, b.status().tasks.length]).toEqual([2, 2])
+    expect([a.status().tasks.length, b.status().tasks.length]).toEqual([4, 4])
     // It keeps its place in the group, so nobody would hear of its new port if it did not say so.
     const before = b.status().port
     running.delete(b)
@@ -91,6 +106,48 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
     expect(again.status().port).not.toBe(before)
     await answersAll(again)
     await answersAll(a)
-    expect([a.status().tasks.length, again.status().tasks.length]).toEqual([2, 2])
+    expect([a.status().tasks.length, again.status().tasks.length]).toEqual([4, 4])
+  })
+
+  test('the live page of each shows its tasks and names the other; dead letters of both are replayed from one', async () => {
+    const [a, b] = [...running] as [StreamProcessor, StreamProcessor]
+    // Figures of a task begin with the second in which it is looked at.
+    for (const app of [a, b])
+      await until(
+        () => live(app),
+        ({ tasks }) => tasks.length === 4,
+      )
+    const [liveA, liveB] = [await live(a), await live(b)]
+    expect(liveA.others).toEqual([{ address: `127.0.0.1:${b.status().port}`, tasks: 4 }])
+    expect(liveB.others).toEqual([{ address: `127.0.0.1:${a.status().port}`, tasks: 4 }])
+    const ids = [liveA, liveB].flatMap(({ tasks }) => tasks.map(({ id }) => id))
+    expect(ids.sort()).toEqual(['0', '1'].flatMap((sub) => [0, 1, 2, 3].map((n) => `${sub}_${n}`)))
+    const askA = async (path: string, body?: object): Promise<any> => {
+      const headers = { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+      const act = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+      return await (await fetch(`http://127.0.0.1:${a.status().port}${path}`, { headers, ...act })).json()
+    }
+    const pending = async (): Promise<readonly string[]> =>
+      (await askA('/dead-letters')).letters.map((one: { offset: string }) => one.offset)
+    await until(pending, (offsets) => offsets.length === 4)
+    const offsets = await pending()
+    expect(await askA('/dead-letters/replay', { offsets })).toEqual({ done: 4, refused: [], absent: [] })
+    // They throw again, wherever they run.
+    await until(pending, (now) => now.length === 4 && now.every((offset) => !offsets.includes(offset)))
+    if (CHROMIUM === null) return
+    const { page, close } = await openBrowser()
+    try {
+      await page.size(1440, 900)
+      await page.go(`http://127.0.0.1:${a.status().port}/#process`)
+      await page.click('#token-field')
+      await page.type(TOKEN)
+      await page.press('Enter')
+      await page.until(`document.querySelector('#others')?.textContent ?? ''`, (text: string) =>
+        text.includes(`127.0.0.1:${b.status().port}`),
+      )
+      if (process.env.MILLRACE_SHOTS !== undefined) writeFileSync(join(process.env.MILLRACE_SHOTS, 'two-instances.png'), await page.shot())
+    } finally {
+      await close()
+    }
   })
 })

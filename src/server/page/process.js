@@ -19,6 +19,12 @@ export function frame() {
     h('div', { class: 'charts' }, ...CHARTS.map(([name, title]) => chart(name, title))),
     h('div', { id: 'tasks' }),
     h('p', { id: 'more-tasks', class: 'faint' }),
+    h('div', { id: 'others' }),
+    h(
+      'p',
+      { id: 'others-said', class: 'faint' },
+      'This page is of one process. Each of the others has its own, with its own figures, at its address.',
+    ),
   )
 }
 
@@ -52,6 +58,15 @@ export function fill(live) {
       count(deadLetters),
     ]),
     'No task yet',
+  )
+  show(byId('others'), live.others.length > 0)
+  show(byId('others-said'), live.others.length > 0)
+  fillTable(
+    byId('others'),
+    'Other processes of this application',
+    ['Address', '#Tasks'],
+    live.others.map(({ address, tasks }) => [h('a', { href: `http://${address}/`, rel: 'noreferrer' }, address), count(tasks)]),
+    'None that answers',
   )
   say(byId('more-tasks'), live.moreTasks > 0 ? `${count(live.moreTasks)} tasks more` : '')
 }
