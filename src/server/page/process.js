@@ -65,7 +65,7 @@ export function fill(live) {
     byId('others'),
     'Other processes of this application',
     ['Address', '#Tasks'],
-    live.others.map(({ address, tasks }) => [h('a', { href: `http://${address}/`, rel: 'noreferrer' }, address), count(tasks)]),
+    live.others.map(({ address, tasks }) => [h('a', { href: `//${address}/`, rel: 'noreferrer' }, address), count(tasks)]),
     'None that answers',
   )
   say(byId('more-tasks'), live.moreTasks > 0 ? `${count(live.moreTasks)} tasks more` : '')
