@@ -2,6 +2,7 @@
 // stopped and started on the way. Run on the memory, embedded and Kafka logs.
 import { expect, it } from 'vitest'
 import type { World } from '../../src/base/ports.ts'
+import { NO_HEADERS } from '../../src/base/record.ts'
 import type { Log } from '../../src/log/log.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import type { StoreProvider } from '../../src/state/store.ts'
@@ -9,6 +10,7 @@ import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences } from '../support/catalog-oracle.ts'
 import { type CatalogOutput, goneBack, tableOf } from '../support/catalog-outputs.ts'
+import { counts, expectCounts, records } from '../support/counted-keys.ts'
 import { load, readAll, runWorker } from '../support/run-worker.ts'
 
 export interface TopologyContractOptions {
@@ -25,6 +27,31 @@ export function topologyContract(
 ): void {
   const { partitions = 3, timeoutMs = 60_000 } = options
   const provider = options.provider ?? memoryProvider
+
+  it(`${name}: a position behind records that were aborted is committed, though no record comes`, { timeout: timeoutMs }, async () => {
+    const { log, close } = await open()
+    try {
+      const counted = await runWorker({ log, topology: counts, applicationId: 'counts', world, partitions: 1, provider: provider() })
+      await load(log, records(['a']), 1)
+      await counted.untilCaughtUp()
+      const writer = log.writer({ transactionalId: 'undecided', guarantee: 'exactly_once' })
+      await writer.init()
+      for (const { topic, key, value, timestamp } of records(['b'])) writer.append(topic, 0, timestamp, key, value, NO_HEADERS)
+      writer.seal()
+      await writer.flush()
+      await writer.init()
+      await writer.close()
+      const [end] = await log.offsets([{ topic: 'in', partition: 0 }], 'settled')
+      expect(end).toBe(log.kind === 'kafka' ? 3 : 1) // what was aborted, and the mark that says so
+      await counted.untilCaughtUp()
+      const [committed] = await log.committed('counts', [{ topic: 'in', partition: 0 }])
+      expect(committed?.offset).toBe(end)
+      await counted.worker.close()
+      await expectCounts(log, 1)
+    } finally {
+      await close()
+    }
+  })
 
   it(
     `${name}: the catalog of a shuffled, duplicated history is the oracle's, with members that come and go`,
