@@ -266,6 +266,7 @@ describe('a standby', () => {
     await a.untilCaughtUp()
     const b = await worker(disks[1], { member: 'b', standbys: 1 })
     const figures = () => [a, b].flatMap(({ worker: of }) => of.standbys.figures().filter(({ store }) => store === 'prices'))
+    await expect.poll(() => [a, b].every(({ worker: of }) => of.ready && of.tasks.size === 1), { timeout: 10_000 }).toBe(true)
     await expect.poll(() => figures().length, { timeout: 10_000 }).toBe(2)
     await load(log, [record('prices', 'a', 21, 400), record('prices', 'b', 22, 400), record('prices', 'c', 23, 400)], 2)
     await a.untilCaughtUp()
