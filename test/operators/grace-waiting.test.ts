@@ -1,0 +1,77 @@
+// Records that wait for a grace before they meet their row: what becomes of one that can't go on then.
+import { expect, test } from 'vitest'
+import { json, string, topology } from '../../src/index.ts'
+import type { Stream } from '../../src/index.ts'
+import { TopologyTestDriver } from '../../src/testing/index.ts'
+
+const EVENTS = { key: string(), value: json<string>() }
+
+/** The joiner throws for what is bad. */
+const joining = (below: (joined: Stream<string, string>) => void) =>
+  topology('waits', (t) => {
+    const rows = t.table('rows', { ...EVENTS, versioned: '1h', store: 'rows' })
+    const joiner = (value: string, row: string | null | undefined): string => {
+      if (value === 'bad') throw new Error('boom')
+      return `${value} ${row ?? '-'}`
+    }
+    below(t.stream('in', EVENTS).leftJoin(rows, joiner, { grace: '10ms', value: json<string>() }) as Stream<string, string>)
+  })
+
+async function letters(driver: TopologyTestDriver): Promise<unknown[]> {
+  await driver.commit()
+  return driver
+    .output<string, string>('waits-dead-letter')
+    .readAll()
+    .map(({ key, value, timestamp, headers }) => [
+      key,
+      JSON.parse(value ?? ''),
+      timestamp,
+      headers['__streams.errors.offset'],
+      headers['from'],
+    ])
+}
+
+const BATCH = [
+  { key: 'a', value: 'good', timestamp: 0 },
+  { key: 'a', value: 'bad', timestamp: 0, headers: { from: 'far' } },
+  { key: 'a', value: 'better', timestamp: 0 },
+  { key: 'b', value: 'next', timestamp: 20 },
+  { key: 'c', value: 'last', timestamp: 40 },
+]
+
+test('it is given up, as it was read, and takes no other with it', async () => {
+  await using driver = new TopologyTestDriver(joining((joined) => joined.to('out', EVENTS)))
+  for (const record of BATCH) {
+    await driver.input('in').pipe(record)
+    await driver.commit()
+    await driver.crash()
+  }
+  const out = driver.output<string, string>('out').readAll()
+  expect(out.map(({ key, value, timestamp }) => [key, value, timestamp])).toEqual([
+    ['a', 'good -', 0],
+    ['a', 'better -', 0],
+    ['b', 'next -', 20],
+  ])
+  expect(await letters(driver)).toEqual([['a', 'bad', 0, '1', 'far']])
+})
+
+test('further down too it is the record that it was', async () => {
+  await using driver = new TopologyTestDriver(
+    joining((joined) =>
+      joined
+        .mapAsync(
+          async (value) => {
+            if (value === 'better -') throw new Error('boom')
+            return value
+          },
+          { store: 'calls', onError: 'deadLetter', value: json<string>() },
+        )
+        .to('out', EVENTS),
+    ),
+  )
+  for (const record of BATCH) await driver.input('in').pipe(record)
+  expect(await letters(driver)).toEqual([
+    ['a', 'bad', 0, '1', 'far'],
+    ['a', 'better', 0, '2', undefined],
+  ])
+})
