@@ -2,7 +2,7 @@
 //
 // Invariants
 // 1. The input record's own key keeps the bytes it came with, under the same serde object; so does a value that nobody could have
-//    changed in place (no object, or one that no callback has seen). The context names no serde where that reads other forms than it writes (`Serde.rewrites`).
+//    changed in place (no object, or one that no callback has seen on its way here). The context names no serde where that reads other forms than it writes (`Serde.rewrites`).
 // 2. A value that its serde can't write is STREAM_SERDE, naming the operator.
 import { asBuffer } from '../base/bytes.ts'
 import { wrap } from '../base/errors.ts'
@@ -20,7 +20,7 @@ export function valueToBytes(site: Site, serde: AnySerde, value: unknown): Buffe
   if (value === null) return null
   const { context } = site
   const same = value === context.value && serde === context.valueSerde && context.valueBytes !== null
-  if (same && (typeof value !== 'object' || context.untouched)) return context.valueBytes as Buffer
+  if (same && (typeof value !== 'object' || site.untouched)) return context.valueBytes as Buffer
   return written(site, serde, value, 'value')
 }
 

@@ -1,5 +1,5 @@
 // `lastWriteWins`: one register per key. Whatever the order, repetition or lateness of the events, the table ends the same.
-// A callback must not change a value in place: the event's bytes are kept as they came in.
+// Its callbacks must not change a value in place: the event's bytes are kept as they came in.
 //
 // Invariants
 // 1. Events of a key are totally ordered: version, then the value as its serde writes it (unsigned), then a delete after an upsert.
@@ -8,7 +8,8 @@
 // 3. A delete keeps its version, until stream time is more than `tombstoneRetentionMs` past it: then the key is as if never written.
 // 4. A tombstone is forwarded only where there was a row (at least once always: one that was put out before a crash may be forgotten); what is forwarded has the winner's timestamp.
 import { MillraceError } from '../base/errors.ts'
-import type { LastWriteWinsNode } from '../topology/node.ts'
+import type { LastWriteWinsNode, StoreSpec } from '../topology/node.ts'
+import { valueToBytes } from './encode.ts'
 import { compareVersions, decodeRegister, encodeRegister, type Register, type Version } from './last-write-wins-row.ts'
 import type { Operator, Row, StoreView } from './operator.ts'
 import { type RecordView, recordView } from './record-view.ts'
@@ -19,7 +20,7 @@ export const lastWriteWins: Operator = (site) => {
   const { context, node, forward } = site
   const operator = node.operator as LastWriteWinsNode
   const store = site.store(0)
-  const serde = node.stores[0]?.value
+  const { value: serde } = node.stores[0] as StoreSpec
   const versionOf = site.guard(operator.version as Ask)
   const isDelete = operator.deleted === null ? null : site.guard(operator.deleted as Ask)
   const dropped = site.counter('dropped')
@@ -39,8 +40,7 @@ export const lastWriteWins: Operator = (site) => {
         const version = checked(versionOf(value, key, record), node.name)
         const deleted = isDelete !== null && Boolean(isDelete(value, key, record))
         const keyBytes = store.encodeKey(key)
-        const asRead = context.value === value && context.valueSerde === serde && context.valueBytes !== null
-        const bytes = asRead ? (context.valueBytes as Buffer) : store.encodeValue(value)
+        const bytes = valueToBytes(site, serde, value) as Buffer
 
         const row = store.getBytes(keyBytes)
         const streamTime = Math.max(context.streamTime, timestamp)

@@ -32,8 +32,6 @@ export interface RecordContext {
   value: unknown
   valueBytes: Buffer | null
   valueSerde: AnySerde | null
-  /** No callback that might change the value in place sees it on its way: its bytes still say what it is. */
-  untouched: boolean
   /** Greatest timestamp that the task has processed; -1 before the first. */
   streamTime: number
 }
@@ -180,6 +178,8 @@ export interface Site {
   counter(name: string): Counter
   /** What goes up and down: set, not counted. */
   gauge(name: string): Counter
+  /** No callback has seen a record's value before this operator writes it: while it is the same object, its bytes still say what it is. */
+  readonly untouched: boolean
   /** The error, of a record of that source that could not be read: it falls under the source's policy. */
   undecodable(source: PlanSource, error: MillraceError): MillraceError
 }

@@ -49,9 +49,7 @@ export function arrivalOf(
 ): Arrival {
   const { context } = site
   const keyBytes = keyToBytes(site, serdes.key, key)
-  // The value as it came, where nobody has made another of it.
-  const asRead = value === context.value && serdes.value === context.valueSerde && context.valueBytes !== null
-  const valueBytes = asRead ? (context.valueBytes as Buffer) : (valueToBytes(site, serdes.value, value) as Buffer)
+  const valueBytes = valueToBytes(site, serdes.value, value) as Buffer
   return { key: keyBytes, value: valueBytes, timestamp, waitsFor, headers: context.headers, origin: originOf(context) }
 }
 

@@ -27,6 +27,7 @@ import { Blame } from './blame.ts'
 import { Dues } from './dues.ts'
 import { RecordCache } from './record-cache.ts'
 import { Suspend } from './suspend.ts'
+import { untouchedNodes } from './untouched.ts'
 import { TypedView } from './view.ts'
 
 /** A record on its way out. */
@@ -49,8 +50,6 @@ export interface SourceEntry {
   readonly block: Instance['block'] | null
   /** Nobody below looks at the values of its records, which the application itself has written. */
   readonly unread: boolean
-  /** No callback that might change a value in place gets those of its records. */
-  readonly untouched: boolean
   /** Overlays whose rows this source's records read by their own key bytes: prefetched a batch at a time. */
   readonly reads: readonly Overlay[]
   /** Overlays whose rows they read by keys made of theirs and of the timestamp. */
@@ -94,7 +93,6 @@ export const NO_RECORD = {
   value: null,
   valueBytes: null,
   valueSerde: null,
-  untouched: false,
 } satisfies Partial<RecordContext>
 
 export function newContext(): RecordContext {
@@ -111,7 +109,6 @@ export function newContext(): RecordContext {
     value: null,
     valueBytes: null,
     valueSerde: null,
-    untouched: false,
     streamTime: -1,
   }
 }
@@ -130,6 +127,7 @@ export function compile(options: ProgramOptions): Program {
   const counters = new Map<string, Map<string, Counter>>()
   const gauges = new Map<string, Map<string, Counter>>()
   const instances: (Instance | undefined)[] = new Array(nodes.length)
+  const untouched = untouchedNodes(nodes)
 
   const inputOf = (child: { readonly index: number; readonly input: number }): Push => {
     const push = instances[child.index]?.inputs[child.input]
@@ -182,6 +180,7 @@ export function compile(options: ProgramOptions): Program {
       guard: (fn) => guarded(node.name, fn),
       counter: (name) => named(counted, name),
       gauge: (name) => named(gauged, name),
+      untouched: untouched[index] === true,
       undecodable(source, error) {
         blame.note(error, source.onError ?? 'deserialization')
         return error
@@ -204,8 +203,7 @@ export function compile(options: ProgramOptions): Program {
     const source = node.operator as PlanSource
     // What others have written may be undecodable, and is a dead letter then.
     const unread = source.internal && node.children.every((child) => instances[child.index]?.unread?.[child.input] === true)
-    const untouched = source.timestamp === null && staysUntouched(node, nodes)
-    return { node, source, push, undone, block, unread, untouched, ...readsBelow(index, nodes, instances, overlay) }
+    return { node, source, push, undone, block, unread, ...readsBelow(index, nodes, instances, overlay) }
   })
   return { context, sources, staged, dues, blame, caches, counters, gauges }
 }
@@ -301,18 +299,6 @@ const MAKES_TABLE = new Set([
   'foreignKeyLeft',
   'foreignKeyRight',
 ])
-
-/** Hand on a value as it is, to nobody who may change it (the callbacks of `lastWriteWins` must not). */
-const LEAVES_VALUE = new Set(['lastWriteWins', 'toTable', 'toStream', 'merge', 'repartitionSink'])
-
-function staysUntouched(node: PlanNode, nodes: readonly PlanNode[]): boolean {
-  return node.children.every(({ index }) => {
-    const child = nodes[index] as PlanNode
-    const { operator } = child
-    if (operator.kind === 'sink') return typeof operator.topic === 'string' && operator.partition === null
-    return LEAVES_VALUE.has(operator.kind) && staysUntouched(child, nodes)
-  })
-}
 
 const LOOKS_UP = new Set(['tableJoin', 'streamTableJoin', 'bufferingJoin'])
 

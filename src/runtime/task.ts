@@ -422,7 +422,6 @@ export class Task {
       context.keySerde = entry.source.carries === 'bytes' ? null : asItWrites(entry.source.key)
       context.value = decoded.value
       context.valueSerde = entry.source.carries === 'records' && !entry.unread ? asItWrites(entry.source.value) : null
-      context.untouched = entry.untouched
       entry.push(decoded.key, decoded.value, timestamp, decoded.old)
     }
   }

@@ -148,7 +148,6 @@ export function newContext(): RecordContext {
     value: null,
     valueBytes: null,
     valueSerde: null,
-    untouched: false,
     streamTime: -1,
   }
 }
@@ -273,6 +272,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     },
     gauge: () => ({ n: 0 }),
     undecodable: (_, error) => error,
+    untouched: false,
   }
 }
 

@@ -55,6 +55,22 @@ test('what a callback beside it has changed in place goes out as it is now', asy
   expect(driver.output('out').read()?.value).toEqual({ id: 'a', version: 1, note: 'seen' })
 })
 
+test('what comes behind the write changes nothing of it', async () => {
+  const counts = counted()
+  const serdes = { key: string(), value: counts.serde }
+  const before = topology('before', (t) => {
+    const events = t.stream('in', serdes)
+    events.to('out', serdes)
+    events.peek((event) => {
+      event.note = 'seen'
+    })
+  })
+  await using driver = new TopologyTestDriver(before)
+  await driver.input('in').pipe({ key: 'a', value: { id: 'a', version: 1 } })
+  expect(counts.encoded).toBe(1)
+  expect(driver.output('out').read()?.value).toEqual({ id: 'a', version: 1 })
+})
+
 const grouped = (counts: ReturnType<typeof counted>, byWindow: boolean) =>
   topology('grouped', (t) => {
     const groups = t.stream('in', { key: string(), value: counts.serde }).groupBy((event) => event.id, { key: string() })
