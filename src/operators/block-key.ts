@@ -45,7 +45,7 @@ export const blockKey: Operator = (site) => {
     }
     const timestamp = at ?? read.timestamp
     if (!Number.isSafeInteger(timestamp) || timestamp > LIMITS.timestampMax)
-      throw new MillraceError('STREAM_SERDE', `timestamp ${timestamp} of a record of ${from} is no epoch time in ms`)
+      throw site.misdated(source, new MillraceError('STREAM_SERDE', `timestamp ${timestamp} of a record of ${from} is no epoch time in ms`))
     if (timestamp < 0) return
     if (timestamp > context.streamTime) context.streamTime = timestamp
     const { offset, headers, timestamp: recordTimestamp } = record

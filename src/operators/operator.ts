@@ -182,6 +182,8 @@ export interface Site {
   readonly untouched: boolean
   /** The error, of a record of that source that could not be read: it falls under the source's policy. */
   undecodable(source: PlanSource, error: MillraceError): MillraceError
+  /** The same, of one that was read and has no time that it could have. */
+  misdated(source: PlanSource, error: MillraceError): MillraceError
 }
 
 export interface Instance {

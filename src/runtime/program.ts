@@ -185,6 +185,10 @@ export function compile(options: ProgramOptions): Program {
         blame.note(error, source.onError ?? 'deserialization')
         return error
       },
+      misdated(source, error) {
+        blame.note(error, source.onError ?? null)
+        return error
+      },
     }
     const cacheBytes = node.stores[0]?.cacheBytes
     if (cacheBytes !== undefined) site = cached(site, index, cacheBytes)

@@ -16,13 +16,16 @@ const ROWS_MIN = 64
 const NO_VALUE = -1
 /** Numbers of a row: slab, where it begins, length of the key, of the value. */
 const STRIDE = 4
+/** Each store has a new one with each epoch, and most write nothing. */
+const NO_NUMBERS = new Int32Array(0)
+const NO_TIMESTAMPS = new Float64Array(0)
 
 export class EpochRows {
   readonly #index = new Map<string, number>()
   /** Texts and what they stood for, since `mark`. */
   readonly #journal: (string | number)[] = []
-  #rows = new Int32Array(ROWS_MIN * STRIDE)
-  #timestamps = new Float64Array(ROWS_MIN)
+  #rows = NO_NUMBERS
+  #timestamps = NO_TIMESTAMPS
   #count = 0
   #slabs: Buffer[] = []
   /** Of the last slab. */
@@ -141,10 +144,11 @@ export class EpochRows {
   }
 
   #grow(): void {
-    const rows = new Int32Array(this.#rows.length * 2)
+    const count = Math.max(ROWS_MIN, this.#timestamps.length * 2)
+    const rows = new Int32Array(count * STRIDE)
     rows.set(this.#rows)
     this.#rows = rows
-    const timestamps = new Float64Array(this.#timestamps.length * 2)
+    const timestamps = new Float64Array(count)
     timestamps.set(this.#timestamps)
     this.#timestamps = timestamps
   }

@@ -176,3 +176,21 @@ describe('further down', () => {
     expect(out.readAll().map(({ value }) => value)).toEqual([1, 2])
   })
 })
+
+test('one that has no time any more when it comes back falls under the policy of its source', async () => {
+  const program = topology('dated', (t) => {
+    const timestamp = ({ n }: Event): number => (mended && n === 1 ? Number.NaN : n)
+    t.stream('in', { key: string(), value: json<Event>(), timestamp: (value) => timestamp(value as Event), onError: 'skip' })
+      .peek(({ n }) => {
+        if (n === 1) throw new Error('bad')
+      })
+      .to('out', { key: string(), value: json<Event>() })
+  })
+  await using driver = new TopologyTestDriver(program, { onError })
+  await driver.input<string, Event>('in').pipe([1, 2].map((n) => ({ key: 'a', value: { n } })))
+  await driver.commit()
+  mended = true
+  expect(await driver.replayDeadLetters()).toBe(1)
+  expect(numbers(driver)).toBe('a2')
+  expect(counted(driver)).toMatchObject({ parked: 0, blocked_keys: 0 })
+})

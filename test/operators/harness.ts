@@ -272,6 +272,7 @@ function siteOf(node: PlanNode, context: RecordContext, options: TaskOptions, co
     },
     gauge: () => ({ n: 0 }),
     undecodable: (_, error) => error,
+    misdated: (_, error) => error,
     untouched: false,
   }
 }
