@@ -27,7 +27,7 @@ async function letters(driver: TopologyTestDriver): Promise<unknown[]> {
       JSON.parse(value ?? ''),
       timestamp,
       headers['__streams.errors.offset'],
-      headers['from'],
+      headers.from,
     ])
 }
 
