@@ -4,6 +4,8 @@
 // 1. Known from what goes along with the committed positions in the topic, so on every machine; asked before anything is made or noted.
 // 2. Asked only of stores that this disk does not know: of the others store-forms.ts tells, and an open transaction of a process that died here
 //    is not waited for.
+// 3. Nor of tables of a topic that is the changelog of another table still: what goes along with its positions is of that one. One that has
+//    taken the other's place begins empty, and the start warns of that (topics.ts).
 import { MillraceError } from '../base/errors.ts'
 import type { Log } from '../log/log.ts'
 import { readPositionNote } from '../runtime/position.ts'
@@ -34,12 +36,13 @@ export async function refuseFormerlyFed(log: Log, plan: Plan, isKnown: (store: s
 
 /** Of tables that read one topic. */
 function tablesWithChangelogs(plan: Plan): Kept[] {
+  const feeding = new Set(plan.subTopologies.flatMap(({ stores }) => stores.map(({ source }) => source)))
   return plan.subTopologies.flatMap(({ nodes }) =>
     nodes.flatMap(({ operator, stores, parents }) => {
       const store = stores[0]
       if (operator.kind !== 'toTable' || operator.ofTopic !== true || store?.changelog !== true) return []
       const [topic, ...others] = topicsOf(nodes, parents[0] as number)
-      return topic === undefined || others.length > 0 ? [] : [{ store: store.name, topic }]
+      return topic === undefined || others.length > 0 || feeding.has(topic) ? [] : [{ store: store.name, topic }]
     }),
   )
 }

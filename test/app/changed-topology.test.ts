@@ -199,6 +199,16 @@ describe('a topology that has changed', { timeout: 30_000 }, () => {
       await withEmbeddedLog(stateDir, async (log) => expect(await log.topicNames()).not.toContain('changing-rows-changelog'))
     })
 
+    it('is not where another table of the topic has its rows from there, as on a machine that is new', async () => {
+      const both: Build = (t) => {
+        table('rows')(t)
+        table('others')(t)
+      }
+      await expectRows(both, 'c', 'others', { c: 1 }, true)
+      rmSync(join(stateDir, 'changing'), { recursive: true })
+      await expectRows(both, 'd', 'others', { c: 1, d: 1 }, true)
+    })
+
     it('is not after a reset, also where nothing had been processed', async () => {
       await withEmbeddedLog(stateDir, async (log) => {
         const writer = log.writer({ transactionalId: 'test', guarantee: 'exactly_once' })
