@@ -22,7 +22,7 @@ import { type Flags, gatherOptions } from './options.ts'
 import { showProgress } from './progress.ts'
 import { keepPrivate, remember } from './state-dir.ts'
 import { closeInTime, untilSignal } from './until-signal.ts'
-import { signatureOf, untilChanged } from './watch.ts'
+import { lookAgain, type Seen, untilChanged } from './watch.ts'
 
 export interface DevFlags extends Flags {
   readonly json?: boolean
@@ -77,10 +77,9 @@ class Session {
   }
 
   /** Until a signal, whose name it answers. */
-  async run(first: Topology, files: readonly string[]): Promise<string> {
+  async run(first: Topology, files: Seen): Promise<string> {
     let topology = first
     let watched = files
-    let seen = signatureOf(watched)
     const early = await Promise.race([this.#begin(topology).then(() => null), this.#stopped])
     if (early !== null) return early
     this.#tell(topology)
@@ -88,7 +87,7 @@ class Session {
       const stopWatching = new AbortController()
       const event = await Promise.race([
         this.#stopped,
-        untilChanged(watched, seen, this.#world, stopWatching.signal).then((now) => ({ now })),
+        untilChanged(watched, this.#world, stopWatching.signal).then(() => ({ changed: true })),
         this.#failed(),
       ])
       stopWatching.abort()
@@ -98,10 +97,10 @@ class Session {
         await this.#close().catch(() => {})
         continue
       }
+      const before = lookAgain(watched)
       const loaded = await loadAnew(this.#file)
       // Also those that it could not load: what is mended next may be one of them.
-      watched = [...new Set([...watched, ...loaded.files])]
-      seen = signatureOf(watched)
+      watched = new Map([...before, ...loaded.files])
       const change = Promise.resolve(
         loaded.topology === null ? this.#refuse(loaded.error, topology) : this.#change(loaded.topology, topology),
       )

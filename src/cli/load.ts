@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { explain, MillraceError } from '../base/errors.ts'
 import type { Topology } from '../topology/node.ts'
 import { isTopology } from '../topology/validate.ts'
+import { type Seen, signatureOf } from './watch.ts'
 
 const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
 const OWN: Readonly<Record<string, string>> = {
@@ -22,7 +23,7 @@ let hooked = false
 /** Of the module that is loaded anew: its address says `?anew=<n>`, and so do those of what it imports. */
 const ANEW = /\?anew=\d+$/
 let loads = 0
-let loaded: Set<string> | null = null
+let loaded: Map<string, string> | null = null
 
 /** From here on `millrace` means this package in every module that is loaded. */
 export function resolveOwnPackage(): void {
@@ -38,7 +39,7 @@ export function resolveOwnPackage(): void {
       const anew = ANEW.exec(context.parentURL ?? '')?.[0] ?? ''
       const isUsers = found.url.startsWith('file:') && !found.url.includes('/node_modules/')
       const url = isUsers && anew !== '' && !found.url.includes('?') ? `${found.url}${anew}` : found.url
-      if (ANEW.test(url)) loaded?.add(fileURLToPath(url.replace(ANEW, '')))
+      if (ANEW.test(url)) look(fileURLToPath(url.replace(ANEW, '')))
       if (url.startsWith('file:') && /\.ts(\?|$)/.test(url) && guessed) return { ...found, url, format: 'module-typescript' }
       return { ...found, url }
     },
@@ -51,20 +52,23 @@ export async function loadTopology(file: string, query = ''): Promise<Topology> 
   throw bad(file, `its default export is ${nameOf(exported)}, not a topology: export default topology('name', (t) => { ... })`)
 }
 
-export type Anew = { readonly files: readonly string[] } & (
-  | { readonly topology: Topology }
-  | { readonly topology: null; readonly error: unknown }
-)
+/** Before it is read: a change that comes while it is being loaded is another one. */
+function look(file: string): void {
+  if (loaded !== null && !loaded.has(file)) loaded.set(file, signatureOf(file))
+}
 
-/** The topology as the file has it now, and the files of the user's own that it is made of, as far as they were found. */
+export type Anew = { readonly files: Seen } & ({ readonly topology: Topology } | { readonly topology: null; readonly error: unknown })
+
+/** The topology as the file has it now, and the files of the user's own that it is made of, as far as they were found, as they were then. */
 export async function loadAnew(file: string): Promise<Anew> {
-  const files = new Set([resolve(file)])
+  const files = new Map<string, string>()
   loaded = files
+  look(resolve(file))
   try {
     const topology = await loadTopology(file, `?anew=${++loads}`)
-    return { topology, files: [...files] }
+    return { topology, files }
   } catch (error) {
-    return { topology: null, error, files: [...files] }
+    return { topology: null, error, files }
   } finally {
     loaded = null
   }

@@ -101,6 +101,19 @@ test('a change runs, with the state that was there; one that is refused is told,
   expect(await started.ended).toMatchObject({ status: 0, signal: null })
 })
 
+test('a change that comes while the file is being loaded is noticed: what runs is what the files say', { timeout: 60_000 }, async () => {
+  const first = `import { writeFileSync } from 'node:fs'
+if (mark === 'a') writeFileSync(new URL('mark.ts', import.meta.url), "export const mark = 'written later'")
+`
+  write(`${first}${topologyOf('count', '')}`)
+  mark('a')
+  const { says } = await dev('--port', '0')
+  await says(/the file has changed: its topology runs/)
+  const state = join(place.folder, '.millrace/count')
+  await produce(state, 'k')
+  await expect.poll(() => outputs(state), { timeout: 20_000 }).toEqual(['written later1'])
+})
+
 test('what is wrong at the start ends it; an ephemeral state is gone at the end', { timeout: 60_000 }, async () => {
   write('export default 1')
   const wrong = await millrace(['dev', join(place.folder, 'count.ts')], { cwd: place.folder })
