@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { type AsyncCall, json, type MapAsyncOptions, string, topology } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 import { histories } from '../support/histories.ts'
+import { ran } from '../support/bars.ts'
+import { holds, many } from '../support/many.ts'
 import { runsOf } from '../support/tier.ts'
 import { type Behaviour, type Left, modelOf } from './map-async-model.ts'
 
@@ -51,21 +53,18 @@ describe('mapAsync', () => {
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('okFrom' as const), ms: fc.constantFrom(0, 0, 0, 10_000, 30_000, 70_000) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('hangs' as const) }) },
   )
-  const acts = histories(
-    fc.oneof(
-      { weight: 6, arbitrary: fc.record({ act: fc.constant('job' as const), key: keys, behaviour: behaviours, free: fc.boolean() }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(10_000, 20_000, 40_000) }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
-    ),
-    12,
-    30,
+  const job = fc.record({ key: keys, behaviour: behaviours, free: fc.boolean() })
+  const world = fc.oneof(
+    fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(10_000, 20_000, 40_000) }),
+    fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }),
   )
 
   it('gives what the model gives, whatever crashes', { timeout: 900_000 }, async () => {
     const met = { ok: 0, failed: 0, timeout: 0, free: 0, waited: 0, crashes: 0 }
     const orders = fc.constantFrom('key' as const, 'key' as const, 'none' as const)
-    await fc.assert(
-      fc.asyncProperty(acts, partitionCounts, fc.integer({ min: 1, max: 3 }), orders, async (list, partitions, attempts, order) => {
+    const property = (count: number) => {
+      const turns = many({ history: histories(job, 8, 20), world, count })
+      return fc.asyncProperty(turns, partitionCounts, fc.integer({ min: 1, max: 3 }), orders, async (all, partitions, attempts, order) => {
         const answer: Answer = ({ n, behaviour }, atMs) => {
           if (behaviour.kind === 'hangs') return new Promise(() => {})
           return atMs < behaviour.ms ? Promise.reject(new Error('not yet')) : Promise.resolve({ n, error: null })
@@ -82,27 +81,30 @@ describe('mapAsync', () => {
         )
         let nowMs = 0
         const jobs: (Job & { readonly key: string; readonly atMs: number })[] = []
-        for (const act of list) {
-          if (act.act === 'job') {
-            const job = { n: jobs.length, free: act.free, behaviour: act.behaviour }
-            jobs.push({ ...job, key: act.key, atMs: nowMs })
-            await driver.input('jobs').pipe({ key: act.key, value: job, timestamp: job.n })
-          } else if (act.act === 'advance') {
-            await driver.advance(act.ms)
-            nowMs += act.ms
-          } else if (act.act === 'commit') await driver.commit()
-          else {
-            met.crashes++
-            await driver.crash()
+        for (const { of, step } of all) {
+          if (of !== null) {
+            const key = `${step.key}${of}`
+            const job = { n: jobs.length, free: step.free, behaviour: step.behaviour }
+            jobs.push({ ...job, key, atMs: nowMs })
+            await driver.input('jobs').pipe({ key, value: job, timestamp: job.n })
+          } else if (step.act === 'advance') {
+            await driver.advance(step.ms)
+            nowMs += step.ms
+          } else {
+            if (step.act === 'crash') met.crashes++
+            await driver[step.act]()
           }
         }
         await driver.commit()
         const expected = modelOf(jobs, { ordered: order === 'key', attempts, timeoutMs: TIMEOUT_MS, untilMs: nowMs })
         const out = driver.output<string, Done>('done').readAll()
         const waitsItsTurn = ({ n }: Left): boolean => order === 'key' && jobs[n]?.free === false
-        for (const key of KEYS) {
-          const got = out.filter((record) => record.key === key).map(({ value }): Left => value as Done)
-          const want = expected.filter((left) => left.key === key).map(({ n, error }): Left => ({ n, error }))
+        const outOf = Map.groupBy(out, ({ key }) => key)
+        const expectedOf = Map.groupBy(expected, ({ key }) => key)
+        expect([...outOf.keys()].every((key) => expectedOf.has(key as string))).toBe(true)
+        for (const [key, lefts] of expectedOf) {
+          const got = (outOf.get(key) ?? []).map(({ value }): Left => value as Done)
+          const want = lefts.map(({ n, error }): Left => ({ n, error }))
           expect(got.filter(waitsItsTurn)).toEqual(want.filter(waitsItsTurn))
           expect(byNumber(got)).toEqual(want)
         }
@@ -112,32 +114,32 @@ describe('mapAsync', () => {
         for (const { error } of expected) met[error ?? 'ok']++
         met.free += jobs.filter(({ free }) => free).length
         met.waited += jobs.length - expected.length
-      }),
-      { numRuns: runsOf(500, 10_000) },
-    )
+      })
+    }
+    ran('18, calls as in the model', await holds(property, { histories: runsOf(500, 10_000), alone: runsOf(50, 250) }))
     for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])
   })
 
-  const controlled = histories(
-    fc.oneof(
-      { weight: 6, arbitrary: fc.record({ act: fc.constant('job' as const), key: keys, free: fc.boolean() }) },
-      { weight: 6, arbitrary: fc.record({ act: fc.constant('answer' as const), which: fc.nat(9), fails: fc.boolean() }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(15, 10_000, 20_000, 30_000) }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
-    ),
-    16,
-    40,
+  const own = fc.oneof(
+    { weight: 1, arbitrary: fc.record({ act: fc.constant('job' as const), key: keys, free: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.record({ act: fc.constant('answer' as const), which: fc.nat(99), fails: fc.boolean() }) },
+  )
+  const worldOfSome = fc.oneof(
+    fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(15, 10_000, 20_000, 30_000) }),
+    fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }),
   )
 
   it('loses nothing, doubles nothing, keeps the order of each key and its bounds', { timeout: 900_000 }, async () => {
     const met = { answered: 0, given: 0, timeout: 0, full: 0, crashes: 0, sharing: 0 }
-    const bounds = fc.record({
-      concurrency: fc.integer({ min: 1, max: 3 }),
-      maxRecords: fc.constantFrom(2, 4, 100),
-      attempts: fc.constantFrom(1, 1, 2),
-    })
-    await fc.assert(
-      fc.asyncProperty(controlled, partitionCounts, bounds, async (list, partitions, { concurrency, maxRecords, attempts }) => {
+    const bounds = (count: number) =>
+      fc.record({
+        concurrency: fc.constantFrom(1, 2, 3, ...(count === 1 ? [] : [10, 30])),
+        maxRecords: fc.constantFrom(2, 4, ...(count === 1 ? [] : [20]), 100),
+        attempts: fc.constantFrom(1, 1, 2),
+      })
+    const property = (count: number) => {
+      const turns = many({ history: histories(own, 10, 24), world: worldOfSome, count })
+      return fc.asyncProperty(turns, partitionCounts, bounds(count), async (all, partitions, { concurrency, maxRecords, attempts }) => {
         interface Open {
           readonly job: Job
           readonly key: string
@@ -195,22 +197,24 @@ describe('mapAsync', () => {
             expect([...open].filter(({ job }) => partitionAt.get(job.n) === p).length).toBeLessThanOrEqual(concurrency)
           if (open.size > 1) met.sharing++
         }
-        for (const act of list) {
-          if (act.act === 'job') {
-            const partition = KEYS.indexOf(act.key) % partitions
-            keyAt.set(n, act.key)
+        for (const { of, step } of all) {
+          if (of === null) {
+            if (step.act === 'advance') await driver.advance(step.ms)
+            else {
+              if (step.act === 'crash') met.crashes++
+              await driver[step.act]()
+            }
+          } else if (step.act === 'job') {
+            const key = `${step.key}${of}`
+            const partition = KEYS.indexOf(step.key) % partitions
+            keyAt.set(n, key)
             partitionAt.set(n, partition)
-            free.set(n, act.free)
-            await input.pipe({ key: act.key, value: { n: n++, free: act.free, behaviour: { kind: 'hangs' } }, timestamp: n, partition })
-          } else if (act.act === 'answer') {
-            const one = [...open][act.which % Math.max(1, open.size)]
-            one?.give(act.fails ? new Error('no') : null)
+            free.set(n, step.free)
+            await input.pipe({ key, value: { n: n++, free: step.free, behaviour: { kind: 'hangs' } }, timestamp: n, partition })
+          } else {
+            const one = [...open][step.which % Math.max(1, open.size)]
+            one?.give(step.fails ? new Error('no') : null)
             await driver.settle()
-          } else if (act.act === 'advance') await driver.advance(act.ms)
-          else if (act.act === 'commit') await driver.commit()
-          else {
-            met.crashes++
-            await driver.crash()
           }
           check()
         }
@@ -222,10 +226,8 @@ describe('mapAsync', () => {
         await driver.commit()
         const out = driver.output<string, Done>('done').readAll()
         expect(out.map(({ value }) => (value as Done).n).sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i))
-        for (const key of KEYS) {
-          const ordered = out.flatMap((each) =>
-            each.key === key && free.get((each.value as Done).n) === false ? [(each.value as Done).n] : [],
-          )
+        for (const ofKey of Map.groupBy(out, ({ key }) => key).values()) {
+          const ordered = ofKey.map(({ value }) => (value as Done).n).filter((one) => free.get(one) === false)
           expect(ordered).toEqual([...ordered].sort((a, b) => a - b))
         }
         for (const { value } of out) {
@@ -236,9 +238,9 @@ describe('mapAsync', () => {
         expect(new Set(idOf.values()).size).toBe(idOf.size)
         const counts = driver.counters('calls')
         expect([counts.get('in_flight'), counts.get('waiting')]).toEqual([0, 0])
-      }),
-      { numRuns: runsOf(500, 10_000) },
-    )
+      })
+    }
+    ran('18, calls that share', await holds(property, { histories: runsOf(500, 10_000), alone: runsOf(50, 250) }))
     for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])
   })
 })

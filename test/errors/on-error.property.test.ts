@@ -5,6 +5,8 @@ import { json, string, topology } from 'millrace'
 import { TopologyTestDriver } from 'millrace/testing'
 import { expect, test } from 'vitest'
 import { histories } from '../support/histories.ts'
+import { ran } from '../support/bars.ts'
+import { holds, many } from '../support/many.ts'
 import { runsOf } from '../support/tier.ts'
 
 interface Event {
@@ -34,41 +36,37 @@ const topologyOf = (own: readonly Own[]) =>
   })
 
 const policy = fc.constantFrom<Policy>('deadLetter', 'skip')
-const step = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      act: fc.constant('record' as const),
-      key: fc.constantFrom('a', 'b'),
-      at: fc.oneof({ weight: 2, arbitrary: fc.constant<number[]>([]) }, fc.array(fc.nat(OPERATORS - 1), { maxLength: 2 })),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
-)
+const step = fc.record({
+  key: fc.constantFrom('a', 'b'),
+  at: fc.oneof({ weight: 2, arbitrary: fc.constant<number[]>([]) }, fc.array(fc.nat(OPERATORS - 1), { maxLength: 2 })),
+})
+const world = fc.constantFrom('commit' as const, 'crash' as const)
+const policies = fc.record({
+  own: fc.array(fc.option(policy), { minLength: OPERATORS, maxLength: OPERATORS }),
+  callback: policy,
+  deserialization: policy,
+})
 
 test('property: the operator that throws decides, and nobody else', { timeout: runsOf(60_000, 300_000) }, async () => {
   const seen = { deadLetter: 0, skip: 0 }
-  const history = fc.record({
-    own: fc.array(fc.option(policy), { minLength: OPERATORS, maxLength: OPERATORS }),
-    callback: policy,
-    deserialization: policy,
-    steps: histories(step, 8, 24),
-  })
-  await fc.assert(
-    fc.asyncProperty(history, async ({ own, callback, deserialization, steps }) => {
+  const property = (count: number) => {
+    const turns = many({ history: histories(step, 6, 16), world, count })
+    return fc.asyncProperty(turns, policies, async (all, { own, callback, deserialization }) => {
       await using driver = new TopologyTestDriver(topologyOf(own), { onError: { callback, deserialization } })
+      const input = driver.input('in')
       const sound: string[] = []
       const letters: string[] = []
       let offset = 0
-      for (const each of steps) {
-        if (each.act !== 'record') {
-          await driver[each.act]()
+      for (const { of, step } of all) {
+        if (of === null) {
+          await driver[step]()
           continue
         }
-        const { key, at } = each
+        const { at } = step
+        const key = `${step.key}${of} `
         const unreadable = at.includes(0)
         const n = offset++
-        await driver.input('in').pipe({ key, value: unreadable ? { n } : { n, at } })
+        await input.pipe({ key, value: unreadable ? { n } : { n, at } })
         const first = Math.min(...at)
         const said = first < OPERATORS ? (own[first] ?? (unreadable ? deserialization : callback)) : null
         if (said === null) sound.push(`${key}${n}`)
@@ -82,8 +80,8 @@ test('property: the operator that throws decides, and nobody else', { timeout: r
       }
       const given = driver.output('piece-dead-letter').readAll()
       expect(given.map(({ headers }) => headers['__streams.errors.offset'])).toEqual(letters)
-    }),
-    { numRuns: runsOf(250, 20_000) },
-  )
+    })
+  }
+  ran('16, policies', await holds(property, { histories: runsOf(1_000, 20_000), alone: runsOf(100, 500) }))
   expect(Math.min(seen.deadLetter, seen.skip)).toBeGreaterThan(50)
 })

@@ -97,8 +97,12 @@ export class HoldOracle {
 
   #step(nowMs: number): boolean {
     const { timeoutMs, clock, recordsMax } = this.#options
-    const heads = this.#held.filter((record, i) => this.#held.findIndex(({ own }) => own === record.own) === i)
-    const ready = heads.find(({ needs, answered }) => answered && needs.every(this.#isThere))
+    const behind = new Set<string>()
+    const ready = this.#held.find(({ own, needs, answered }) => {
+      if (behind.has(own)) return false
+      behind.add(own)
+      return answered && needs.every(this.#isThere)
+    })
     if (ready !== undefined) {
       const late = clock !== 'wall' && this.#streamTime > ready.atStreamMs + timeoutMs
       this.#leave(ready, late ? this.expired : this.out)

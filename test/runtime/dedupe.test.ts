@@ -6,6 +6,8 @@ import { json, string, topology } from '../../src/index.ts'
 import { delayed, duplicated, TopologyTestDriver } from '../../src/testing/index.ts'
 import { RAW } from '../../src/topology/raw.ts'
 import { alone, type Fields, store } from '../operators/harness.ts'
+import { ran } from '../support/bars.ts'
+import { holds, many } from '../support/many.ts'
 import { runsOf } from '../support/tier.ts'
 
 interface Event {
@@ -27,66 +29,90 @@ interface Arrival {
   readonly timestamp: number
 }
 
-/** What goes through: by partition, with its stream time. */
-function oracle(arrivals: readonly Arrival[], partitions: number): Event[] {
+/** What goes through, by partition. */
+function oracle(arrivals: readonly Arrival[], partitions: number): Event[][] {
   const times = new Map<number, number>()
   const seen = new Map<string, number>()
-  return arrivals.flatMap(({ key, value, timestamp }) => {
+  const out = Array.from({ length: partitions }, (): Event[] => [])
+  for (const { key, value, timestamp } of arrivals) {
     const partition = partitionOf(Buffer.from(key), partitions)
     const time = Math.max(timestamp, times.get(partition) ?? -1)
     times.set(partition, time)
-    if (value.id === null) return [value]
-    const id = `${partition}/${typeof value.id}/${value.id}`
-    const at = seen.get(id)
-    if (at !== undefined && time - at <= RETENTION_MS) return []
-    seen.set(id, time)
-    return [value]
-  })
+    if (value.id !== null) {
+      const id = `${partition}/${typeof value.id}/${value.id}`
+      const at = seen.get(id)
+      if (at !== undefined && time - at <= RETENTION_MS) continue
+      seen.set(id, time)
+    }
+    out[partition]?.push(value)
+  }
+  return out
 }
 
-const events = fc
-  .array(
-    fc.record({
-      key: fc.constantFrom('a', 'b', 'c', 'd'),
-      id: fc.constantFrom('x', 'y', 'z', '1', 1, 2, null),
-      step: fc.constantFrom(0, 1, 30, 100, 101, 250, 5_000),
-    }),
-    { maxLength: 16 },
+interface Drawn {
+  readonly key: string
+  readonly id: string | number | null
+  readonly n: number
+  /** Behind the time of the log when it was made. */
+  readonly lateMs: number
+}
+
+const drawn = fc.record({
+  key: fc.constantFrom('a', 'b', 'c', 'd'),
+  id: fc.constantFrom('x', 'y', 'z', '1', 1, 2, null),
+  lateMs: fc.constantFrom(0, 0, 0, 1, 30, 100, 101, 250),
+})
+const historyOf = (maxLength: number, disturbances: number) =>
+  delayed(
+    duplicated(
+      fc.array(drawn, { maxLength }).map((list) => list.map((each, n): Drawn => ({ ...each, n }))),
+      { copiesMax: disturbances },
+    ),
+    { delaysMax: disturbances },
   )
-  .map((list) => {
-    let timestamp = 0
-    return list.map(({ key, id, step }, n): Arrival => {
-      timestamp += step
-      return { key, value: { id, n }, timestamp }
-    })
-  })
+const world = fc.oneof(
+  fc.record({ act: fc.constant('time' as const), ms: fc.constantFrom(1, 30, 99, 100, 101, 250, 5_000) }),
+  fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }),
+)
+
+/** Each history has its own keys and ids; copies of an event have its timestamp. */
+function arrivalOf(of: number, { key, id, n, lateMs }: Drawn, nowMs: number): Arrival {
+  const own = typeof id === 'string' ? `${id}${of}` : typeof id === 'number' ? Number(`${id}${of}`) : null
+  return { key: `${key}${of}`, value: { id: own, n: of * 1_000 + n }, timestamp: Math.max(0, nowMs - lateMs) }
+}
 
 describe('dedupe', () => {
   it('lets through what the oracle does, with delays, duplicates, commits and crashes', { timeout: runsOf(60_000, 900_000) }, async () => {
     let dropped = 0
-    await fc.assert(
+    const property = (count: number) =>
       fc.asyncProperty(
-        delayed(duplicated(events)),
+        many({ history: count === 1 ? historyOf(16, 16) : historyOf(8, 4), world, count }),
         fc.integer({ min: 1, max: 3 }),
-        fc.array(fc.constantFrom('commit', 'crash', 'none')),
-        async (arrivals, partitions, acts) => {
+        async (turns, partitions) => {
           await using driver = new TopologyTestDriver(program, { partitions })
-          for (const [i, arrival] of arrivals.entries()) {
-            await driver.input('in').pipe(arrival)
-            if (acts[i] === 'commit') await driver.commit()
-            if (acts[i] === 'crash') await driver.crash()
+          const input = driver.input('in')
+          const arrivals: Arrival[] = []
+          const made = new Map<number, Arrival>()
+          let nowMs = 0
+          for (const { of, step } of turns) {
+            if (of !== null) {
+              const drawn = arrivalOf(of, step, nowMs)
+              const arrival = made.get(drawn.value.n) ?? drawn
+              made.set(drawn.value.n, arrival)
+              arrivals.push(arrival)
+              await input.pipe(arrival)
+            } else if (step.act === 'time') nowMs += step.ms
+            else await driver[step.act]()
           }
           await driver.commit()
           const wanted = oracle(arrivals, partitions)
           const out = driver.output<string, Event>('out').readAll()
-          const byNumber = (list: readonly Event[]): number[] => list.map(({ n }) => n).sort((a, b) => a - b)
-          expect(byNumber(out.map(({ value }) => value as Event))).toEqual(byNumber(wanted))
-          if (partitions === 1) expect(out.map(({ value }) => value)).toEqual(wanted)
-          dropped += arrivals.length - wanted.length
+          for (const [partition, events] of wanted.entries())
+            expect(out.filter((each) => each.partition === partition).map(({ value }) => value)).toEqual(events)
+          dropped += arrivals.length - out.length
         },
-      ),
-      { numRuns: runsOf(1_000, 20_000) },
-    )
+      )
+    ran('21, dedupe', await holds(property, { histories: runsOf(1_000, 20_000), alone: runsOf(100, 500) }))
     expect(dropped).toBeGreaterThan(100)
   })
 

@@ -21,8 +21,14 @@ export const BARS: readonly Bar[] = [
   { row: '13', what: 'flipped bits of a store', bar: 300 },
   { row: '14', what: 'write-ahead logs without their end', bar: 50 },
   { row: '15', what: 'damaged entries of the embedded log', bar: 50_000 },
+  { row: '16, policies', what: 'histories of operators that throw', bar: 20_000 },
+  { row: '16, blockKey', what: 'histories of keys that wait', bar: 20_000 },
+  { row: '18, calls as in the model', what: 'histories', bar: 10_000 },
+  { row: '18, calls that share', what: 'histories', bar: 10_000 },
   { row: '21', what: 'histories in two orders', bar: 20_000 },
+  { row: '21, dedupe', what: 'histories', bar: 20_000 },
   { row: '22', what: 'histories of records that wait', bar: 20_000 },
+  { row: '22, holdUntil', what: 'histories', bar: 20_000 },
   { row: '24', what: 'stops of a processor', bar: 50 },
 ]
 
