@@ -2,7 +2,8 @@
 // What is done is what `millrace dead-letter` does (control/dead-letters.ts); who may was judged before (guard.ts).
 //
 // 1. Only letters that are named are settled, LIMITS.lettersAtOnceMax at most; one that is not pending any more is told as `absent`.
-// 2. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
+// 2. Requests that settle are taken one after the other: of two at a time the later one would fence the earlier, which would seem to have failed.
+// 3. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -31,6 +32,20 @@ export function addLetters(app: FastifyInstance, { letters, bare, acts }: Letter
     for await (const some of open(ask, signal)) yield* some
   }
 
+  const settle = async (ask: DeadLetterAsk): Promise<Settled> => {
+    let done = 0
+    const refused: { readonly offset: string; readonly reason: string }[] = []
+    const absent: string[] = []
+    // What is under way is ended in order, also when whoever asked has left.
+    for await (const line of lines(ask, new AbortController().signal)) {
+      const step = JSON.parse(line) as Step
+      if ('done' in step) done += step.done
+      else if ('absent' in step) absent.push(step.absent)
+      else refused.push({ offset: step.refused, reason: step.reason })
+    }
+    return { done, refused, absent }
+  }
+
   app.get('/dead-letters', async (request, reply) => {
     const { limit } = fieldsOf(request, ['limit'])
     const shown = linesOf(limitOf(limit, LIMITS.lettersShownMax))
@@ -46,22 +61,22 @@ export function addLetters(app: FastifyInstance, { letters, bare, acts }: Letter
   })
 
   if (!acts) return
+  let last: Promise<unknown> = Promise.resolve()
   for (const act of ACTS) {
     app.post(`/dead-letters/${act}`, { bodyLimit: LIMITS.letterAskBytesMax }, async (request, reply) => {
       fieldsOf(request, [])
-      let done = 0
-      const refused: { readonly offset: string; readonly reason: string }[] = []
-      const absent: string[] = []
-      // What is under way is ended in order, also when whoever asked has left.
-      for await (const line of lines(askOf(act, request), new AbortController().signal)) {
-        const step = JSON.parse(line) as Step
-        if ('done' in step) done += step.done
-        else if ('absent' in step) absent.push(step.absent)
-        else refused.push({ offset: step.refused, reason: step.reason })
-      }
-      return reply.type(JSON_TYPE).send(JSON.stringify({ done, refused, absent }))
+      const ask = askOf(act, request)
+      const mine = last.then(() => settle(ask))
+      last = mine.catch(() => {}) // told to whoever asked
+      return reply.type(JSON_TYPE).send(JSON.stringify(await mine))
     })
   }
+}
+
+interface Settled {
+  readonly done: number
+  readonly refused: readonly { readonly offset: string; readonly reason: string }[]
+  readonly absent: readonly string[]
 }
 
 type Step = { readonly done: number } | { readonly absent: string } | { readonly refused: string; readonly reason: string }

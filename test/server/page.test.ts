@@ -165,6 +165,13 @@ describe('/dead-letters', () => {
     await expect.poll(async () => (await shown()).letters.some(({ replayOf }) => replayOf === two.offset), { timeout: 15_000 }).toBe(true)
     expect((await shown()).letters.some(({ offset }) => offset === one.offset || offset === two.offset)).toBe(false)
   })
+  test('those who ask at the same time are served one after the other: a letter is settled once, and nobody is told that it failed', async () => {
+    const offsets = (await shown()).letters.map(({ offset }) => offset)
+    const answers = await Promise.all(Array.from({ length: 4 }, () => post('drop', JSON.stringify({ offsets }))))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    const done = answers.map(({ body }) => (JSON.parse(body) as { done: number }).done)
+    expect(done.toSorted()).toEqual([0, 0, 0, offsets.length])
+  })
   test('a body that is none is refused, and nothing is done', async () => {
     const before = (await shown()).letters.length
     const bodies = [
