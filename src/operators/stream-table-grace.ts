@@ -8,7 +8,8 @@
 // 1. A record goes when its timestamp <= stream time - grace, in the order of timestamp, key and arrival; one that comes later than that goes
 //    at once. Each meets the row that held at its own timestamp, and goes out with its own timestamp, headers and coordinates.
 // 2. A null value is dropped and counted, a null key too in an inner join; in a left join it goes out at once. Neither moves stream time.
-// 3. What waited goes in pieces of its own behind the record that made it due: where one throws, it is given up, and no other.
+// 3. What waited goes in pieces of its own behind the record that made it due: where one throws, it is given up, and no other. Where it meets a
+//    full operator, the stream's input waits with it.
 import { META, readTime, rowKey, rowsBefore, writeTime } from '../serde/window-rows.ts'
 import type { StreamTableJoinNode } from '../topology/node.ts'
 import { appendValue, valuesOf } from './join-rows.ts'
@@ -52,6 +53,7 @@ export const streamTableGrace =
     const wake = {
       wallAtMs: 0,
       streamAtMs: NEVER,
+      held: false,
       run(): boolean {
         const place = firstDue()
         if (place === null) {
@@ -77,6 +79,7 @@ export const streamTableGrace =
             dropped.n++
             return
           }
+          if (wake.held && firstDue() !== null) services.pauseInput()
           if (key === null) return meet(key, value, timestamp)
           const streamTime = observe(store, timestamp)
           if (timestamp < streamTime - graceMs) return meet(key, value, timestamp)

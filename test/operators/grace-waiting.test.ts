@@ -1,20 +1,25 @@
 // Records that wait for a grace before they meet their row: what becomes of one that can't go on then.
-import { expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { json, string, topology } from '../../src/index.ts'
 import type { Stream } from '../../src/index.ts'
 import { TopologyTestDriver } from '../../src/testing/index.ts'
 
 const EVENTS = { key: string(), value: json<string>() }
 
+/** What the join was given. */
+const read = new Set<string>()
+beforeEach(() => read.clear())
+
 /** The joiner throws for what is bad. */
 const joining = (below: (joined: Stream<string, string>) => void) =>
   topology('waits', (t) => {
     const rows = t.table('rows', { ...EVENTS, versioned: '1h', store: 'rows' })
+    const events = t.stream('in', EVENTS).peek((value) => void read.add(value))
     const joiner = (value: string, row: string | null | undefined): string => {
       if (value === 'bad') throw new Error('boom')
       return `${value} ${row ?? '-'}`
     }
-    below(t.stream('in', EVENTS).leftJoin(rows, joiner, { grace: '10ms', value: json<string>() }) as Stream<string, string>)
+    below(events.leftJoin(rows, joiner, { grace: '10ms', value: json<string>() }) as Stream<string, string>)
   })
 
 async function letters(driver: TopologyTestDriver): Promise<unknown[]> {
@@ -74,4 +79,34 @@ test('further down too it is the record that it was', async () => {
     ['a', 'bad', 0, '1', 'far'],
     ['a', 'better', 0, '2', undefined],
   ])
+})
+
+test('where there is no room for it, the input waits too', async () => {
+  const answers: (() => void)[] = []
+  await using driver = new TopologyTestDriver(
+    joining((joined) =>
+      joined
+        .mapAsync((value) => new Promise<string>((resolve) => answers.push(() => resolve(value))), {
+          store: 'calls',
+          maxRecords: 1,
+          value: json<string>(),
+        })
+        .to('out', EVENTS),
+    ),
+  )
+  await driver.input('in').pipe(Array.from({ length: 9 }, (_, i) => ({ key: 'a', value: `${i}`, timestamp: i * 20 })))
+  await driver.commit()
+  expect([...read]).toEqual(['0', '1', '2', '3'])
+  const out: unknown[] = []
+  while (answers.length > 0) {
+    answers.shift()?.()
+    await driver.settle()
+    out.push(
+      ...driver
+        .output<string, string>('out')
+        .readAll()
+        .map(({ value }) => value),
+    )
+  }
+  expect(out).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${i} -`))
 })
