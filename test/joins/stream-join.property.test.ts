@@ -97,7 +97,7 @@ describe.each(['inner', 'left', 'outer'] as const)('%s join of streams', (type) 
         fc.asyncProperty(windows, fc.integer({ min: 1, max: 3 }), input, async (window, partitions, all) => {
           expect(await play(joining(type, window), partitions, all)).toEqual(expectedBy(partitions, all, oracle(type, window)))
         }),
-        { numRuns: runsOf(150, 3_000) },
+        { numRuns: runsOf(150, 3_000), interruptAfterTimeLimit: 20_000 },
       )
     },
     runsOf(60_000, 600_000),

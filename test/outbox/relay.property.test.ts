@@ -10,7 +10,7 @@ import { sqliteSource } from '../../src/outbox/sqlite.ts'
 import { tableName } from '../../src/outbox/table.ts'
 import { runsOf } from '../support/tier.ts'
 import { faultyLog, hastyWorld, recordsOf, relayOf } from './relayed.ts'
-import { openShop, type Shop } from './shop.ts'
+import { openShop } from './shop.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-outbox-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -35,12 +35,14 @@ const round = fc.record({
   clean: fc.boolean(),
 })
 
-let cases = 0
+// One file for all cases: to make one costs more than a case does.
+const shop = openShop(join(folder, 'shop.db'))
+afterAll(() => shop.close())
 
 test('each row once, in the order of its key', { timeout: 600_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 5 }), async (rounds) => {
-      const shop = openShop(join(folder, `${cases++}.db`))
+      shop.database.exec('DELETE FROM outbox; DELETE FROM sqlite_sequence')
       const world = hastyWorld()
       const log = memoryLog(world)
       const written: { key: string | null; value: string }[] = []
@@ -60,7 +62,7 @@ test('each row once, in the order of its key', { timeout: 600_000 }, async () =>
           await relayOf(faulty, source, { world, rowsPerSecond }).ended.catch((error: unknown) => {
             if (!faults.some(({ how }) => how === 'die')) throw error
           })
-          if (clean) await cleanUp(shop, log)
+          if (clean) await cleanUp(log)
         }
         const found = (await recordsOf(log, 'orders'))
           .flat()
@@ -71,8 +73,6 @@ test('each row once, in the order of its key', { timeout: 600_000 }, async () =>
           expect(numbers(found.filter(({ key }) => key === name))).toEqual(numbers(written.filter(({ key }) => key === name)))
       } finally {
         await log.close()
-        shop.close()
-        for (const end of ['', '-wal', '-shm']) rmSync(`${shop.file}${end}`, { force: true })
       }
     }),
     { numRuns: runsOf(100, 2_000), endOnFailure: false },
@@ -82,7 +82,7 @@ test('each row once, in the order of its key', { timeout: 600_000 }, async () =>
 const LAST = { before: [], meanwhile: [], faults: [], rowsPerSecond: 1_000_000, clean: false }
 
 /** As an application would: what stands in the position is done with. */
-async function cleanUp(shop: Shop, log: Parameters<typeof recordsOf>[0]): Promise<void> {
+async function cleanUp(log: Parameters<typeof recordsOf>[0]): Promise<void> {
   const rows = (await recordsOf(log, 'outbox-position')).flat()
   const last = rows.at(-1)
   if (last === undefined) return

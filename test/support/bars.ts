@@ -26,6 +26,7 @@ export const BARS: readonly Bar[] = [
   { row: '18, calls as in the model', what: 'histories', bar: 10_000 },
   { row: '18, calls that share', what: 'histories', bar: 10_000 },
   { row: '21', what: 'histories in two orders', bar: 20_000 },
+  { row: '21, catalog', what: 'histories', bar: 4_000 },
   { row: '21, dedupe', what: 'histories', bar: 20_000 },
   { row: '22', what: 'histories of records that wait', bar: 20_000 },
   { row: '22, holdUntil', what: 'histories', bar: 20_000 },

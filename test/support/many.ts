@@ -79,7 +79,7 @@ export async function holds<T>(property: (count: number) => IAsyncProperty<T>, {
 }
 
 /** Where much fails on purpose, what vitest makes of each stack takes half of the time. */
-async function withoutStacks<T>(run: () => Promise<T>): Promise<T> {
+export async function withoutStacks<T>(run: () => Promise<T>): Promise<T> {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {

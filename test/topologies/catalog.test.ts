@@ -3,12 +3,16 @@ import fc from 'fast-check'
 import { duplicated, replayed, TopologyTestDriver } from 'millrace/testing'
 import { describe, expect, test } from 'vitest'
 import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
-import { CATALOG_TOPICS, type CatalogEvent, deliver, historyOf } from '../support/catalog-history.ts'
+import { CATALOG_TOPICS, type CatalogEvent, deliver, type HistorySize, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences } from '../support/catalog-oracle.ts'
 import { type CatalogOutput, goneBack, repeated, tableOf } from '../support/catalog-outputs.ts'
+import { ran } from '../support/bars.ts'
+import { holds, many } from '../support/many.ts'
 import { runsOf } from '../support/tier.ts'
 
 const SIZE = { categories: 4, brands: 2, channels: 2, products: 3, edits: 25 }
+/** Where many run together. */
+const SMALLER = { categories: 3, brands: 1, channels: 1, products: 2, edits: 9 }
 
 interface Interruption {
   /** As a part of the whole, 0 to 1000. */
@@ -16,30 +20,52 @@ interface Interruption {
   readonly what: 'commit' | 'crash'
 }
 
-async function outputsOf(
-  events: readonly CatalogEvent[],
-  partitions: number,
-  interruptions: readonly Interruption[] = [],
-): Promise<CatalogOutput[]> {
+type Step = CatalogEvent | Interruption['what']
+
+async function played(steps: readonly Step[], partitions: number): Promise<CatalogOutput[]> {
   const driver = new TopologyTestDriver(catalog, { partitions })
   const inputs = new Map(CATALOG_TOPICS.map((topic) => [topic, driver.input(topic)] as const))
-  const due = [...interruptions].sort((a, b) => a.at - b.at)
-  for (let i = 0; i <= events.length; i++) {
-    while (due[0] !== undefined && due[0].at * events.length <= i * 1000) await driver[(due.shift() as Interruption).what]()
-    const event = events[i]
-    if (event !== undefined) await inputs.get(event.topic)?.pipe(event)
+  for (const step of steps) {
+    if (typeof step === 'string') await driver[step]()
+    else await inputs.get(step.topic)?.pipe(step)
   }
   const outputs = driver.output<string, CatalogRow>('catalog').readAll()
   await driver.close()
   return outputs.map(({ key, value }) => ({ key: key as string, value }))
 }
 
+async function outputsOf(
+  events: readonly CatalogEvent[],
+  partitions: number,
+  interruptions: readonly Interruption[] = [],
+): Promise<CatalogOutput[]> {
+  const due = [...interruptions].sort((a, b) => a.at - b.at)
+  const steps: Step[] = []
+  for (let i = 0; i <= events.length; i++) {
+    while (due[0] !== undefined && due[0].at * events.length <= i * 1000) steps.push((due.shift() as Interruption).what)
+    const event = events[i]
+    if (event !== undefined) steps.push(event)
+  }
+  return played(steps, partitions)
+}
+
+const IDS = new Set(['id', 'parentId', 'categoryId', 'brandId', 'productId', 'channelId'])
+
+/** The same event in a catalog of its own. */
+function ofCatalog(of: number, { value, ...event }: CatalogEvent): CatalogEvent {
+  const own = (id: unknown): unknown => (typeof id === 'string' ? id.replaceAll(/[^@]+/g, (part) => `${part}.${of}`) : id)
+  const fields = Object.entries(value).map(([name, field]) => [name, IDS.has(name) ? own(field) : field])
+  return { ...event, key: own(event.key), value: Object.fromEntries(fields) } as CatalogEvent
+}
+
 /** A history in any order, with duplicates and a reader that is set back. */
-const arrivals = fc.nat().chain((seed) => {
-  const history = historyOf(SIZE, seed)
-  const anyOrder = fc.shuffledSubarray(history, { minLength: history.length, maxLength: history.length })
-  return fc.record({ history: fc.constant(history), events: replayed(duplicated(anyOrder), { replaysMax: 1 }) })
-})
+const arrivalsOf = (size: HistorySize, copiesMax: number) =>
+  fc.nat().chain((seed) => {
+    const history = historyOf(size, seed)
+    const anyOrder = fc.shuffledSubarray(history, { minLength: history.length, maxLength: history.length })
+    return replayed(duplicated(anyOrder, { copiesMax }), { replaysMax: 1 })
+  })
+const arrivals = arrivalsOf(SIZE, 16)
 const interruptions = fc.array(fc.record({ at: fc.nat(1000), what: fc.constantFrom('commit' as const, 'crash' as const) }), {
   maxLength: 6,
 })
@@ -93,19 +119,24 @@ describe('the catalog', () => {
   test('any order, duplicates, crashes and partitions: the oracle’s table, nothing twice, no version back', {
     timeout: runsOf(120_000, 900_000),
   }, async () => {
-    await fc.assert(
-      fc.asyncProperty(arrivals, interruptions, partitions, async ({ history, events }, interrupted, count) => {
-        const outputs = await outputsOf(events, count, interrupted)
-        expect(differences(tableOf(outputs), catalogOf(history))).toEqual([])
+    const property = (count: number) => {
+      const history = count === 1 ? arrivals : arrivalsOf(SMALLER, 4)
+      const turns = many({ history, world: fc.constantFrom('commit' as const, 'crash' as const), count })
+      return fc.asyncProperty(turns, partitions, async (all, partitions) => {
+        const steps = all.map(({ of, step }) => (of === null ? step : ofCatalog(of, step)))
+        const outputs = await played(steps, partitions)
+        const events = steps.filter((step) => typeof step !== 'string')
+        expect(differences(tableOf(outputs), catalogOf(events))).toEqual([])
         expect([...goneBack(outputs), ...repeated(outputs)]).toEqual([])
-      }),
-      { numRuns: Number(process.env.MILLRACE_ORDER_RUNS ?? runsOf(500, 4_000)) },
-    )
+      })
+    }
+    const histories = Number(process.env.MILLRACE_ORDER_RUNS ?? runsOf(500, 4_000))
+    ran('21, catalog', await holds(property, { histories, alone: runsOf(100, 200) }))
   })
 
   test('crashes leave no trace: the same outputs in the same order as without', { timeout: runsOf(120_000, 900_000) }, async () => {
     await fc.assert(
-      fc.asyncProperty(arrivals, interruptions, partitions, async ({ events }, interrupted, count) => {
+      fc.asyncProperty(arrivals, interruptions, partitions, async (events, interrupted, count) => {
         expect(await outputsOf(events, count, interrupted)).toEqual(await outputsOf(events, count))
       }),
       { numRuns: 50 },
