@@ -251,7 +251,12 @@ export class StreamProcessor {
         this.config.workers > 1
           ? openMergedMetrics(async () => (await this.#crew?.readings?.()) ?? [])
           : openMetrics({ ...served, tasks: () => (this.#crew instanceof Member ? this.#crew.tasks() : new Map()) })
-      const opened = await openHttpServer(server, served, metrics, () => this.#records?.deadLetters ?? null)
+      const opened = await openHttpServer(server, {
+        served,
+        metrics,
+        letters: () => this.#records?.deadLetters ?? null,
+        onFatal: this.config.workers > 1 ? null : (error) => this.#give(error),
+      })
       await this.#unlessClosed(opened)
       this.#server = opened
       this.#world.logger.info({ host: server.host, port: opened.port, token: server.token !== null }, 'HTTP server listens')

@@ -95,6 +95,8 @@ export const LIMITS = {
   connectionsMax: 256,
   requestsPerSocketMax: 1_000,
   requestsPerSecondMax: 100, // on one socket
+  asksAtOnceMax: 500, // of requests that the thread which listens has the processor answer in one turn
+  frontCloseMs: 2_000, // then that thread is ended as it is
   urlBytesMax: 2 * 1024,
   answerBytesMax: 1024 * 1024,
   answerRowsMax: 1_000,

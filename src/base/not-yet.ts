@@ -23,3 +23,13 @@ export async function whenThere<T>(ask: () => T): Promise<T> {
     }
   }
 }
+
+/** Likewise; the answer itself where nothing is lacking. */
+export function nowOrWhenThere<T>(ask: () => T): T | Promise<T> {
+  try {
+    return ask()
+  } catch (error) {
+    if (!(error instanceof NotYet)) throw error
+    return error.need().then(() => whenThere(ask))
+  }
+}

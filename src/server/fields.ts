@@ -1,11 +1,11 @@
 // What a request's query says, by name.
-import type { FastifyRequest } from 'fastify'
+import type { Ask } from './asks.ts'
 import { Refusal } from './refusal.ts'
 
 /** The query's fields; an unknown one, and one that comes twice, are refused. */
-export function fieldsOf(request: FastifyRequest, known: readonly string[]): Readonly<Record<string, string>> {
+export function fieldsOf(query: Ask['query'], known: readonly string[]): Readonly<Record<string, string>> {
   const fields = Object.create(null) as Record<string, string>
-  for (const [name, value] of Object.entries(request.query as Readonly<Record<string, unknown>>)) {
+  for (const [name, value] of Object.entries(query)) {
     if (!known.includes(name) || typeof value !== 'string') throw new Refusal('BAD_REQUEST')
     fields[name] = value
   }

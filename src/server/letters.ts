@@ -4,13 +4,13 @@
 // 1. Only letters that are named are settled, LIMITS.lettersAtOnceMax at most; one that is not pending any more is told as `absent`.
 // 2. Requests that settle are taken one after the other: of two at a time the later one would fence the earlier, which would seem to have failed.
 // 3. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isDeadLetterAsk, type DeadLetterAsk } from '../control/dead-letter-ask.ts'
 import type { ControlHandler } from '../control/wire.ts'
+import { type Answering, answered } from './asks.ts'
 import { fieldsOf, limitOf } from './fields.ts'
-import { ACTS } from './guard.ts'
+import type { ACTS } from './guard.ts'
 import { boundedLine, linesOf } from './lines.ts'
 import { Refusal } from './refusal.ts'
 
@@ -19,25 +19,20 @@ export interface LetterOptions {
   readonly letters: () => ControlHandler['deadLetters'] | null
   /** Stores are on a list: what letters hold may be of others. */
   readonly bare: boolean
-  /** A token is configured. */
-  readonly acts: boolean
 }
 
-const JSON_TYPE = 'application/json; charset=utf-8'
-
-export function addLetters(app: FastifyInstance, { letters, bare, acts }: LetterOptions): void {
+export function lettersOf({ letters, bare }: LetterOptions): Readonly<Record<'letters' | (typeof ACTS)[number], Answering>> {
   const lines = async function* (ask: DeadLetterAsk, signal: AbortSignal): AsyncGenerator<string> {
     const open = letters()
     if (open === null) throw new Refusal('NOT_READY')
     for await (const some of open(ask, signal)) yield* some
   }
-
   const settle = async (ask: DeadLetterAsk): Promise<Settled> => {
     let done = 0
     const refused: { readonly offset: string; readonly reason: string }[] = []
     const absent: string[] = []
     // What is under way is ended in order, also when whoever asked has left.
-    for await (const line of lines(ask, new AbortController().signal)) {
+    for await (const line of lines(ask, nobody())) {
       const step = JSON.parse(line) as Step
       if ('done' in step) done += step.done
       else if ('absent' in step) absent.push(step.absent)
@@ -45,33 +40,36 @@ export function addLetters(app: FastifyInstance, { letters, bare, acts }: Letter
     }
     return { done, refused, absent }
   }
-
-  app.get('/dead-letters', async (request, reply) => {
-    const { limit } = fieldsOf(request, ['limit'])
-    const shown = linesOf(limitOf(limit, LIMITS.lettersShownMax))
-    const gone = goneOf(reply)
-    try {
-      for await (const line of lines({ act: 'list', limit: LIMITS.lettersShownMax + 1 }, gone))
-        if (!shown.add(boundedLine(line, bare))) break
-    } catch (error) {
-      // Of an application that has never run there is no topic of dead letters.
-      if (!(error instanceof MillraceError) || error.disposition !== 'usage') throw error
-    }
-    return reply.type(JSON_TYPE).send(shown.text('letters'))
-  })
-
-  if (!acts) return
   let last: Promise<unknown> = Promise.resolve()
-  for (const act of ACTS) {
-    app.post(`/dead-letters/${act}`, { bodyLimit: LIMITS.letterAskBytesMax }, async (request, reply) => {
-      fieldsOf(request, [])
-      const ask = askOf(act, request)
+  const acting =
+    (act: (typeof ACTS)[number]): Answering =>
+    async ({ query, body }) => {
+      fieldsOf(query, [])
+      const ask = askOf(act, body)
       const mine = last.then(() => settle(ask))
       last = mine.catch(() => {}) // told to whoever asked
-      return reply.type(JSON_TYPE).send(JSON.stringify(await mine))
-    })
+      return answered(JSON.stringify(await mine))
+    }
+
+  return {
+    async letters({ query }, gone) {
+      const { limit } = fieldsOf(query, ['limit'])
+      const shown = linesOf(limitOf(limit, LIMITS.lettersShownMax))
+      try {
+        for await (const line of lines({ act: 'list', limit: LIMITS.lettersShownMax + 1 }, gone ?? nobody()))
+          if (!shown.add(boundedLine(line, bare))) break
+      } catch (error) {
+        // Of an application that has never run there is no topic of dead letters.
+        if (!(error instanceof MillraceError) || error.disposition !== 'usage') throw error
+      }
+      return answered(shown.text('letters'))
+    },
+    replay: acting('replay'),
+    drop: acting('drop'),
   }
 }
+
+const nobody = (): AbortSignal => new AbortController().signal
 
 interface Settled {
   readonly done: number
@@ -82,18 +80,11 @@ interface Settled {
 type Step = { readonly done: number } | { readonly absent: string } | { readonly refused: string; readonly reason: string }
 
 /** The body is `{"offsets": ["<partition>:<offset>", ...]}` and nothing else. */
-function askOf(act: (typeof ACTS)[number], { body }: FastifyRequest): DeadLetterAsk {
+function askOf(act: (typeof ACTS)[number], body: unknown): DeadLetterAsk {
   if (typeof body !== 'object' || body === null || Object.keys(body).join() !== 'offsets') throw new Refusal('BAD_REQUEST')
   const ask: unknown = { act, ...body }
   if (!isDeadLetterAsk(ask) || ask.offsets === undefined) throw new Refusal('BAD_REQUEST')
   if (ask.offsets.length === 0 || ask.offsets.length > LIMITS.lettersAtOnceMax) throw new Refusal('BAD_REQUEST')
   // As a list shows them: 0:7, not 0:07.
   return { ...ask, offsets: [...new Set(ask.offsets.map((place) => place.split(':').map(Number).join(':')))] }
-}
-
-/** Aborted when whoever asked has left. */
-function goneOf(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController()
-  reply.raw.on('close', () => gone.abort())
-  return gone.signal
 }

@@ -14,7 +14,7 @@ import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
 
 /** How often Node looks for connections that are over their time. */
 const LOOK_MS = 1_000
-const JSON_TYPE = 'application/json; charset=utf-8'
+export const JSON_TYPE = 'application/json; charset=utf-8'
 export const HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',

@@ -5,6 +5,7 @@
 // 2. The page loads nothing from elsewhere, and nothing that is written into it is run: its policy says so.
 import { readdirSync, readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
+import type { Ask } from './asks.ts'
 import { fieldsOf } from './fields.ts'
 
 export interface PageFile {
@@ -44,7 +45,7 @@ export function pageFiles(): ReadonlyMap<string, PageFile> {
 export function addPage(app: FastifyInstance, files: ReadonlyMap<string, PageFile>): void {
   for (const [path, { type, body }] of files) {
     app.get(path, (request, reply) => {
-      fieldsOf(request, [])
+      fieldsOf(request.query as Ask['query'], [])
       return reply.type(type).header('content-security-policy', PAGE_POLICY).header('referrer-policy', 'no-referrer').send(body)
     })
   }

@@ -2,24 +2,24 @@
 //
 // 1. What is committed, of the tasks that are here; not of one epoch, since it is looked at and not worked with.
 // 2. Bounded as dead letters are: in number, in bytes, and each record for itself.
-import type { FastifyInstance } from 'fastify'
 import { LIMITS } from '../base/limits.ts'
 import { whenThere } from '../base/not-yet.ts'
 import { exactBigint, shown, type TopicSerdes } from '../control/serdes.ts'
 import { shownSerdes } from '../control/topic-serdes.ts'
 import { type Waiting, waitingIn } from '../runtime/waiting.ts'
 import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
+import { type Answering, answered } from './asks.ts'
 import { fieldsOf, limitOf } from './fields.ts'
 import { boundedLine, type Lines, linesOf } from './lines.ts'
 import type { Served } from './served.ts'
 
-export function addParked(app: FastifyInstance, served: Served, bare: boolean): void {
-  app.get('/parked', async (request, reply) => {
-    const { limit } = fieldsOf(request, ['limit'])
+export function parkedOf(served: Served, bare: boolean): Answering {
+  return async ({ query }) => {
+    const { limit } = fieldsOf(query, ['limit'])
     const lines = linesOf(limitOf(limit, LIMITS.lettersShownMax))
     await gather(served, bare, lines)
-    return reply.type('application/json; charset=utf-8').send(lines.text('records'))
-  })
+    return answered(lines.text('records'))
+  }
 }
 
 async function gather(served: Served, bare: boolean, lines: Lines): Promise<void> {

@@ -1,5 +1,4 @@
-// The routes: what a path answers. Each is a GET; who may ask was judged before (guard.ts).
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+// What a path answers of stores and of the processor. Who may ask was judged before (guard.ts).
 import type { Peer } from '../assignment/peers.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
@@ -7,8 +6,8 @@ import { type QueryableStore, queryableNames, queryableStore } from '../runtime/
 import { heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
 import { describe, describeLive } from '../topology/describe.ts'
+import { type Answering, type Ask, type AskName, answered, type Text } from './asks.ts'
 import { fieldsOf, limitOf } from './fields.ts'
-import { FORWARDED, type Forwarder } from './forward.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
 import {
@@ -30,104 +29,98 @@ export interface RouteOptions {
   /** Stores that may be read; null: all. */
   readonly stores: readonly string[] | null
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
-  /** Asks the process that has a key. */
-  readonly forward: Forwarder['ask']
 }
 
-const JSON_TYPE = 'application/json; charset=utf-8'
-const TOPOLOGY_TYPES: Readonly<Record<string, string>> = {
-  json: JSON_TYPE,
-  mermaid: 'text/plain; charset=utf-8',
-  svg: 'image/svg+xml; charset=utf-8',
-}
+const TOPOLOGY_TYPES = { json: null, mermaid: 'text/plain; charset=utf-8', svg: 'image/svg+xml; charset=utf-8' } as const
 
-export function addRoutes(app: FastifyInstance, { served, stores, metrics, forward }: RouteOptions): void {
+export type RouteName = Exclude<AskName, 'live' | 'parked' | 'letters' | 'replay' | 'drop'>
+
+export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Record<RouteName, Answering>> {
   const { plan } = served
-  const json = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).type(JSON_TYPE).send(text)
+  const known = new Map<string, QueryableStore>()
 
-  const named = (request: FastifyRequest): QueryableStore => {
-    const { store } = request.params as { readonly store: string }
-    if (!isName(store)) throw new Refusal('NOT_FOUND')
-    if (stores !== null && !stores.includes(store)) throw new Refusal('STORE_REFUSED')
-    const found = queryableStore(plan, store)
+  const named = ({ store: name }: Ask): QueryableStore => {
+    const before = known.get(name)
+    if (before !== undefined) return before
+    if (!isName(name)) throw new Refusal('NOT_FOUND')
+    if (stores !== null && !stores.includes(name)) throw new Refusal('STORE_REFUSED')
+    const found = queryableStore(plan, name)
     if (found === null) throw new Refusal('NOT_FOUND')
+    known.set(name, found)
     return found
   }
 
-  /** Answers from here, or from the process that has the key. */
-  const ofKey = async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    store: QueryableStore,
-    { partition }: KeyPlace,
-    answer: () => Promise<string>,
-  ): Promise<FastifyReply> => {
-    const owner = request.headers[FORWARDED] === undefined ? ownerElsewhere(served, store, partition) : null
-    if (owner === null) return json(reply, await answer())
-    const { status, text } = await forward(owner, request.raw.url as string)
-    return json(reply, text, status)
+  /** From here, or who has the key. */
+  const ofKey = ({ forwarded }: Ask, store: QueryableStore, { partition }: KeyPlace, text: () => string | Promise<string>) => {
+    const owner = forwarded ? null : ownerElsewhere(served, store, partition)
+    return owner === null ? textOf(text()) : { owner }
   }
 
-  app.get('/health', (request, reply) => {
-    fieldsOf(request, [])
-    return json(reply, JSON.stringify(health(served)))
-  })
-  app.get('/health/ready', (request, reply) => {
-    fieldsOf(request, [])
-    return json(reply, JSON.stringify(health(served)), served.ready() ? 200 : 503)
-  })
-  app.get('/metrics', async (_request, reply) => {
-    const { type, text } = await metrics()
-    return reply.type(type).send(text)
-  })
-  app.get('/topology', (request, reply) => {
-    const { format = 'json', live } = fieldsOf(request, ['format', 'live'])
-    const type = Object.hasOwn(TOPOLOGY_TYPES, format) ? TOPOLOGY_TYPES[format] : undefined
-    if (type === undefined || (live !== undefined && (live !== 'true' || format !== 'svg'))) throw new Refusal('BAD_REQUEST')
-    return reply.type(type).send(live === undefined ? describe(plan, format as 'json' | 'mermaid' | 'svg') : describeLive(plan))
-  })
-  app.get('/openapi.json', (_request, reply) => json(reply, JSON.stringify(openApi())))
-  app.get('/stores', (request, reply) => {
-    fieldsOf(request, [])
-    const names = queryableNames(plan).filter((name) => stores === null || stores.includes(name))
-    return json(reply, JSON.stringify({ stores: names.map((name) => storeShape(served, queryableStore(plan, name) as QueryableStore)) }))
-  })
-  app.get('/stores/:store', async (request, reply) => {
-    const store = named(request)
-    return json(reply, await rangeAnswer(served, store, rangeOf(fieldsOf(request, ['from', 'to', 'prefix', 'limit']))))
-  })
-  app.get('/stores/:store/:key', async (request, reply) => {
-    const store = named(request)
-    const { asOf } = fieldsOf(request, ['asOf'])
-    const place = placeOf(served, store, keyOf(request))
-    const at = asOf === undefined ? null : timeOf(asOf, 0)
-    return await ofKey(request, reply, store, place, () =>
-      at === null ? keyAnswer(served, store, place) : asOfAnswer(served, store, place, at),
-    )
-  })
-  app.get('/windows/:store', async (request, reply) => {
-    const store = named(request)
-    const fields = fieldsOf(request, ['keyFrom', 'keyTo', ...WINDOW_FIELDS])
-    return json(reply, await windowsAnswer(served, store, windowsOf(null, fields)))
-  })
-  app.get('/windows/:store/:key', async (request, reply) => {
-    const store = named(request)
-    const query = windowsOf(keyOf(request), fieldsOf(request, WINDOW_FIELDS))
-    const place = windowPlaceOf(served, store, keyOf(request))
-    return await ofKey(request, reply, store, place, () => windowsAnswer(served, store, query))
-  })
-  app.get('/versions/:store/:key', async (request, reply) => {
-    const store = named(request)
-    const { from, to, limit } = fieldsOf(request, ['from', 'to', 'limit'])
-    const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit, LIMITS.answerRowsMax) }
-    const place = placeOf(served, store, keyOf(request))
-    return await ofKey(request, reply, store, place, () => versionsAnswer(served, store, place, query))
-  })
+  return {
+    health({ query }) {
+      fieldsOf(query, [])
+      return answered(JSON.stringify(health(served)))
+    },
+    ready({ query }) {
+      fieldsOf(query, [])
+      return answered(JSON.stringify(health(served)), served.ready() ? 200 : 503)
+    },
+    async metrics() {
+      const { type, text } = await metrics()
+      return answered(text, 200, type)
+    },
+    topology({ query }) {
+      const { format = 'json', live } = fieldsOf(query, ['format', 'live'])
+      if (!isFormat(format) || (live !== undefined && (live !== 'true' || format !== 'svg'))) throw new Refusal('BAD_REQUEST')
+      return answered(live === undefined ? describe(plan, format) : describeLive(plan), 200, TOPOLOGY_TYPES[format])
+    },
+    openApi: () => answered(JSON.stringify(openApi())),
+    stores({ query }) {
+      fieldsOf(query, [])
+      const names = queryableNames(plan).filter((name) => stores === null || stores.includes(name))
+      return answered(JSON.stringify({ stores: names.map((name) => storeShape(served, queryableStore(plan, name) as QueryableStore)) }))
+    },
+    rows(ask) {
+      const store = named(ask)
+      return textOf(rangeAnswer(served, store, rangeOf(fieldsOf(ask.query, ['from', 'to', 'prefix', 'limit']))))
+    },
+    row(ask) {
+      const store = named(ask)
+      const { asOf } = fieldsOf(ask.query, ['asOf'])
+      const place = placeOf(served, store, ask.key)
+      const at = asOf === undefined ? null : timeOf(asOf, 0)
+      return ofKey(ask, store, place, () => (at === null ? keyAnswer(served, store, place) : asOfAnswer(served, store, place, at)))
+    },
+    windows(ask) {
+      const store = named(ask)
+      const fields = fieldsOf(ask.query, ['keyFrom', 'keyTo', ...WINDOW_FIELDS])
+      return textOf(windowsAnswer(served, store, windowsOf(null, fields)))
+    },
+    windowsOfKey(ask) {
+      const store = named(ask)
+      const query = windowsOf(ask.key, fieldsOf(ask.query, WINDOW_FIELDS))
+      const place = windowPlaceOf(served, store, ask.key)
+      return ofKey(ask, store, place, () => windowsAnswer(served, store, query))
+    },
+    versions(ask) {
+      const store = named(ask)
+      const { from, to, limit } = fieldsOf(ask.query, ['from', 'to', 'limit'])
+      const query = { from: timeOf(from, 0), to: timeOf(to, Number.MAX_SAFE_INTEGER), limit: limitOf(limit, LIMITS.answerRowsMax) }
+      const place = placeOf(served, store, ask.key)
+      return ofKey(ask, store, place, () => versionsAnswer(served, store, place, query))
+    },
+  }
+}
+
+function textOf(text: string | Promise<string>): Text | Promise<Text> {
+  return typeof text === 'string' ? answered(text) : text.then((late) => answered(late))
+}
+
+function isFormat(format: string): format is keyof typeof TOPOLOGY_TYPES {
+  return Object.hasOwn(TOPOLOGY_TYPES, format)
 }
 
 const WINDOW_FIELDS = ['from', 'to', 'cursor', 'limit'] as const
-
-const keyOf = (request: FastifyRequest): string => (request.params as { readonly key: string }).key
 
 /** Null: the key is this process's, or nobody's whose address is known. */
 function ownerElsewhere(served: Served, store: QueryableStore, partition: number): Peer | null {
@@ -168,21 +161,21 @@ function storeShape(served: Served, store: QueryableStore): object {
 type Fields = Readonly<Record<string, string>>
 
 /** An empty end is an open one. */
-const textOf = (text: string | undefined): string | null => (text === undefined || text === '' ? null : text)
+const endOf = (text: string | undefined): string | null => (text === undefined || text === '' ? null : text)
 
 function rangeOf({ from, to, prefix, limit }: Fields): RangeQuery {
-  return { from: textOf(from), to: textOf(to), prefix: textOf(prefix), limit: limitOf(limit, LIMITS.answerRowsMax) }
+  return { from: endOf(from), to: endOf(to), prefix: endOf(prefix), limit: limitOf(limit, LIMITS.answerRowsMax) }
 }
 
 function windowsOf(key: string | null, { keyFrom, keyTo, from, to, cursor, limit }: Fields): WindowQuery {
   if (cursor !== undefined && !/^[A-Za-z0-9_-]*$/.test(cursor)) throw new Refusal('BAD_REQUEST')
   return {
     key,
-    keyFrom: textOf(keyFrom),
-    keyTo: textOf(keyTo),
+    keyFrom: endOf(keyFrom),
+    keyTo: endOf(keyTo),
     from: timeOf(from, 0),
     to: timeOf(to, Number.MAX_SAFE_INTEGER),
-    cursor: textOf(cursor),
+    cursor: endOf(cursor),
     limit: limitOf(limit, LIMITS.answerRowsMax),
   }
 }

@@ -6,7 +6,7 @@
 // 3. Both ends are inclusive, the order is that of the bytes of the rows' keys across all tasks. `next` is where the following answer begins.
 import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import { whenThere } from '../base/not-yet.ts'
+import { nowOrWhenThere, whenThere } from '../base/not-yet.ts'
 import { parseKey } from '../control/parse-key.ts'
 import { exactBigint } from '../control/serdes.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
@@ -80,17 +80,21 @@ export function windowPlaceOf(served: Served, store: QueryableStore, keyText: st
   return placed(served, store, keyText, windows.inner, (key) => asBuffer(windows.inner.encode(key)))
 }
 
-/** The answer's JSON. Refused where the key's task is not here. */
-export async function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): Promise<string> {
+/** The answer's JSON, at once where nothing is lacking: a store of this thread is not worth a promise. Refused where the key's task is not here. */
+export function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): string | Promise<string> {
   const held = storeOf(served, store, partition)
   const { windows } = store
   const keys = windows === null || windows.own === null ? [bytes] : [bytes, windows.own]
-  // A thread's answer is not waited for with the event loop held up; a store of this thread is not worth a promise.
-  const [stored, own = null] = served.remote === true ? await held.getMany(keys) : keys.map((key) => held.getSync(key))
-  const isOver = windows?.isOver(windows.parts(bytes).time, own) === true
-  const row = stored === undefined || isOver ? null : await whenThere(() => rowText(store, bytes, stored))
-  if (row === null) throw new Refusal('NOT_FOUND')
-  return row
+  const answer = ([stored, own]: readonly (Stored | undefined)[]): string => {
+    const isOver = windows?.isOver(windows.parts(bytes).time, own ?? null) === true
+    const row = stored === undefined || isOver ? null : rowText(store, bytes, stored)
+    if (row === null) throw new Refusal('NOT_FOUND')
+    return row
+  }
+  // A thread's answer is not waited for with the event loop held up.
+  if (served.remote === true) return held.getMany(keys).then((rows) => whenThere(() => answer(rows)))
+  const rows = keys.map((key) => held.getSync(key))
+  return nowOrWhenThere(() => answer(rows))
 }
 
 export async function rangeAnswer(served: Served, store: QueryableStore, query: RangeQuery): Promise<string> {

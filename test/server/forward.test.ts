@@ -73,7 +73,10 @@ async function instance(self: string, partition: number, token: string | null = 
     others: { self, peers: () => peers },
   } as unknown as Served
   const secret = token === null ? null : new Secret(token)
-  const server = await openHttpServer({ port: 0, host: '127.0.0.1', token: secret, advertise: null, stores: null }, served, metrics)
+  const server = await openHttpServer(
+    { port: 0, host: '127.0.0.1', token: secret, advertise: null, stores: null },
+    { served, metrics, letters: () => null, onFatal: null },
+  )
   open.push(server)
   return {
     port: server.port,

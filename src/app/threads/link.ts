@@ -4,11 +4,12 @@
 // 1. A question is answered, or fails: after LIMITS.answerWaitMs (but for those that may take longer), and when the thread is gone.
 // 2. A wait has a port of its own, so that it takes nobody else's answer; what comes after it was given up is thrown away.
 import { MessageChannel, receiveMessageOnPort, type Worker as Thread } from 'node:worker_threads'
+import { errorOf } from '../../base/crossing.ts'
 import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
 import type { Asking } from './remote-store.ts'
-import { type Answered, type Asked, type Door, errorOf, type Question, type Reply, type Scan, type Told } from './words.ts'
+import type { Answered, Asked, Door, Question, Reply, Scan, Told } from './words.ts'
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void

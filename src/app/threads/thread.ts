@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { openLog } from '../../app.ts'
-import { explain, MillraceError } from '../../base/errors.ts'
+import { errorWords, loggerTo } from '../../base/crossing.ts'
+import { MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
-import type { Logger } from '../../base/ports.ts'
 import { systemWorld } from '../../base/system.ts'
 import { loadTopology } from '../../cli/load.ts'
 import { resolveConfig } from '../../config.ts'
@@ -24,17 +24,7 @@ import { Member } from '../member.ts'
 import { prepareTopics } from '../topics.ts'
 import { claimsOver } from './claims.ts'
 import { StoreAnswers } from './store-answers.ts'
-import {
-  type Answered,
-  type Asked,
-  errorWords,
-  type LogLevel,
-  type Question,
-  type Reply,
-  type Said,
-  type ThreadData,
-  type Told,
-} from './words.ts'
+import type { Answered, Asked, Question, Reply, Said, ThreadData, Told } from './words.ts'
 
 const port = parentPort as MessagePort
 const data = workerData as ThreadData
@@ -165,19 +155,4 @@ async function close(leave: boolean): Promise<null> {
     await log?.close()
   }
   return null
-}
-
-function loggerTo(tell: (said: Said) => void): Logger {
-  const at =
-    (level: LogLevel) =>
-    (fields: object, message: string): void => {
-      try {
-        tell({ kind: 'log', level, fields, message })
-      } catch {
-        // something in it that does not cross
-        const plain = Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? explain(value) : String(value)])
-        tell({ kind: 'log', level, fields: Object.fromEntries(plain) as object, message })
-      }
-    }
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

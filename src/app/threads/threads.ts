@@ -9,6 +9,7 @@
 import { resolve } from 'node:path'
 import { Worker as Thread } from 'node:worker_threads'
 import type { Peer, Place } from '../../assignment/peers.ts'
+import { errorOf } from '../../base/crossing.ts'
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { World } from '../../base/ports.ts'
@@ -23,7 +24,7 @@ import type { StateDir } from '../state-dir.ts'
 import { Claimed } from './claims.ts'
 import { Link } from './link.ts'
 import { remoteStore } from './remote-store.ts'
-import { errorOf, GLOBAL, type Said, type ThreadData } from './words.ts'
+import { GLOBAL, type Said, type ThreadData } from './words.ts'
 
 export interface ThreadsOptions {
   readonly config: Config

@@ -4,7 +4,7 @@
 // 1. A question has a number and one answer, by that number; a thread answers what it can at once and goes on with its records.
 // 2. Rows cross in one buffer that is handed over, not copied: a Buffer of Node's would take the pool that it lies in along.
 import type { MessagePort } from 'node:worker_threads'
-import { explain, MillraceError, type ErrorCode } from '../../base/errors.ts'
+import type { ErrorWords, LogLine } from '../../base/crossing.ts'
 import type { Peer, Place } from '../../assignment/peers.ts'
 import type { ProcessorOptions } from '../../config.ts'
 import type { WorkerReading } from '../../server/metrics.ts'
@@ -75,51 +75,12 @@ export type Said =
   | { readonly kind: 'failed'; readonly error: ErrorWords }
   | { readonly kind: 'word'; readonly word: Word }
   | { readonly kind: 'peers'; readonly peers: readonly Peer[] }
-  | { readonly kind: 'log'; readonly level: LogLevel; readonly fields: object; readonly message: string }
+  | LogLine
   | { readonly kind: 'take'; readonly id: number; readonly name: string }
   | { readonly kind: 'give'; readonly name: string }
 
 /** What it is told besides questions. */
 export type Told = Asked | { readonly taken: number; readonly free: boolean }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
-
-export interface ErrorWords {
-  readonly name: string
-  readonly message: string
-  readonly stack: string | null
-  readonly code: ErrorCode | null
-  readonly disposition: MillraceError['disposition'] | null
-  readonly cause: ErrorWords | null
-}
-
-const CAUSES_MAX = 5
-
-export function errorWords(error: unknown, depth = 0): ErrorWords {
-  const known = error instanceof Error
-  const cause = known && error.cause !== undefined && error.cause !== null && depth < CAUSES_MAX ? errorWords(error.cause, depth + 1) : null
-  const ours = error instanceof MillraceError ? error : null
-  return {
-    name: known ? error.name : 'Error',
-    message: known ? error.message : explain(error),
-    stack: known ? (error.stack ?? null) : null,
-    code: ours?.code ?? null,
-    disposition: ours?.disposition ?? null,
-    cause,
-  }
-}
-
-export function errorOf(words: ErrorWords): Error {
-  const { name, message, stack, code, disposition } = words
-  const cause = words.cause === null ? {} : { cause: errorOf(words.cause) }
-  const error =
-    code === null
-      ? new Error(message, cause)
-      : new MillraceError(code, message, { ...cause, ...(disposition === null ? {} : { disposition }) })
-  error.name = name
-  if (stack !== null) error.stack = stack
-  return error
-}
 
 const NONE = 0xffff_ffff
 const HEAD_BYTES = 16

@@ -2,7 +2,8 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Member } from '../../../src/app/member.ts'
 import { StoreAnswers } from '../../../src/app/threads/store-answers.ts'
-import { type Asked, errorWords, type Question, type Reply, type ThreadData } from '../../../src/app/threads/words.ts'
+import { errorWords } from '../../../src/base/crossing.ts'
+import type { Asked, Question, Reply, ThreadData } from '../../../src/app/threads/words.ts'
 import { systemWorld } from '../../../src/base/system.ts'
 import { memoryProvider } from '../../../src/state/memory.ts'
 

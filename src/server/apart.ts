@@ -1,0 +1,126 @@
+// The processor's end of a front in a thread of its own: starts it, answers what it asks, ends it.
+//
+// Invariants
+// 1. A batch of questions is one message, and what can be answered at once is one message back, in the same turn of the loop.
+// 2. A thread that ends unasked is told once, by `onFatal`: a processor that nobody can ask is not left running.
+import { Worker as Thread } from 'node:worker_threads'
+import { errorOf, errorWords } from '../base/crossing.ts'
+import { MillraceError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { type Answering, type Ask, type Path, PATHS } from './asks.ts'
+import type { FrontOptions } from './front.ts'
+import { type AnswerWords, answerWords, type AskWords, askOf, type FrontData, type FrontSaid, type FrontTold } from './front-words.ts'
+import type { Listener } from './listener.ts'
+import { refusalOf } from './refusal.ts'
+
+/** src/ runs as it is, dist/ is built. */
+const ENDING = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+
+export async function openFrontApart(
+  { port, host, token, advertise, self, world, answered, ask }: FrontOptions,
+  onFatal: (error: unknown) => void,
+): Promise<Listener> {
+  const data: FrontData = { port, host, token: token?.reveal() ?? null, advertise, self }
+  const thread = new Thread(new URL(`./front-thread.${ENDING}`, import.meta.url), { name: 'millrace http', workerData: data })
+  const tell = (told: FrontTold): void => thread.postMessage(told)
+  const desk = answersTo(ask, tell)
+  const listens = Promise.withResolvers<number>()
+  const closed = Promise.withResolvers<void>()
+  let ending = false
+  let listening = false
+  const fail = (error: unknown): void => {
+    closed.resolve()
+    if (listening && !ending) onFatal(error)
+    else listens.reject(error)
+    ending = true
+  }
+  thread.on('message', (said: FrontSaid) => {
+    switch (said.kind) {
+      case 'asks':
+        for (const [status, count] of said.answered) for (let i = 0; i < count; i++) answered(status)
+        return desk.asks(said.asks)
+      case 'gone':
+        return desk.gone(said.id)
+      case 'listens':
+        listening = true
+        return listens.resolve(said.port)
+      case 'failed':
+        return listens.reject(errorOf(said.error))
+      case 'closed':
+        return closed.resolve()
+      case 'log':
+        return world.logger[said.level](said.fields, said.message)
+    }
+  })
+  thread.on('error', fail)
+  thread.on('exit', (status) => fail(new MillraceError('STREAM_INTERNAL', `the thread of the HTTP server has ended (status ${status})`)))
+
+  const end = async (): Promise<void> => {
+    ending = true
+    await thread.terminate()
+  }
+  const bound = await listens.promise.catch(async (error: unknown) => {
+    await end()
+    throw error
+  })
+  return {
+    port: bound,
+    async close() {
+      ending = true
+      tell({ kind: 'close' })
+      const cancel = world.timers.after(LIMITS.frontCloseMs, closed.resolve)
+      await closed.promise
+      cancel()
+      await end()
+    },
+  }
+}
+
+/** Answers batches of questions. */
+export function answersTo(
+  ask: Answering,
+  tell: (told: FrontTold) => void,
+): { asks(asks: readonly AskWords[]): void; gone(id: number): void } {
+  const leaving = new Map<number, AbortController>()
+  return {
+    asks(asks) {
+      const answers: AnswerWords[] = []
+      for (const words of asks) {
+        const [id] = words
+        try {
+          const question = askOf(words)
+          const gone = isLong(question) ? new AbortController() : null
+          const answer = ask(question, gone?.signal ?? null)
+          if (!(answer instanceof Promise)) {
+            answers.push(answerWords(id, answer))
+            continue
+          }
+          if (gone !== null) leaving.set(id, gone)
+          void answer
+            .then(
+              (late) => answerWords(id, late),
+              (error: unknown) => failureWords(id, error),
+            )
+            .then((late) => {
+              leaving.delete(id)
+              tell({ kind: 'answers', answers: [late], more: false })
+            })
+        } catch (error) {
+          answers.push(failureWords(id, error))
+        }
+      }
+      tell({ kind: 'answers', answers, more: true })
+    },
+    gone(id) {
+      leaving.get(id)?.abort()
+    },
+  }
+}
+
+const isLong = ({ name }: Ask): boolean => name !== 'live' && (PATHS[name] as Path).long === true
+
+/** An error that is no answer crosses as it is: the front says that a request failed, and logs why. */
+function failureWords(id: number, error: unknown): AnswerWords {
+  const { code, progress } = refusalOf(error)
+  return [id, code === 'INTERNAL' ? { error: errorWords(error) } : { refusal: code, progress }]
+}

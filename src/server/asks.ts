@@ -1,0 +1,68 @@
+// What a request asks for once the front has let it in, and what is answered: plain data, so that the two ends may be in two threads.
+// The front (front.ts) knows sockets, hosts and tokens; the desk (desk.ts) knows the processor.
+//
+// 1. A path has at most a store and a key in it.
+import type { Peer } from '../assignment/peers.ts'
+import { LIMITS } from '../base/limits.ts'
+import { ACTS } from './guard.ts'
+
+export interface Path {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly bodyBytesMax?: number
+  /** Whoever asks may leave before it is answered, and then it is not worth going on. */
+  readonly long?: true
+}
+
+const get = (path: string): Path => ({ method: 'GET', path })
+
+export const PATHS = {
+  health: get('/health'),
+  ready: get('/health/ready'),
+  metrics: get('/metrics'),
+  topology: get('/topology'),
+  openApi: get('/openapi.json'),
+  stores: get('/stores'),
+  rows: get('/stores/:store'),
+  row: get('/stores/:store/:key'),
+  windows: get('/windows/:store'),
+  windowsOfKey: get('/windows/:store/:key'),
+  versions: get('/versions/:store/:key'),
+  parked: get('/parked'),
+  letters: { ...get('/dead-letters'), long: true },
+  ...act(ACTS[0]),
+  ...act(ACTS[1]),
+} as const satisfies Readonly<Record<string, Path>>
+
+function act<A extends string>(name: A): Record<A, Path> {
+  return { [name]: { method: 'POST', path: `/dead-letters/${name}`, bodyBytesMax: LIMITS.letterAskBytesMax } } as Record<A, Path>
+}
+
+/** `live`: what /events shows, asked for by the front. */
+export type AskName = keyof typeof PATHS | 'live'
+
+export interface Ask {
+  readonly name: AskName
+  /** '' where the path has none. */
+  readonly store: string
+  readonly key: string
+  readonly query: Readonly<Record<string, unknown>>
+  /** By another process, that takes this one for the owner of the key. */
+  readonly forwarded: boolean
+  readonly body: unknown
+}
+
+/** The type of an answer that has none is JSON's. */
+export interface Text {
+  readonly status: number
+  readonly text: string
+  readonly type: string | null
+}
+
+/** Or who has the key. */
+export type Answer = Text | { readonly owner: Peer }
+
+export const answered = (text: string, status = 200, type: string | null = null): Text => ({ status, text, type })
+
+/** A refusal is thrown. `gone`: aborted when whoever asked has left; null: it will be answered all the same. */
+export type Answering = (ask: Ask, gone: AbortSignal | null) => Answer | Promise<Answer>

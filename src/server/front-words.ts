@@ -1,0 +1,71 @@
+// What a front in a thread of its own and the processor's thread say to each other.
+//
+// 1. Arrays rather than objects where there is one for each request: half the time to clone.
+import type { ErrorWords, LogLine } from '../base/crossing.ts'
+import type { Peer } from '../assignment/peers.ts'
+import type { Answer, Ask } from './asks.ts'
+import type { Refusal, RefusalCode } from './refusal.ts'
+
+/** How the front's thread begins. */
+export interface FrontData {
+  readonly port: number
+  readonly host: string
+  /** Secrets are classes: they cross as text. */
+  readonly token: string | null
+  readonly advertise: string | null
+  readonly self: string | null
+}
+
+/** A query without fields is null. */
+export type AskWords = readonly [
+  id: number,
+  name: Ask['name'],
+  store: string,
+  key: string,
+  query: Ask['query'] | null,
+  forwarded: boolean,
+  body: unknown,
+]
+
+export type AnswerWords =
+  | readonly [id: number, text: string, status: number, type: string | null]
+  | readonly [id: number, other: { readonly owner: Peer } | RefusalWords | { readonly error: ErrorWords }]
+
+interface RefusalWords {
+  readonly refusal: RefusalCode
+  readonly progress: Refusal['progress']
+}
+
+/** What the front says. After `asks` it waits for `answers`, the next ones come together. */
+export type FrontSaid =
+  | { readonly kind: 'asks'; readonly asks: readonly AskWords[]; readonly answered: readonly (readonly [status: number, count: number])[] }
+  /** Whoever asked has left. */
+  | { readonly kind: 'gone'; readonly id: number }
+  | { readonly kind: 'listens'; readonly port: number }
+  | { readonly kind: 'failed'; readonly error: ErrorWords }
+  | { readonly kind: 'closed' }
+  | LogLine
+
+/** What it is told. `more`: it may ask on. */
+export type FrontTold =
+  | { readonly kind: 'answers'; readonly answers: readonly AnswerWords[]; readonly more: boolean }
+  | { readonly kind: 'close' }
+
+const NO_QUERY: Ask['query'] = {}
+
+export function askWords(id: number, { name, store, key, query, forwarded, body }: Ask): AskWords {
+  let fields: Ask['query'] | null = null
+  for (const _ in query) {
+    fields = query
+    break
+  }
+  return [id, name, store, key, fields, forwarded, body]
+}
+
+export function askOf([, name, store, key, query, forwarded, body]: AskWords): Ask {
+  return { name, store, key, query: query ?? NO_QUERY, forwarded, body }
+}
+
+export function answerWords(id: number, answer: Answer): AnswerWords {
+  return 'owner' in answer ? [id, { owner: answer.owner }] : [id, answer.text, answer.status, answer.type]
+}
