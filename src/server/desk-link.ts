@@ -39,13 +39,23 @@ export function deskLink(say: (said: FrontSaid) => void, timers: Pick<World['tim
     answered = new Map()
   }
 
+  const leave = (id: number): void => {
+    const asker = waiting.get(id)
+    if (asker === undefined) return
+    if (!asks.some(([each]) => each === id)) {
+      say({ kind: 'gone', id })
+      return
+    }
+    asks = asks.filter(([each]) => each !== id)
+    waiting.delete(id)
+    asker.reject(new Refusal('NOT_READY')) // nobody hears it
+  }
+
   return {
     ask(ask, gone) {
       const id = ++last
       asks.push(askWords(id, ask))
-      gone?.addEventListener('abort', () => {
-        if (waiting.has(id)) say({ kind: 'gone', id })
-      })
+      gone?.addEventListener('abort', () => leave(id))
       // Others may have asked in the same turn.
       if (!due && !underWay) {
         due = true

@@ -1,6 +1,6 @@
 // How a request is refused: a status and a stable code. An answer never carries the message of an inner error, a path, a key or a value.
 import { MillraceError } from '../base/errors.ts'
-import { StoreRestoring } from '../runtime/reads.ts'
+import type { StoreRestoring } from '../runtime/reads.ts'
 
 export const REFUSALS = {
   BAD_REQUEST: 400,
@@ -48,11 +48,16 @@ export function refusalText({ code, progress }: Refusal): string {
   return JSON.stringify({ code, ...progress })
 }
 
+/** By its code: the class lies beside what reads stores, and the thread of the front would load all of that. */
+function isRestoring(error: MillraceError): error is StoreRestoring {
+  return error.code === 'STREAM_STORE_RESTORING'
+}
+
 /** What is not a refusal yet: a store that is closing or elsewhere is 503, what the client typed 400, all else 500. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof StoreRestoring) return new Refusal('STORE_RESTORING', { restored: error.restored, remaining: error.remaining })
   if (error instanceof MillraceError) {
+    if (isRestoring(error)) return new Refusal('STORE_RESTORING', { restored: error.restored, remaining: error.remaining })
     if (error.code === 'STREAM_NOT_LOCAL' || error.code === 'STREAM_CLOSED' || error.disposition === 'rebuild')
       return new Refusal('NOT_READY')
     if (error.disposition === 'usage') return new Refusal('BAD_REQUEST')
