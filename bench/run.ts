@@ -11,7 +11,7 @@ import { benchGrowth, benchGrowthKeys } from './growth.ts'
 import { compareGuarantees, type GuaranteeRun, type LogKind, median } from './guarantees.ts'
 import { Rig, type Run } from './rig.ts'
 import { profiled } from './stages.ts'
-import { benchWatched, type Mode, type WatchedRun } from './watched.ts'
+import { benchWatched, MODES, type WatchedRun, watchedTable } from './watched.ts'
 
 interface Product {
   id: string
@@ -109,22 +109,14 @@ if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees
 }
 if (only === 'watched') {
   const rounds = Number(process.env.BENCH_ROUNDS ?? 6)
+  const modes = MODES.filter((mode) => mode === 'bare' || (process.env.BENCH_MODES ?? MODES.join()).split(',').includes(mode))
   const runs: WatchedRun[] = []
   const input = versionedEvents('events', RECORDS, RECORDS / 10)
-  await benchWatched({ topology: lastWriteWins, partitions: 4, input, keys: RECORDS / 10, rounds }, (run, round) => {
+  await benchWatched({ modes, topology: lastWriteWins, partitions: 4, input, keys: RECORDS / 10, rounds }, (run, round) => {
     if (round > 0) runs.push(run)
     const asked = run.mode === 'asked' ? `  ${Math.round(run.answersPerSecond)} rows asked for a second` : ''
     console.log(`${line(`${round === 0 ? '(warm-up) ' : ''}${run.mode}`, { ...run, epochs: 0, restored: 0 }).replace('  0 epochs', asked)}`)
   })
-  const of = (mode: Mode): readonly WatchedRun[] => runs.filter((run) => run.mode === mode)
-  for (const mode of ['scraped', 'asked', 'sampled-out', 'recorded'] as const) {
-    const ratio = (what: 'seconds' | 'cpuSeconds'): string => {
-      const each = of(mode).map(
-        (run, i) => run[what] / run.records / ((of('bare')[i]?.[what] as number) / (of('bare')[i]?.records as number)),
-      )
-      return `${median(each).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(', ')})`
-    }
-    console.log(`${mode}: a record takes ${ratio('seconds')} times as long as bare, CPU ${ratio('cpuSeconds')} times`)
-  }
+  console.log(watchedTable(runs))
 }
 if (wanted('calls')) await benchCalls((text) => console.log(text))

@@ -21,12 +21,14 @@ import { systemWorld } from '../src/base/system.ts'
 import { StreamProcessor } from '../src/index.ts'
 import { openEmbeddedLog } from '../src/log/embedded/index.ts'
 import type { Topology } from '../src/topology/node.ts'
+import { median } from './guarantees.ts'
 import { type InputRecord, load } from '../test/support/run-worker.ts'
 
 export const MODES = ['bare', 'scraped', 'asked', 'sampled-out', 'recorded'] as const
 export type Mode = (typeof MODES)[number]
 
 export interface WatchedOptions {
+  readonly modes: readonly Mode[]
   readonly topology: Topology
   readonly partitions: number
   readonly input: readonly InputRecord[]
@@ -38,7 +40,9 @@ export interface WatchedRun {
   readonly mode: Mode
   readonly records: number
   readonly seconds: number
+  /** Of the whole process; of the thread that processes records, alone. */
   readonly cpuSeconds: number
+  readonly loopSeconds: number
   /** Rows answered a second, of `asked`. */
   readonly answersPerSecond: number
 }
@@ -56,7 +60,7 @@ export async function benchWatched(options: WatchedOptions, tell: (run: WatchedR
     await load(log, options.input, options.partitions)
     await log.close()
     for (let round = 0; round <= options.rounds; round++) {
-      const order = MODES.map((_, i) => MODES[(i + round) % MODES.length] as Mode)
+      const order = options.modes.map((_, i) => options.modes[(i + round) % options.modes.length] as Mode)
       for (const mode of order) tell(await measure(options, stateDir, mode, `${mode}-${round}`), round)
     }
   } finally {
@@ -89,16 +93,25 @@ async function measure(
   const { records: before } = app.status()
   const began = performance.now()
   const cpu = process.cpuUsage()
+  const loop = process.threadCpuUsage()
   while (app.status().records < input.length) await world.timers.sleep(LOOK_MS)
   const seconds = (performance.now() - began) / 1_000
   const { user, system } = process.cpuUsage(cpu)
+  const own = process.threadCpuUsage(loop)
   scraping = false
   const answers = asker === null ? 0 : await answersOf(asker)
   await scrapes
   if (app.status().rewinds > 0) throw new Error(`${applicationId}: it rewound: not a measurement`)
   await app.close()
   trace.disable()
-  return { mode, records: input.length - before, seconds, cpuSeconds: (user + system) / 1e6, answersPerSecond: answers }
+  return {
+    mode,
+    records: input.length - before,
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    loopSeconds: (own.user + own.system) / 1e6,
+    answersPerSecond: answers,
+  }
 }
 
 const NOWHERE: SpanProcessor = {
@@ -126,4 +139,22 @@ async function answersOf(asker: ChildProcess): Promise<number> {
   await ended
   const { seconds, ...answers } = JSON.parse(said) as Record<string, number>
   return ((answers['200'] ?? 0) + (answers['404'] ?? 0)) / (seconds as number)
+}
+
+/** What each mode costs, as ratios to the bare run of the same round: the median, and all of them. */
+export function watchedTable(runs: readonly WatchedRun[]): string {
+  const of = (mode: Mode): readonly WatchedRun[] => runs.filter((run) => run.mode === mode)
+  const bare = of('bare')
+  const rows = MODES.filter((mode) => mode !== 'bare' && of(mode).length > 0).map((mode) => {
+    const ratio = (what: 'seconds' | 'loopSeconds' | 'cpuSeconds'): string => {
+      const each = of(mode).map((run, i) => run[what] / run.records / ((bare[i]?.[what] as number) / (bare[i]?.records as number)))
+      return `${median(each).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(', ')})`
+    }
+    const answers = mode === 'asked' ? `, ${Math.round(median(of(mode).map((run) => run.answersPerSecond)))} answers/s` : ''
+    return [`${mode}${answers}`, ratio('seconds'), ratio('loopSeconds'), ratio('cpuSeconds')]
+  })
+  const table = [['a record, times bare: median (all)', 'time', 'CPU of the loop', 'CPU of the process'], ...rows]
+  return table
+    .map(([name = '', ...cells]) => [name.padEnd(36), ...cells.map((cell) => cell.padEnd(14 + 6 * bare.length))].join('  '))
+    .join('\n')
 }
