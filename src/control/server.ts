@@ -11,6 +11,7 @@ import { PassThrough } from 'node:stream'
 import { MillraceError } from '../base/errors.ts'
 import { canConnect } from './client.ts'
 import { lineBatches } from './lines.ts'
+import { exactBigint } from './serdes.ts'
 import { withSocketPath } from './socket.ts'
 import { type Answer, type ControlHandler, errorAnswer, FRAME_BYTES_MAX, frame, parseRequest, SOCKET_NAME } from './wire.ts'
 
@@ -91,7 +92,7 @@ async function answer(socket: Socket, handler: ControlHandler, text: string, gon
       await send(socket, { ok: true })
     } else if (request.op === 'query') {
       const row = await handler.query(request.store, request.key)
-      await send(socket, row === null ? { ok: true } : { ok: true, row })
+      await send(socket, row === null ? { ok: true } : { ok: true, row: plain(row) })
     } else if (request.op === 'figures') {
       await send(socket, { ok: true, figures: await handler.figures() })
     } else if (request.op === 'rows') {
@@ -116,6 +117,11 @@ async function answer(socket: Socket, handler: ControlHandler, text: string, gon
   } catch (error) {
     if (!gone.aborted) await send(socket, errorAnswer(error))
   }
+}
+
+/** As a line of JSON takes it: what a custom serde gives may have bigints. */
+function plain<T>(row: T): T {
+  return JSON.parse(JSON.stringify(row, exactBigint)) as T
 }
 
 /** Resolves when the socket wants more, or is gone. */

@@ -202,6 +202,11 @@ describe('query', () => {
     expect(await client.query('counts', '8')).toBeNull()
     client.close()
   })
+  test('of a serde that gives bigints comes over the socket as its digits', async () => {
+    const client = await overSocket({ ...here(), query: async () => ({ value: { cents: 2n ** 63n } }) })
+    expect(await client.query('counts', '7')).toEqual({ value: { cents: '9223372036854775808' } })
+    client.close()
+  })
 })
 
 const figures: ProcessFigures = {
