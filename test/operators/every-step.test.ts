@@ -55,7 +55,7 @@ describe.each([...STATEFUL.keys()])('%s', (name) => {
         for (const way of waysOf(at))
           expect({ way: way.name, ...(await run(topology, partitions, steps, way)) }).toEqual({ way: way.name, ...plain })
       }),
-      { numRuns: runsOf(3, 12) },
+      { numRuns: runsOf(3, 6) },
     )
     // The few histories of a quick run may all be without a match: then one with outputs is looked for, so that this can't pass by silence.
     for (const { partitions, steps } of outputs > 0 ? [] : fc.sample(cases(24), 200)) {
@@ -70,7 +70,7 @@ describe.each([...STATEFUL.keys()])('%s', (name) => {
       fc.asyncProperty(cases(8), async ({ steps }) => {
         expect(await run(topology, 1, steps, LEVEL_EACH_STEP)).toEqual(await run(topology, 1, steps, PLAIN))
       }),
-      { numRuns: runsOf(1, 3) },
+      { numRuns: runsOf(1, 2) },
     )
   })
 })

@@ -42,7 +42,7 @@ const acts = fc.array(
     { weight: 1, arbitrary: fc.record({ act: fc.constant('advance' as const), ms: fc.constantFrom(1, 49, 50, 51, 200) }) },
     { weight: 2, arbitrary: fc.record({ act: fc.constantFrom('commit' as const, 'crash' as const) }) },
   ),
-  { maxLength: 60, size: 'max' },
+  { maxLength: 40, size: 'max' },
 )
 const buffers = fc.record({
   clock: fc.constantFrom('wall' as const, 'stream' as const, undefined),
@@ -93,8 +93,9 @@ describe('a buffering join', () => {
               await driver.crash()
             }
             const counts = driver.counters('waiting')
-            expect(counts.get('parked') ?? 0).toBe(sum(oracles.map((oracle) => oracle.parked)))
-            expect(Math.max(...oracles.map((oracle) => oracle.parked))).toBeLessThanOrEqual(maxRecords)
+            const [parked, wanted] = [counts.get('parked') ?? 0, sum(oracles.map((oracle) => oracle.parked))]
+            if (parked !== wanted) expect(parked).toBe(wanted) // asked of many: an assertion that holds takes its time, too
+            if (oracles.some((oracle) => oracle.parked > maxRecords)) expect.fail(`more than ${maxRecords} wait`)
             if (oracles.some((oracle) => oracle.waitingInput > 0)) met.paused++
             if (oracles.some((oracle) => oracle.parked === maxRecords)) met.full++
           }
@@ -107,7 +108,7 @@ describe('a buffering join', () => {
           met.expired += results.filter(({ row }) => row === null).length
           met.drained += driver.counters('waiting').get('drained') ?? 0
         }),
-        { numRuns: runsOf(500, 10_000), interruptAfterTimeLimit: runsOf(60_000, 90_000) },
+        { numRuns: runsOf(500, 10_000), interruptAfterTimeLimit: runsOf(60_000, 150_000) },
       )
       ran('22', histories)
       for (const [what, times] of Object.entries(met)) expect([what, times > 20]).toEqual([what, true])

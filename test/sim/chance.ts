@@ -23,10 +23,10 @@ export function seededDraw(seed: number): Draw {
   return (bound) => random.below(bound)
 }
 
-/** Past the end of the tape every choice is the benign one. */
-export function tapedDraw(tape: readonly number[]): Draw {
+/** Past the end of the tape every choice is the benign one, or what `past` says. */
+export function tapedDraw(tape: readonly number[], past: Draw = () => 0): Draw {
   let at = 0
-  return (bound) => (at < tape.length ? (tape[at++] as number) % bound : 0)
+  return (bound) => (at < tape.length ? (tape[at++] as number) % bound : past(bound))
 }
 
 const FINE = 10_000

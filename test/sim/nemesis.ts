@@ -1,6 +1,7 @@
 // What goes wrong, and when. At its start each run draws which kinds of faults it has and how often (a swarm: some runs have one kind, some
 // many, some none), then one fault after the other. `heal` ends all of it.
 import type { RequestKind } from '../../src/log/outcome.ts'
+import type { Chance } from './chance.ts'
 import type { Instance } from './instance.ts'
 import type { Cluster } from './log/cluster.ts'
 import { CALM, type Weather } from './log/network.ts'
@@ -29,6 +30,7 @@ export interface NemesisOptions {
   readonly cluster: Cluster
   readonly instances: readonly Instance[]
   readonly sessionTimeoutMs: number
+  readonly chance: Chance
   /** No fault begins later. */
   readonly untilMs: number
   /** Only these; left out: the run draws. */
@@ -57,7 +59,7 @@ export class Nemesis {
 
   constructor(options: NemesisOptions) {
     this.#o = options
-    const { chance } = options.world
+    const { chance } = options
     const share = chance.pick([0, 0.15, 0.3, 0.6])
     const drawn = KINDS.filter(() => chance.hit(share))
     this.kinds = options.kinds ?? drawn
@@ -86,18 +88,17 @@ export class Nemesis {
   }
 
   #later(): void {
-    const { world, untilMs } = this.#o
-    world.at(world.chance.delayMs(2 * this.#everyMs, 1), null, () => {
+    const { world, chance, untilMs } = this.#o
+    world.at(chance.delayMs(2 * this.#everyMs, 1), null, () => {
       if (this.#healed || world.now > untilMs) return
-      this.#strike(world.chance.pick(this.kinds))
+      this.#strike(chance.pick(this.kinds))
       this.#later()
     })
   }
 
   #strike(kind: FaultKind): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1)
-    const { world, cluster, instances, sessionTimeoutMs } = this.#o
-    const { chance } = world
+    const { world, chance, cluster, instances, sessionTimeoutMs } = this.#o
     const victim = chance.pick(instances)
     const pauseMs = (): number => chance.delayMs(20, chance.pick([0.5, 1.5, 3]) * sessionTimeoutMs)
     world.trace('nemesis', kind)
@@ -148,8 +149,8 @@ export class Nemesis {
   #kill(victim: Instance): void {
     if (!victim.running) return
     victim.kill()
-    const { world } = this.#o
-    world.at(world.chance.delayMs(1, world.chance.hit(0.3) ? 2_000 : 100), null, () => this.#again(victim))
+    const { world, chance } = this.#o
+    world.at(chance.delayMs(1, chance.hit(0.3) ? 2_000 : 100), null, () => this.#again(victim))
   }
 
   #again(victim: Instance): void {
@@ -158,7 +159,7 @@ export class Nemesis {
 
   /** How much later the request is to arrive. */
   #sent(from: string, kind: RequestKind): number {
-    const { world } = this.#o
+    const { world, chance } = this.#o
     const late = this.#late
     if (late !== null && late.name === from && late.kind === kind) {
       this.#late = null
@@ -169,7 +170,7 @@ export class Nemesis {
     if (ambush === null || ambush.name !== from || ambush.kind !== kind) return 0
     this.#ambush = null
     // while the request is on its way, or its answer
-    world.at(world.chance.delayMs(0, 4), null, () => {
+    world.at(chance.delayMs(0, 4), null, () => {
       world.trace('nemesis', `ambush at ${kind}`)
       ambush.spring()
     })

@@ -29,6 +29,10 @@ export interface RunOptions {
   readonly kinds?: readonly FaultKind[]
   readonly clocksStand?: boolean
   readonly transactionVersion?: 1 | 2
+  /** Input and faults by draws of their own; left out: by those of everything else. */
+  readonly apart?: { readonly input: Draw; readonly faults: Draw }
+  /** How long faults begin and input comes, and how much of it there is at most. */
+  readonly storm?: { readonly ms: number; readonly recordsMax: number }
   /** Asked at every request that arrives at a broker. */
   readonly onArrival?: (from: string, kind: RequestKind) => Said | null
 }
@@ -46,8 +50,7 @@ export interface RunResult {
 
 const KEY_BYTES = KEYS.map((key) => Buffer.from(key))
 
-/** Faults begin and input comes until then. */
-const STORM_MS = 2_000
+const STORM = { ms: 2_000, recordsMax: 80 }
 /** After it everything is to be done. */
 const CALM_MS = 30_000
 const CALM_EVENTS = 120_000
@@ -89,6 +92,9 @@ export async function simulate(draw: Draw, options: RunOptions = {}): Promise<Ru
 class Run {
   readonly #world: SimWorld
   readonly #chance: Chance
+  readonly #input: Chance
+  /** Faults begin and input comes until then. */
+  readonly #stormMs: number
   readonly #case: SimCase
   readonly #guarantee: Guarantee
   readonly #opened: OpenedCluster
@@ -115,7 +121,10 @@ class Run {
   #aborted = 0
 
   constructor(chance: Chance, options: RunOptions) {
+    const { apart, storm = STORM } = options
     this.#chance = chance
+    this.#input = apart === undefined ? chance : chanceOf(apart.input)
+    this.#stormMs = storm.ms
     this.#world = new SimWorld(chance, options.trace ?? null)
     this.#case = NAMED.find(({ name }) => name === options.case) ?? chance.pick(CASES)
     this.#guarantee = chance.pick(this.#case.guarantees ?? ['exactly_once'])
@@ -187,13 +196,14 @@ class Run {
       )
     }
     this.#asked = new Set(this.#case.ofPartition(this.#case.inputs[0] as string, []).tables.keys())
-    this.#fed = this.#case.feed(chance, chance.between(20, 80))
+    this.#fed = this.#case.feed(this.#input, this.#input.between(storm.recordsMax / 4, storm.recordsMax))
     this.#nemesis = new Nemesis({
       world: this.#world,
       cluster: this.#opened.cluster,
       instances: this.#instances,
       sessionTimeoutMs,
-      untilMs: STORM_MS,
+      untilMs: storm.ms,
+      chance: apart === undefined ? chance : chanceOf(apart.faults),
       ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
       clocksStand: options.clocksStand === true,
     })
@@ -216,7 +226,7 @@ class Run {
     this.#ask()
     if (this.#case.blockKey !== undefined) this.#settleLetters()
     this.#nemesis.begin()
-    await world.run(() => world.now >= STORM_MS, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+    await world.run(() => world.now >= this.#stormMs, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
     world.trace('nemesis', '== all is healed ==')
     this.#nemesis.heal()
     const supervise = (): void => {
@@ -231,7 +241,7 @@ class Run {
       else if (quietSince < 0) quietSince = world.now
       return quietSince >= 0 && world.now - quietSince > 50
     }
-    const live = await world.run(done, STORM_MS + CALM_MS, CALM_EVENTS)
+    const live = await world.run(done, this.#stormMs + CALM_MS, CALM_EVENTS)
     world.trace('checks', live ? 'everything is done' : 'IT DOES NOT END')
     const violations = live ? checkAll(this.#history()) : [this.#stuck(), ...checkAll(this.#history())]
     return {
@@ -250,14 +260,14 @@ class Run {
 
   #feed(): void {
     const { cluster } = this.#opened
-    const lastMs = this.#chance.pick([1, 0.3, 0.02]) * STORM_MS * 0.8
-    const abort = this.#chance.pick([0, 0.1])
+    const lastMs = this.#input.pick([1, 0.3, 0.02]) * this.#stormMs * 0.8
+    const abort = this.#input.pick([0, 0.1])
     this.#fed.forEach((fed, i) => {
       this.#world.at(20 + (lastMs * i) / this.#fed.length, null, () => {
         const key = Buffer.from(fed.key)
         const to = cluster.partition({ topic: fed.topic, partition: partitionOf(key, this.#partitions) }) as SimPartition
         appendPlain(to, [plain(key, Buffer.from(fed.value), fed.timestamp)])
-        if (this.#chance.hit(abort)) this.#feedAborted(to)
+        if (this.#input.hit(abort)) this.#feedAborted(to)
       })
     })
   }
@@ -281,7 +291,7 @@ class Run {
     const first = appendPlain(to, [plain(Buffer.from('a'), Buffer.from(POISON), 99_999_999)], mark)
     const pid = -1 - first
     to.producers.set(pid, { epoch: 0, lastSequence: 0, batches: [], open: { mark, first }, newest: -1 })
-    this.#world.at(this.#chance.delayMs(0, 60), null, () => {
+    this.#world.at(this.#input.delayMs(0, 60), null, () => {
       mark.state = 'aborted'
       to.producers.delete(pid)
       appendMarker(to)
