@@ -6,7 +6,9 @@
 // 1. Bytes are copied in and are never changed afterwards, but for those of an undone piece: they are written over. A row of the piece
 //    that runs is therefore handed out as a copy.
 // 2. `rollback` undoes the writes since `mark`, in reverse order; what is tried again and again takes no more memory than once.
-// 3. `values` has the keys in the order in which they were written first, as a Map has.
+// 3. What rows left behind that were written again is let go, by copying the others, once it is more than they are: a long row that every record
+//    writes must not be there a thousand times.
+// 4. `values` has the keys in the order in which they were written first, as a Map has.
 import type { Stored, Write } from './store.ts'
 
 /** The first slab, of an epoch that writes little; each one has twice as much as the one before, up to 64 KiB. */
@@ -14,6 +16,8 @@ const SLAB_BYTES_MIN = 2 * 1024
 const DOUBLINGS = 5
 const ROWS_MIN = 64
 const NO_VALUE = -1
+/** Left behind without being worth a copy of the others. */
+const SLACK_BYTES = 1024 * 1024
 /** Numbers of a row: slab, where it begins, length of the key, of the value. */
 const STRIDE = 4
 /** Each store has a new one with each epoch, and most write nothing. */
@@ -30,7 +34,20 @@ export class EpochRows {
   #slabs: Buffer[] = []
   /** Of the last slab. */
   #used = 0
-  #marked = { count: 0, slabs: 0, used: 0 }
+  /** Of keys and values of all rows, and of those that were written again since. */
+  #bytes = 0
+  #left = 0
+  #marked = { count: 0, slabs: 0, used: 0, bytes: 0, left: 0 }
+  readonly #slackBytes: number
+
+  constructor(slackBytes = SLACK_BYTES) {
+    this.#slackBytes = slackBytes
+  }
+
+  /** What its keys and values take, those that were written again among them. */
+  get bytes(): number {
+    return this.#bytes
+  }
 
   get size(): number {
     return this.#index.size
@@ -70,6 +87,7 @@ export class EpochRows {
   put(text: string, key: Buffer, value: Buffer | null, timestamp: number): void {
     const before = this.#index.get(text)
     this.#journal.push(text, before ?? -1)
+    if (before !== undefined) this.#left += this.#lengthOf(before)
     this.#index.set(text, this.#write(key, value, timestamp))
   }
 
@@ -79,10 +97,13 @@ export class EpochRows {
 
   mark(): void {
     this.#journal.length = 0
+    if (this.#left > this.#slackBytes && this.#left > this.#bytes - this.#left) this.#compact()
     const marked = this.#marked
     marked.count = this.#count
     marked.slabs = this.#slabs.length
     marked.used = this.#used
+    marked.bytes = this.#bytes
+    marked.left = this.#left
   }
 
   /** `undone` hears of each key whose write is taken back. */
@@ -96,10 +117,12 @@ export class EpochRows {
       undone(text)
     }
     journal.length = 0
-    const { count, slabs, used } = this.#marked
+    const { count, slabs, used, bytes, left } = this.#marked
     this.#count = count
     this.#slabs.length = slabs
     this.#used = used
+    this.#bytes = bytes
+    this.#left = left
   }
 
   #at(row: number): Write {
@@ -114,6 +137,28 @@ export class EpochRows {
     const value = length === NO_VALUE ? null : slab.subarray(end, end + length)
     if (row < this.#marked.count) return { key, value, timestamp }
     return { key: Buffer.from(key), value: value === null ? null : Buffer.from(value), timestamp }
+  }
+
+  #lengthOf(row: number): number {
+    const at = row * STRIDE
+    return (this.#rows[at + 2] as number) + Math.max(0, this.#rows[at + 3] as number)
+  }
+
+  /** Between two pieces. What was handed out keeps its slab. */
+  #compact(): void {
+    const live = [...this.#index]
+    const writes = live.map(([, row]) => this.#at(row))
+    this.#rows = NO_NUMBERS
+    this.#timestamps = NO_TIMESTAMPS
+    this.#slabs = []
+    this.#count = 0
+    this.#used = 0
+    this.#bytes = 0
+    this.#left = 0
+    live.forEach(([text], i) => {
+      const { key, value, timestamp } = writes[i] as Write
+      this.#index.set(text, this.#write(key, value, timestamp))
+    })
   }
 
   /** The number of the row. */
@@ -133,6 +178,7 @@ export class EpochRows {
     slab.set(key, start)
     if (value !== null) slab.set(value, start + key.length)
     this.#used = start + bytes
+    this.#bytes += bytes
     const rows = this.#rows
     const at = row * STRIDE
     rows[at] = last

@@ -17,7 +17,7 @@ import type { CacheBudget } from './cache-budget.ts'
 import { RowCache } from './row-cache.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
 
-/** What a write costs beside its bytes: the key as text, its place in the map, two buffers (measured). */
+/** What a write costs beside its bytes, at most: the key as text, its place in the map, its numbers. */
 export const WRITE_COST_BYTES = 300
 
 export interface OverlayOptions {

@@ -1,4 +1,5 @@
 // What an epoch has written, against a Map that is copied before each piece.
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { keyText } from '../../src/base/bytes.ts'
@@ -27,8 +28,8 @@ const keyOf = (n: number): Buffer => Buffer.from(n === 0 ? '' : `key ${n}`)
 
 test('the last write of each key, without those of undone pieces, in the order of the first ones', () => {
   fc.assert(
-    fc.property(pieces, (all) => {
-      const rows = new EpochRows()
+    fc.property(pieces, fc.constantFrom(0, 1_000, 100_000), (all, slackBytes) => {
+      const rows = new EpochRows(slackBytes)
       let model = new Map<string, { key: string; value: string | null; timestamp: number }>()
       let fill = 0
       const shown = (): unknown[] =>
@@ -40,6 +41,11 @@ test('the last write of each key, without those of undone pieces, in the order o
       for (const { writes, undone } of all) {
         const before = new Map(model)
         rows.mark()
+        const liveBytes = [...model.values()].reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
+        expect(rows.bytes).toBeLessThanOrEqual(liveBytes + Math.max(liveBytes, slackBytes))
+        const kept = [...model.keys()].flatMap((text) => [rows.get(text)?.key, rows.get(text)?.value, rows.stored(text)?.value])
+        const sums = (): number[] => kept.map((bytes) => (bytes == null ? -1 : crc32(bytes)))
+        const keptSums = sums()
         for (const { key: n, bytes, timestamp } of writes) {
           const key = keyOf(n)
           const value = bytes === null ? null : Buffer.alloc(bytes, ++fill)
@@ -56,6 +62,7 @@ test('the last write of each key, without those of undone pieces, in the order o
           expect(heard).toEqual(writes.map(({ key }) => keyText(keyOf(key))).reverse())
           model = before
         }
+        expect(sums()).toEqual(keptSums)
         expect(rows.size).toBe(model.size)
         expect([...rows.keys()].map((text) => rows.isLive(text))).toEqual([...model.values()].map(({ value }) => value !== null))
       }
@@ -94,4 +101,14 @@ test('a piece that is tried again and again takes no more room than once', () =>
     rows.rollback(() => {})
   }
   expect(process.memoryUsage().arrayBuffers - buffers).toBeLessThan(1_000_000)
+})
+
+test('a long row that every piece writes anew is there a few times, not a thousand', () => {
+  const rows = new EpochRows()
+  const value = Buffer.alloc(500_000)
+  for (let i = 0; i < 100; i++) {
+    rows.mark()
+    rows.put('a', Buffer.from('a'), value, i)
+    expect(rows.bytes).toBeLessThan(5 * value.length)
+  }
 })
