@@ -1,5 +1,5 @@
 // npm run bench: figures of one process, on the memory and the embedded log. Machines are noisy: compare ratios inside one run.
-// BENCH_RECORDS says how many records (500,000), BENCH_ONLY=compile|calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
+// BENCH_RECORDS says how many records (500,000; `watched` 250,000), BENCH_ONLY=compile|calls|lww|catalog|restore runs one part. `npm run bench -- guarantees` compares the
 // two guarantees, on a real Kafka too, `watched` what metrics and queries cost; both run nothing else.
 import { json, string, topology } from '../src/index.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../test/support/catalog-history.ts'
@@ -108,11 +108,12 @@ if (only === 'guarantees' || only === 'guarantees-kafka' || only === 'guarantees
   }
 }
 if (only === 'watched') {
-  const rounds = Number(process.env.BENCH_ROUNDS ?? 6)
+  const rounds = Number(process.env.BENCH_ROUNDS ?? 7)
+  const records = Number(process.env.BENCH_RECORDS ?? 250_000)
   const modes = MODES.filter((mode) => mode === 'bare' || (process.env.BENCH_MODES ?? MODES.join()).split(',').includes(mode))
   const runs: WatchedRun[] = []
-  const input = versionedEvents('events', RECORDS, RECORDS / 10)
-  await benchWatched({ modes, topology: lastWriteWins, partitions: 4, input, keys: RECORDS / 10, rounds }, (run, round) => {
+  const input = versionedEvents('events', records, records / 10)
+  await benchWatched({ modes, topology: lastWriteWins, partitions: 4, input, keys: records / 10, rounds }, (run, round) => {
     if (round > 0) runs.push(run)
     const asked = run.mode === 'asked' ? `  ${Math.round(run.answersPerSecond)} rows asked for a second` : ''
     console.log(`${line(`${round === 0 ? '(warm-up) ' : ''}${run.mode}`, { ...run, epochs: 0, restored: 0 }).replace('  0 epochs', asked)}`)

@@ -6,7 +6,7 @@
 // 2. Each run has an application id, and so a group, stores and internal topics, of its own, on one embedded log.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { trace } from '@opentelemetry/api'
@@ -141,20 +141,27 @@ async function answersOf(asker: ChildProcess): Promise<number> {
   return ((answers['200'] ?? 0) + (answers['404'] ?? 0)) / (seconds as number)
 }
 
-/** What each mode costs, as ratios to the bare run of the same round: the median, and all of them. */
+/** What each mode costs, as ratios to the bare run of the same round: their median, all rounds together, and each. */
 export function watchedTable(runs: readonly WatchedRun[]): string {
   const of = (mode: Mode): readonly WatchedRun[] => runs.filter((run) => run.mode === mode)
-  const bare = of('bare')
+  const sum = (each: readonly number[]): number => each.reduce((total, one) => total + one, 0)
+  const cost = (mode: Mode, what: 'seconds' | 'loopSeconds' | 'cpuSeconds'): number[] => of(mode).map((run) => run[what] / run.records)
   const rows = MODES.filter((mode) => mode !== 'bare' && of(mode).length > 0).map((mode) => {
     const ratio = (what: 'seconds' | 'loopSeconds' | 'cpuSeconds'): string => {
-      const each = of(mode).map((run, i) => run[what] / run.records / ((bare[i]?.[what] as number) / (bare[i]?.records as number)))
-      return `${median(each).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(', ')})`
+      const [own, bare] = [cost(mode, what), cost('bare', what)]
+      const each = own.map((one, i) => one / (bare[i] as number))
+      return `${median(each).toFixed(3)}, ${(sum(own) / sum(bare)).toFixed(3)} (${each.map((one) => one.toFixed(2)).join(' ')})`
     }
     const answers = mode === 'asked' ? `, ${Math.round(median(of(mode).map((run) => run.answersPerSecond)))} answers/s` : ''
     return [`${mode}${answers}`, ratio('seconds'), ratio('loopSeconds'), ratio('cpuSeconds')]
   })
-  const table = [['a record, times bare: median (all)', 'time', 'CPU of the loop', 'CPU of the process'], ...rows]
-  return table
-    .map(([name = '', ...cells]) => [name.padEnd(36), ...cells.map((cell) => cell.padEnd(14 + 6 * bare.length))].join('  '))
-    .join('\n')
+  const load = loadavg()
+    .map((one) => one.toFixed(1))
+    .join(', ')
+  return [
+    `load average ${load}; embedded log; a record's cost as a multiple of bare: median, all rounds together (each round)`,
+    ...[['', 'time', 'CPU of the loop', 'CPU of the process'], ...rows].map((cells) =>
+      cells.map((cell, i) => cell.padEnd(i === 0 ? 24 : 17 + 5 * of('bare').length)).join('  '),
+    ),
+  ].join('\n')
 }
