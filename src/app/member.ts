@@ -87,6 +87,7 @@ export class Member implements Crew {
       deps: this.#deps(),
       transactionalId: id,
       instanceId: embedded ? null : id,
+      together: Array.from({ length: this.#o.count ?? 1 }, (_, each) => workerName(config, state, each)),
       host: state.processId,
       ...(place === null ? {} : { peering: { place, heard: (peers) => this.#hear(peers, place) } }),
       standbys: embedded ? 0 : config.standbys,

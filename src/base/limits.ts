@@ -76,6 +76,7 @@ export const LIMITS = {
   sessionTimeoutMs: 45_000,
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 500, // also how long it takes a member to hear that another has left: a clean handover is to be over within 2 s
+  togetherWaitMs: 1_500, // for the other workers of a process that has just begun
   handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
   standbyEndsMs: 1_000, // how often standbys ask how far the tables whose changelog is their topic may go
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at

@@ -126,6 +126,9 @@ export interface GroupOptions {
   /** Static membership: a restart within the session timeout moves nothing. */
   readonly instanceId: string | null
   readonly topics: readonly string[]
+  /** Instance ids of those that start together with it (itself may be among them): a leader that finds itself without some of them as it
+   *  joins for the first time waits a moment for them before it deals out. A hint only. */
+  readonly together?: readonly string[]
   /** Sent with each join. */
   userData(): Buffer
   /** On the leader only; pure. One entry for every member. */

@@ -20,14 +20,22 @@ export function acceptAll(chunks: readonly Chunk[], byPartition: ReadonlyMap<str
   return moved
 }
 
-/** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. */
-export async function processBatch(task: Task, barrier: Barrier, turns: Turns, tracing: Tracing | null): Promise<void> {
+export interface Flow {
+  readonly barrier: Barrier
+  readonly turns: Turns
+  readonly tracing: Tracing | null
+}
+
+/** One batch of a task's input: what the records ask to wait for is awaited, for the batch as a whole where that is known before. What those
+ *  of `next` will ask for is read meanwhile. */
+export async function processBatch(task: Task, next: Task, flow: Flow): Promise<void> {
+  const { barrier, tracing } = flow
   const trace = tracing?.batch(task) ?? null
-  if (trace === null) return await takeBatch(task, barrier, turns, (records) => task.run(records, barrier.append))
+  if (trace === null) return await takeBatch(task, next, flow, (records) => task.run(records, barrier.append))
   const { records, deadLetters } = task.counts
   task.trace = trace
   try {
-    await takeBatch(task, barrier, turns, (most) => trace.within(() => task.run(most, barrier.append)))
+    await takeBatch(task, next, flow, (most) => trace.within(() => task.run(most, barrier.append)))
   } catch (error) {
     trace.failed(error)
     throw error
@@ -37,9 +45,11 @@ export async function processBatch(task: Task, barrier: Barrier, turns: Turns, t
   trace.end(task.counts.records - records, task.counts.deadLetters - deadLetters)
 }
 
-async function takeBatch(task: Task, barrier: Barrier, turns: Turns, run: (recordsMax: number) => number): Promise<void> {
+async function takeBatch(task: Task, next: Task, { barrier, turns }: Flow, run: (recordsMax: number) => number): Promise<void> {
   await task.resume()
-  await task.prefetch(LIMITS.taskBatchRecords)
+  const read = task.prefetch.rows(LIMITS.taskBatchRecords)
+  if (next !== task) next.prefetch.ahead(LIMITS.taskBatchRecords)
+  await read
   let done = 0
   for (;;) {
     const portion = Math.min(LIMITS.portionRecords, LIMITS.taskBatchRecords - done)

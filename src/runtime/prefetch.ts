@@ -1,10 +1,37 @@
 // Reads the rows that the coming records of a task will ask for into the caches of its stores: one getMany a store. A row that is not
 // foreseen here is read when it is asked for.
+//
+// 1. A failure of what was begun ahead is thrown by the `rows` that follows, once.
 import type { Overlay } from '../state/overlay.ts'
 import type { InputQueue } from './input-queue.ts'
 import { TIMESTAMP_MAX } from './letting-go.ts'
 
-export async function prefetchRows(queues: readonly InputQueue[], records: number): Promise<void> {
+export class Prefetch {
+  readonly #queues: readonly InputQueue[]
+  #ahead: Promise<void> | null = null
+
+  /** `queues` may grow. */
+  constructor(queues: readonly InputQueue[]) {
+    this.#queues = queues
+  }
+
+  /** Until those of the coming batch are there. */
+  async rows(records: number): Promise<void> {
+    const ahead = this.#ahead
+    this.#ahead = null
+    if (ahead !== null) await ahead
+    await prefetchRows(this.#queues, records)
+  }
+
+  /** Begins to read them while another task runs. */
+  ahead(records: number): void {
+    if (this.#ahead !== null) return
+    this.#ahead = prefetchRows(this.#queues, records)
+    this.#ahead.catch(() => {})
+  }
+}
+
+async function prefetchRows(queues: readonly InputQueue[], records: number): Promise<void> {
   const wanted = new Map<Overlay, Buffer[]>()
   const want = (overlay: Overlay, keys: Buffer[]): void => {
     const list = wanted.get(overlay)

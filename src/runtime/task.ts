@@ -19,7 +19,7 @@ import type { Due } from './dues.ts'
 import { InputChoice } from './input-choice.ts'
 import { decode, type Head, type InputQueue } from './input-queue.ts'
 import { isTime, keepOfUndone, letGo, type LettingGo, misdated, parkable, recordName, TIMESTAMP_MAX, undecodable } from './letting-go.ts'
-import { prefetchRows } from './prefetch.ts'
+import { Prefetch } from './prefetch.ts'
 import { NO_RECORD, type Program, type SourceEntry } from './program.ts'
 import { checkpointOf, sealStore } from './sealing.ts'
 import type { Append, TaskCounts, TaskParts, TaskStore } from './task-parts.ts'
@@ -40,6 +40,7 @@ export class Task {
   readonly timers: Timers
   readonly wakes: Wakes
   readonly choice: InputChoice
+  readonly prefetch: Prefetch
   readonly underWay: ReadonlySet<UnderWay>
   readonly counts: TaskCounts = { records: 0, deadLetters: 0, skipped: 0, out: 0, outBytes: 0 }
   /** Records appended, by topic. */
@@ -78,6 +79,7 @@ export class Task {
     this.timers = parts.timers
     this.wakes = parts.wakes
     this.underWay = parts.underWay
+    this.prefetch = new Prefetch(parts.queues)
     this.choice = new InputChoice(parts.queues, parts.maxIdleMs, parts.monotonicMs)
     for (const queue of parts.queues) this.#context.streamTime = Math.max(this.#context.streamTime, queue.partitionTime)
   }
@@ -107,11 +109,6 @@ export class Task {
     let records = 0
     for (const queue of this.queues) records += queue.records
     return records
-  }
-
-  /** Reads the rows that the coming batch needs; one getMany a store. */
-  async prefetch(records: number): Promise<void> {
-    await prefetchRows(this.queues, records)
   }
 
   /** Processes up to `recordsMax` records; how many it did. Stops early at a record that suspends. `force`: without waiting for

@@ -21,7 +21,7 @@ import { steadyClock } from '../base/steady.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
-import { acceptAll, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
+import { acceptAll, type Flow, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { IdleStores } from './idle-stores.ts'
 import { Moves } from './moves.ts'
@@ -36,6 +36,7 @@ export interface WorkerOptions {
   readonly deps: TaskDeps
   readonly transactionalId: string
   readonly instanceId: string | null
+  readonly together?: readonly string[] // as in `GroupOptions`
   readonly guarantee: Guarantee
   readonly limits: EpochLimits
   /** Tasks whose state is on this disk: preferred by the assignor. */
@@ -73,7 +74,7 @@ export class Worker {
   readonly #moves: Moves
   readonly #holdings: Holdings
   readonly #idle: IdleStores
-  readonly #turns: Turns
+  readonly #flow: Flow
   #held = true // between the answer to a revocation and an assignment: nothing is sealed
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
@@ -112,12 +113,12 @@ export class Worker {
       this.#reader.wake()
     })
     const { log, groupId, world } = deps
-    this.#turns = new Turns(world)
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
     this.#group = log.group({
       groupId,
       instanceId: options.instanceId,
+      together: options.together ?? [],
       topics: [...new Set(deps.sized.plan.subTopologies.flatMap((_, sub) => inputTopicsOf(deps, sub)))],
       userData: () => this.#claim(),
       assign: (members) => assignShares(deps, members),
@@ -135,6 +136,7 @@ export class Worker {
       tracing: options.tracing ?? null,
       ...(options.onEpoch === undefined ? {} : { onEpoch: options.onEpoch }),
     })
+    this.#flow = { barrier: this.barrier, turns: new Turns(world), tracing: options.tracing ?? null }
     this.#idle = new IdleStores({ log, world, tasks: this.tasks, applying: () => this.barrier.applying })
   }
 
@@ -242,7 +244,7 @@ export class Worker {
     const moved = acceptAll(await this.#reader.poll(this.#waitMs()), this.#byPartition)
     if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) {
       throttle(this.tasks.values(), this.#reader)
-      await this.#turns.take() // what is waited for comes through the event loop
+      await this.#flow.turns.take() // what is waited for comes through the event loop
       return
     }
     if (moved) barrier.worked(0)
@@ -251,7 +253,7 @@ export class Worker {
     throttle(this.tasks.values(), this.#reader)
     if (this.#mayBegin() && (barrier.due(this.#openBytes()) || this.#commitAsked())) await this.#seal()
     await barrier.drained()
-    await this.#turns.take()
+    await this.#flow.turns.take()
   }
 
   /** Epochs that are due wait for a rebalance: it seals for itself. */
@@ -267,9 +269,8 @@ export class Worker {
       const task = tasks[at] as Task
       await fireTimers(task, barrier)
       const attend = task.suspended !== null || task.hasDue
-      if (task.queued === 0 && !attend) continue
-      if (!task.ready() && !attend) continue
-      await processBatch(task, barrier, this.#turns, this.#o.tracing ?? null)
+      if ((task.queued === 0 || !task.ready()) && !attend) continue
+      await processBatch(task, tasks[(at + 1) % tasks.length] as Task, this.#flow)
       if (!barrier.full(this.#openBytes())) continue
       this.#turn = (at + 1) % tasks.length // the others begin the next epoch
       return
@@ -278,8 +279,7 @@ export class Worker {
 
   /** A processor has asked for a commit, and nothing is in its way. */
   #commitAsked(): boolean {
-    if (!this.barrier.open || this.barrier.committing) return false
-    return [...this.tasks.values()].some(({ commitRequested }) => commitRequested)
+    return this.barrier.open && !this.barrier.committing && [...this.tasks.values()].some(({ commitRequested }) => commitRequested)
   }
 
   #waitMs(): number {

@@ -5,7 +5,7 @@
 // 1. The disk and the cache hold committed values only (R1). `drop` therefore loses exactly what no barrier committed.
 // 2. While a sealed epoch is being applied its entries are still read from the sealed map, so no read sees half of it.
 // 3. What was read from disk for a key that was written meanwhile is not put into the cache: it may be older than the cache's entry. An
-//    `apply` alone changes on the disk only what was sealed when the read began, which was not asked of it.
+//    `apply` alone changes on the disk only what was open or sealed when the read began, which was not asked of it.
 // 4. What is cached is a copy (row-cache.ts): a view of a fetched response would keep all of that alive.
 // 5. `rollback` undoes the writes since `mark`, in reverse order.
 import { keyBytes, keyText, prefixEnd } from '../base/bytes.ts'

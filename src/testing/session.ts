@@ -298,7 +298,7 @@ export class Session {
         break
       }
       await task.resume()
-      await task.prefetch(1)
+      await task.prefetch.rows(1)
       const done = task.run(1, this.#barrier.append, true)
       task.forgetRowsUnlessSuspended()
       if (done > 0) this.#barrier.worked(done)

@@ -6,6 +6,8 @@
 // 2. What ends a generation sets `generation` to -1 before anyone else learns of it (R4).
 // 3. One loop a member: start, heartbeats and joins follow each other; only the barrier's heartbeats run beside it.
 // 4. A static member does not leave unless it is told to: that is what makes its restart invisible.
+// 5. Whoever is waited for before the first plan (`together`) is waited for while the broker expects that plan: it says by a heartbeat's answer
+//    that somebody has joined, and then everybody joins again.
 import {
   type Connection,
   type ConnectionPool,
@@ -30,6 +32,7 @@ import { failure, judge, responseOf } from './errors.ts'
 const PROTOCOL_TYPE = 'consumer'
 const PROTOCOL = 'millrace'
 const RETRY_MS = 100
+const LOOK_MS = 10
 const UNKNOWN_MEMBER_ID = 25
 const LEAVE_TIMEOUT_MS = 2_000
 
@@ -40,6 +43,7 @@ export class KafkaGroup implements Group {
   readonly #heartbeatMs: number
   readonly #pool: ConnectionPool
   #memberId = ''
+  #waitUntilMs = 0
   #generation = -1
   #rejoin = false
   #closed = false
@@ -56,7 +60,9 @@ export class KafkaGroup implements Group {
   }
 
   async start(): Promise<void> {
+    this.#waitUntilMs = this.#client.world.clock.monotonic() + LIMITS.togetherWaitMs
     await this.#join()
+    this.#waitUntilMs = 0
     this.#loop = this.#run()
   }
 
@@ -205,6 +211,7 @@ export class KafkaGroup implements Group {
     if (joined.leader === joined.memberId && !joined.skipAssignment) {
       // skipAssignment: a static leader has come back, the old plan stands
       const members = (joined.members as readonly WireMember[]).map(decodeMember)
+      if (this.#lacks(members)) await this.#lookOut(connection, joined.generationId)
       plan = [...this.#options.assign(members)].map(([memberId, assignment]) => ({ memberId, assignment: encodeAssignment(assignment) }))
     }
     try {
@@ -223,6 +230,25 @@ export class KafkaGroup implements Group {
       return assignment
     } catch (error) {
       throw new SyncRefused(error)
+    }
+  }
+
+  #lacks(members: readonly GroupMember[]): boolean {
+    const { together = [] } = this.#options
+    return this.#waitUntilMs > 0 && together.some((id) => members.every(({ instanceId }) => instanceId !== id))
+  }
+
+  /** Until somebody else joins, which the broker refuses the heartbeat for, or for long enough. */
+  async #lookOut(connection: Connection, generation: number): Promise<void> {
+    const { clock, timers } = this.#client.world
+    const { groupId, instanceId } = this.#options
+    while (clock.monotonic() < this.#waitUntilMs && !this.#closed) {
+      await timers.sleep(LOOK_MS)
+      try {
+        await heartbeatV4.api.async(connection, groupId, generation, this.#memberId, instanceId)
+      } catch (error) {
+        throw new SyncRefused(error)
+      }
     }
   }
 
