@@ -190,6 +190,7 @@ export class StreamProcessor {
     warnOfScarce(resourcesOf(config.stateDir), config.stateDir, world)
     await this.#lock()
     await this.#serve(state)
+    if (config.workers > 1) await this.#hire(state)
     const log = await openLog(config, world)
     await this.#unlessClosed(log)
     this.#log = log
@@ -211,7 +212,7 @@ export class StreamProcessor {
     await prepareSerdes(writingsOf(this.plan)) // here keys are encoded for queries; each worker does it for its own
     await this.#unlessClosed(null)
     await dismissFormer(log, config, state, world)
-    this.#crew = await this.#gather(log, this.#topics, state)
+    this.#crew ??= this.#alone(log, this.#topics, state)
     await this.#crew.start()
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
     this.#records = recordsControl({
@@ -228,15 +229,23 @@ export class StreamProcessor {
     this.#control = control
   }
 
-  async #gather(log: Log, topics: PreparedTopics, state: StateDir): Promise<Crew> {
+  /** The threads load while the topics are looked after. */
+  async #hire(state: StateDir): Promise<void> {
+    const { config, plan } = this
+    const { Threads } = await import('./app/threads/threads.ts')
+    await this.#unlessClosed(null)
+    const onFatal = (error: unknown): void => this.#give(error)
+    const place = this.#server?.place ?? null
+    const threads = new Threads({ config, plan, state, module: config.module as string, place, world: this.#world, onFatal })
+    threads.load()
+    this.#crew = threads
+  }
+
+  #alone(log: Log, topics: PreparedTopics, state: StateDir): Crew {
     const { config, plan } = this
     const onFatal = (error: unknown): void => this.#give(error)
     const world = this.#world
     const place = this.#server?.place ?? null
-    if (config.workers > 1) {
-      const { Threads } = await import('./app/threads/threads.ts')
-      return new Threads({ config, plan, state, module: config.module as string, place, world, onFatal })
-    }
     const onEpoch = (figure: EpochFigure): void => this.#server?.epoch(figure)
     return new Member({ config, plan, state, topics, log, world, number: 0, place, stopping: () => this.#stopping, onFatal, onEpoch })
   }

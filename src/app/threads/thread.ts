@@ -1,4 +1,4 @@
-// A worker in a thread of its own: the file that `new Worker` runs. Imports the topology's module again, opens its own log, and runs one
+// A worker in a thread of its own: what `new Worker` runs, by entry.ts. Imports the topology's module again, opens its own log, and runs one
 // member; answers what the processor asks about its stores.
 //
 // Invariants
@@ -31,6 +31,7 @@ const data = workerData as ThreadData
 const say = (said: Said): void => port.postMessage(said)
 const world = systemWorld(loggerTo(say))
 const claims = claimsOver(say)
+const begun = Promise.withResolvers<void>()
 let stopping = false
 let log: Log | null = null
 let member: Member | null = null
@@ -44,6 +45,7 @@ process.on('uncaughtException', (error) => {
 })
 port.on('message', (told: Told) => {
   if ('taken' in told) claims.told(told.taken, told.free)
+  else if ('begin' in told) begun.resolve()
   else void answer(told, (answered, handOver) => port.postMessage(answered, handOver))
 })
 data.door.port.on('message', (asked: Asked) => {
@@ -79,6 +81,8 @@ async function boot(): Promise<void> {
   }
   log = opened
   say({ kind: 'opened' })
+  await begun.promise
+  refuseStopping()
   const topics = await prepareTopics(log, plan, null)
   refuseStopping()
   const state = { path: config.stateDir, stores: join(config.stateDir, config.applicationId), processId }
@@ -148,6 +152,7 @@ async function replyTo(question: Question): Promise<Reply> {
 /** A log that is just being opened is not waited for: nothing else is open then, and the thread is ended. */
 async function close(leave: boolean): Promise<null> {
   stopping = true
+  begun.resolve()
   cancelWord()
   try {
     await member?.close(leave)

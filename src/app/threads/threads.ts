@@ -6,7 +6,8 @@
 // 2. No folder of a store is open in two threads (`Claimed`).
 // 3. `close` asks all threads at once; one that has not closed within LIMITS.workerCloseMs is ended as it is: what it had not committed
 //    is done again by the next start.
-import { resolve } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, resolve } from 'node:path'
 import { Worker as Thread } from 'node:worker_threads'
 import type { Peer, Place } from '../../assignment/peers.ts'
 import { errorOf } from '../../base/crossing.ts'
@@ -59,6 +60,7 @@ export class Threads implements Crew {
   readonly #words: Word[] = []
   readonly #claimed = new Claimed()
   readonly #opened = new Set<number>()
+  #started: readonly Promise<void>[] = []
   #tasks: ReadonlyMap<string, HeldTask> | null = null
   #peers: readonly Peer[] = []
   #closing = false
@@ -67,8 +69,16 @@ export class Threads implements Crew {
     this.#o = options
   }
 
+  /** Begins the threads: they load, and open their logs, while the processor looks after the topics. What fails is told by `start`. */
+  load(): void {
+    this.#started = Array.from({ length: this.#o.config.workers }, (_, number) => this.#begin(number))
+    for (const started of this.#started) started.catch(() => {})
+  }
+
   async start(): Promise<void> {
-    await Promise.all(Array.from({ length: this.#o.config.workers }, (_, number) => this.#begin(number)))
+    if (this.#started.length === 0) this.load()
+    for (const link of this.#links) link.tell({ begin: true })
+    await Promise.all(this.#started)
   }
 
   async close(leave: boolean): Promise<void> {
@@ -158,10 +168,11 @@ export class Threads implements Crew {
       processId: state.processId,
       fingerprint: fingerprint(plan).hash,
       metrics: config.server !== null,
+      compiledIn: compiledIn(),
       place,
       door: far,
     }
-    const thread = new Thread(new URL(`./thread.${ENDING}`, import.meta.url), {
+    const thread = new Thread(new URL(`./entry.${ENDING}`, import.meta.url), {
       name: `millrace ${number}`,
       workerData: data,
       transferList: [far.port],
@@ -201,6 +212,12 @@ export class Threads implements Crew {
     })
     return started.promise
   }
+}
+
+/** Node names a folder of its own version in it. */
+function compiledIn(): string | null {
+  const dir = getCompileCacheDir()
+  return dir === undefined ? null : dirname(dir)
 }
 
 /** As `resolveConfig` takes them, without what is the processor's business. Secrets are classes: they cross as text. */

@@ -23,6 +23,8 @@ export interface ThreadData {
   /** Of the plan that the processor has: the module must give the same one. */
   readonly fingerprint: string
   readonly metrics: boolean
+  /** Folder in which the process keeps compiled code; null: it does not. */
+  readonly compiledIn: string | null
   /** Where the process answers queries; null: nowhere. */
   readonly place: Place | null
   readonly door: Door
@@ -80,7 +82,11 @@ export type Said =
   | { readonly kind: 'give'; readonly name: string }
 
 /** What it is told besides questions. */
-export type Told = Asked | { readonly taken: number; readonly free: boolean }
+export type Told =
+  | Asked
+  | { readonly taken: number; readonly free: boolean }
+  /** The topics are there: it may begin. */
+  | { readonly begin: true }
 
 const NONE = 0xffff_ffff
 const HEAD_BYTES = 16
