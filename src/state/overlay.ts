@@ -113,7 +113,7 @@ export class Overlay {
     const wanted = new Map<string, Buffer>()
     for (const key of keys) {
       const text = keyText(key)
-      if (this.#open.has(text) || this.#sealed?.has(text) === true || this.#cache.has(text)) continue
+      if (this.#cache.touch(text) || this.#open.has(text) || this.#sealed?.has(text) === true) continue
       wanted.set(text, key)
     }
     this.figures.hits += keys.length - wanted.size

@@ -2,10 +2,10 @@
 // that is cut off goes on where it was. It never writes a changelog and knows no log: the records are handed in.
 //
 // Invariants
-// 1. The value of a changelog record is the stored value; null deletes. Of several records of a key in one batch the last counts.
+// 1. The value of a changelog record is the stored value; null deletes. Of several records of a key in one batch the last counts: a
+//    store applies them in their order.
 // 2. The checkpoint of a batch is the position behind its last record, never behind one that is not applied.
 // 3. At most LIMITS.restoreBatchBytes, and one chunk of the source, are held at a time.
-import { keyText } from '../base/bytes.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
@@ -56,7 +56,7 @@ export async function restoreStore(
   const { clock } = options.world
   let since = options.since ?? {}
   const startedMs = clock.monotonic()
-  let batch = new Map<string, Write>()
+  let batch: Write[] = []
   let bytes = 0
   let records = 0
   let applied = store.checkpoint()?.changelogOffset ?? -1
@@ -76,10 +76,10 @@ export async function restoreStore(
 
   const flush = async (): Promise<void> => {
     await pending
-    if (offset === applied && batch.size === 0) return
-    const writes = [...batch.values()]
+    if (offset === applied && batch.length === 0) return
+    const writes = batch
     const at = offset
-    batch = new Map()
+    batch = []
     bytes = 0
     applied = at
     const now = progress()
@@ -94,7 +94,7 @@ export async function restoreStore(
       if (key === null) {
         throw new MillraceError('STREAM_INTERNAL', `store ${store.name}: changelog record at offset ${record.offset} has no key`)
       }
-      batch.set(keyText(key), { key, value: record.value, timestamp: record.timestamp })
+      batch.push(record as LogRecord & Write)
       bytes += 2 * key.length + (record.value?.length ?? 0) + WRITE_COST_BYTES
       offset = record.offset + 1
       records++

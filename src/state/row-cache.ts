@@ -60,24 +60,34 @@ export class RowCache {
     const before = old.index.get(key)
     if (before === undefined) return undefined
     const stored = row(old, before)
-    this.set(key, stored)
+    this.#write(key, undefined, stored)
     return stored
   }
 
-  has(key: string): boolean {
-    return this.#young.index.has(key) || this.#old.index.has(key)
+  /** Whether it is known of; then it counts as used: it is about to be read. */
+  touch(key: string): boolean {
+    if (this.#young.index.has(key)) return true
+    const old = this.#old
+    const before = old.index.get(key)
+    if (before === undefined) return false
+    this.#write(key, undefined, row(old, before))
+    return true
   }
 
   set(key: string, stored: Stored | null): void {
+    this.#write(key, this.#young.index.get(key), stored)
+  }
+
+  /** `known`: its number in the young generation. */
+  #write(key: string, known: number | undefined, stored: Stored | null): void {
     const young = this.#young
-    let at = young.index.get(key)
+    let at = known
     if (at === undefined) {
       at = young.index.size
       if (at === young.lengthOf.length) grow(young, Math.min(this.#entriesMax, 4 * at))
       young.index.set(key, at)
       young.bytes += key.length
-    }
-    forget(young, at)
+    } else forget(young, at)
     if (stored === null) young.lengthOf[at] = ABSENT
     else write(young, at, stored.value, stored.timestamp)
     if (young.left > SLACK_BYTES && young.left > young.bytes) compact(young)

@@ -45,7 +45,7 @@ describe('row cache', () => {
       expect(cache.get('k0')).toBeDefined()
     }
     let held = 0
-    for (let i = 0; i < 1_000; i++) if (cache.has(`k${i}`)) held++
+    for (let i = 0; i < 1_000; i++) if (cache.get(`k${i}`) !== undefined) held++
     expect(held).toBeGreaterThanOrEqual(50)
     expect(held).toBeLessThanOrEqual(100)
   })
@@ -57,6 +57,17 @@ describe('row cache', () => {
     for (let i = 0; i < 100; i++) expect(cache.get(`k${i}`)).toEqual(row(1_000, i))
     expect(cache.get('hot')).toEqual(row(1_000, 99_999 % 251))
     cache.clear()
-    expect(cache.has('hot')).toBe(false)
+    expect(cache.touch('hot')).toBe(false)
+  })
+
+  test('what is touched counts as used, and keeps its bytes', () => {
+    const cache = new RowCache(4, 8_000_000)
+    cache.set('a', row(10, 1))
+    cache.set('b', row(10, 2)) // both are old now
+    expect(cache.touch('a')).toBe(true)
+    expect(cache.touch('none')).toBe(false)
+    cache.set('c', row(10, 3))
+    expect(cache.get('a')).toEqual(row(10, 1))
+    expect(cache.touch('b')).toBe(false)
   })
 })
