@@ -22,7 +22,7 @@ const COUNTING_KILLS = runsOf(10, 97)
 const timeoutMs = (kills: number): number => 60_000 + kills * 20_000
 const CATALOG = 'topologies/catalog.ts'
 const COUNTING = 'test/crash/counting.ts'
-const BACKLOG = runsOf(10_000, 2_000)
+const BACKLOG = runsOf(10_000, 4_000)
 const { timers, random, clock } = systemWorld()
 
 const cleanups: (() => void)[] = []
