@@ -43,7 +43,7 @@ export async function dev(file: string, flags: DevFlags): Promise<void> {
   const temporary = flags.ephemeral === true ? mkdtempSync(join(tmpdir(), 'millrace-dev-')) : null
   const asked = temporary === null ? given : { ...given, stateDir: temporary }
   const { applicationId, stateDir } = resolveConfig(first.topology.name, asked)
-  const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))
+  const logger = await openLogger(flags.json === true, process.argv.includes('--verbose'))
   const world = systemWorld(logger)
   const unbound = boundHeap(world, 1)
   const session = new Session(file, { ...asked, applicationId, stateDir, module: file, world }, logger, world, flags.json !== true)

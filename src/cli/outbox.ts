@@ -35,7 +35,7 @@ export async function outbox(flags: OutboxFlags): Promise<void> {
   }
   keepPrivate()
   const options = await optionsOf(flags)
-  const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))
+  const logger = await openLogger(flags.json === true, process.argv.includes('--verbose'))
   const world = systemWorld(logger)
   const stopped = untilSignal(world)
   const opening = relayOutbox({ ...options, world })

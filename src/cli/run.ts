@@ -22,7 +22,7 @@ export async function run(file: string, flags: RunFlags): Promise<void> {
   keepPrivate()
   const topology = await loadTopology(file)
   const config = resolveConfig(topology.name, options)
-  const logger = openLogger(flags.json === true, process.argv.includes('--verbose'))
+  const logger = await openLogger(flags.json === true, process.argv.includes('--verbose'))
   const world = systemWorld(logger)
   const unbound = boundHeap(world, config.workers)
   const { StreamProcessor } = await import('../app.ts')

@@ -24,7 +24,7 @@ export async function verify(file: string, flags: VerifyFlags): Promise<void> {
       'STREAM_STATE_MISSING',
       `state directory ${stateDir} holds no stores of ${config.applicationId}; name the one of a run with --state-dir`,
     )
-  const world = process.argv.includes('--verbose') ? systemWorld(openLogger(false, true)) : systemWorld()
+  const world = process.argv.includes('--verbose') ? systemWorld(await openLogger(false, true)) : systemWorld()
   const output = outputTo(process.stdout)
   let stores = 0
   let bad = 0
