@@ -1,4 +1,5 @@
-// Times that records wait until, under a wall clock that jumps: what waits goes when it has waited for so long, no sooner and no later.
+// Times that records wait until, and that calls and their retries have, under a wall clock that jumps: what waits goes when it has waited for
+// so long, no sooner and no later.
 import { expect, test } from 'vitest'
 import type { World } from '../../src/base/ports.ts'
 import { steadyClock } from '../../src/base/steady.ts'
@@ -24,6 +25,20 @@ const waits = topology('waits', (t) => {
   const late = { ...soon, timeout: '1h' } as const
   asked.join(rows, joiner, { buffer: soon, store: 'soon' }).to('soon', TEXT)
   asked.join(rows, joiner, { buffer: late, store: 'late' }).to('late', TEXT)
+  const calls = { unordered: () => true, value: TEXT.value } as const
+  asked
+    .mapAsync(() => new Promise<string>(() => {}), { ...calls, store: 'unanswered', timeout: '200ms', onError: (value) => value })
+    .to('unanswered', TEXT)
+  asked
+    .mapAsync((value) => Promise.reject(new Error(value)), {
+      ...calls,
+      store: 'tried',
+      retry: { attempts: 2, backoff: '100ms' },
+      onError: (value) => value,
+    })
+    .to('tried', TEXT)
+  const patient = { ...calls, timeout: '1h', onError: (value: string) => value } as const
+  asked.mapAsync(() => new Promise<string>(() => {}), { ...patient, store: 'patient' }).to('patient', TEXT)
   t.table('many', { ...TEXT, store: 'many' })
     .suppress({ for: '200ms', clock: 'wall', store: 'held' })
     .toStream()
@@ -48,9 +63,14 @@ test('jumps of the wall clock do not shorten or lengthen what waits', async () =
     jumps++
     // before the next jump, which would undo this one
     await expect.poll(() => read('soon'), { timeout: 10_000 }).toEqual(['first first', ...Array<string>(jumps).fill('here none')])
+    for (const calls of ['unanswered', 'tried'])
+      await expect
+        .poll(async () => (await read(calls)).sort(), { timeout: 10_000 })
+        .toEqual(['first', ...Array<string>(jumps).fill('here')])
     await expect.poll(() => read('held'), { timeout: 10_000 }).toEqual(['first', ...Array<string>(jumps).fill('there')])
   }
   expect(await read('late')).toEqual(['first first'])
+  expect(await read('patient')).toEqual([])
 })
 
 test('it is the wall clock as it was, carried on', () => {
