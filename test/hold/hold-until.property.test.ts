@@ -91,7 +91,7 @@ describe('holdUntil', () => {
   it('does what the oracle does', { timeout: 900_000 }, async () => {
     const met = { out: 0, expired: 0, full: 0, paused: 0, crashes: 0, withdrawn: 0, tombstones: 0 }
     const property = (count: number) => {
-      const turns = many({ history: histories(own(count), count === 1 ? 16 : 10, count === 1 ? 50 : 20), world, count })
+      const turns = many({ history: histories(own(count), count === 1 ? 16 : 8, count === 1 ? 50 : 18), world, count })
       return fc.asyncProperty(
         turns,
         buffers(count),
@@ -115,7 +115,7 @@ describe('holdUntil', () => {
           }
           let timestamp = 100
           let nowMs = 0
-          for (const { of, step } of all) {
+          for (const [i, { of, step }] of all.entries()) {
             if (of === null) {
               if (step.act === 'advance') {
                 await driver.advance(step.ms)
@@ -146,9 +146,9 @@ describe('holdUntil', () => {
               }
               look(nowMs)
             }
+            if (count > 1 && of !== null && i % 8 > 0) continue // to look costs as much as a step does
             const parked = driver.counters('held').get('parked') ?? 0
             const held = oracles.map((oracle) => oracle.held)
-            // At each step: a thousand expectations cost as much as the steps.
             if (parked !== sum(held) || Math.max(...held) > maxRecords) expect({ parked, held }).toBe(`no more than ${maxRecords} each`)
             if (oracles.some((oracle) => oracle.waitingInput > 0)) met.paused++
             if (oracles.some((oracle) => oracle.held === maxRecords)) met.full++
