@@ -1,7 +1,10 @@
 // Every answer that the requests beside an epoch may get, one by one: who we are, reads, topics, the group, plain offset commits. What the
 // adapter does next is what the table says.
 import { describe, expect, it } from 'vitest'
+import { LIMITS } from '../../src/base/limits.ts'
+import { silent } from '../../src/base/ports.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
+import { systemWorld } from '../../src/base/system.ts'
 import type { Group, GroupAssignment, Log } from '../../src/log/log.ts'
 import { type Outcome, outcome, type RequestKind, ROWS } from '../../src/log/outcome.ts'
 import { type Case, casesOf, KIND_OF, onBroker, until } from './hurried.ts'
@@ -172,7 +175,7 @@ interface Member {
   readonly failed: unknown[]
 }
 
-function member(log: Log): Member {
+function member(log: Log, together: readonly string[] = []): Member {
   const events: string[] = []
   const failed: unknown[] = []
   const share: GroupAssignment = { partitions: BOTH, userData: Buffer.from('mine') }
@@ -180,6 +183,7 @@ function member(log: Log): Member {
     groupId: GROUP,
     instanceId: null,
     topics: [TOPIC],
+    together,
     userData: () => Buffer.from('me'),
     assign: (members) => new Map(members.map(({ memberId }) => [memberId, share])),
     async onRevoke(lost) {
@@ -260,6 +264,24 @@ describe.concurrent('a member meets an answer of a broker', () => {
       })
     })
   }
+
+  it('a leader waits for those that start with it, a while: the refusal of a heartbeat says that somebody has joined', async () => {
+    const real = systemWorld(silent)
+    let monotonicMs = 1
+    const world = { ...real, clock: { ...real.clock, monotonic: () => monotonicMs } }
+    await onBroker({ world }, async (log, broker) => {
+      const { group, events } = member(log, ['worker-0', 'worker-1'])
+      broker.script('Heartbeat', 0, codeOf('REBALANCE_IN_PROGRESS'))
+      const started = group.start()
+      await until(() => broker.count('JoinGroup') === 2 && broker.count('Heartbeat') > 3, 'it joins again, and waits again')
+      expect(broker.count('SyncGroup'), 'nothing was dealt out').toBe(0)
+      monotonicMs += LIMITS.togetherWaitMs
+      await started
+      expect(broker.count('JoinGroup')).toBe(2)
+      expect(events).toEqual([`assigned mine in ${group.identity().generation}`])
+      await group.close()
+    })
+  })
 
   it('an answer that comes again and again does not make it spin', async () => {
     await onBroker({}, async (log, broker) => {
