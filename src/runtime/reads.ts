@@ -114,15 +114,23 @@ function meet(a: ScanRange, b: ScanRange): ScanRange {
   return order < 0 || (order === 0 && a.toExclusive === true) ? { ...a, from } : { ...b, from }
 }
 
-/** The rows of a selection, from a key of a row on. `partly`: of the tasks that are here. The caller closes them. */
+/** The rows of a selection, from a key of a row on. `partly`: of the tasks that are here; `partitions`: of the tasks of these. The caller
+ *  closes them. */
 export async function openRows(
   holder: Holder,
   store: QueryableStore,
   selection: Selection,
-  { resume = null, partly = false }: { readonly resume?: Buffer | null; readonly partly?: boolean } = {},
+  {
+    resume = null,
+    partly = false,
+    partitions = null,
+  }: { readonly resume?: Buffer | null; readonly partly?: boolean; readonly partitions?: readonly number[] | null } = {},
 ): Promise<MergedRows> {
   await untilApplied(holder)
-  const stores = storesOf(holder, store, selection.partition, partly)
+  const stores =
+    partitions === null
+      ? storesOf(holder, store, selection.partition, partly)
+      : partitions.map((partition) => storeOf(holder, store, partition))
   const ranges = selection.ranges
     .map((range) => ({ ...(resume === null ? range : meet(range, { from: resume, to: null })), reverse: selection.reverse }))
     .filter(isSome)
@@ -159,12 +167,28 @@ export async function untilApplied({ world, applying }: Holder): Promise<void> {
   }
 }
 
+/** The partitions whose tasks are here, of a store that has tasks. Throws STREAM_STORE_RESTORING while one is being restored here. */
+export function heldPartitions(holder: Holder, store: QueryableStore): readonly number[] {
+  return partitionsOf(holder, store).filter((partition) => {
+    const task = taskId(store.subTopology, partition)
+    if (heldStore(holder, task, store.name) !== null) return true
+    const restore = restoreOf(holder, task, store.name)
+    if (restore !== null) throw new StoreRestoring(restore)
+    return false
+  })
+}
+
+/** Throws STREAM_NOT_LOCAL while the topics are not known. */
+export function partitionsOf(holder: Pick<Holder, 'sized'>, store: QueryableStore): readonly number[] {
+  const count = holder.sized()?.tasks[store.subTopology]
+  if (count === undefined) throw notLocal(store.name, 'its topics are not known yet')
+  return Array.from({ length: count }, (_, i) => i)
+}
+
 function storesOf(holder: Holder, store: QueryableStore, partition: number | null, partly: boolean): StateStore[] {
   if (store.subTopology < 0) return [storeOf(holder, store, 0)]
-  const { tasks } = holder.sized() ?? { tasks: [] }
-  const count = tasks[store.subTopology]
-  if (count === undefined) throw notLocal(store.name, 'its topics are not known yet')
-  const partitions = partition === null ? Array.from({ length: count }, (_, i) => i) : [partition]
+  const known = partitionsOf(holder, store)
+  const partitions = partition === null ? known : [partition]
   return partitions.flatMap((each) => {
     const held = heldStore(holder, taskId(store.subTopology, each), store.name)
     return held === null && partly && restoreOf(holder, taskId(store.subTopology, each), store.name) === null

@@ -59,8 +59,14 @@ export interface Text {
   readonly type: string | null
 }
 
-/** Or who has the key. */
-export type Answer = Text | { readonly owner: Peer }
+/** What another process has answered to the same question. */
+export interface Forwarded {
+  readonly status: number
+  readonly text: string
+}
+
+/** Or who has the key; or who has some of the rows: the question comes again, with their answers as its body. */
+export type Answer = Text | { readonly owner: Peer } | { readonly owners: readonly Peer[] }
 
 export const answered = (text: string, status = 200, type: string | null = null): Text => ({ status, text, type })
 

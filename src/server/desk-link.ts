@@ -83,7 +83,7 @@ export function deskLink(say: (said: FrontSaid) => void, timers: Pick<World['tim
 function settle({ resolve, reject }: Waiting, words: AnswerWords): void {
   const [, found] = words
   if (typeof found === 'string') resolve({ text: found, status: words[2] as number, type: words[3] as string | null })
-  else if ('owner' in found) resolve(found)
+  else if ('owner' in found || 'owners' in found) resolve(found)
   else if ('refusal' in found) reject(new Refusal(found.refusal, found.progress))
   else reject(errorOf(found.error))
 }

@@ -14,17 +14,13 @@ import { isLoopback, splitAddress } from '../base/address.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Forwarded } from './asks.ts'
 import { Refusal } from './refusal.ts'
 
 /** On the request: `<epoch ms>.<proof>`. */
 export const FORWARDED = 'millrace-forwarded'
 /** On the answer: a proof that the process which was meant has given it. */
 export const ANSWERED = 'millrace-answered'
-
-export interface Forwarded {
-  readonly status: number
-  readonly text: string
-}
 
 export interface Forwarder {
   /** The owner's answer to the same query. Throws OWNER_UNREACHABLE. */

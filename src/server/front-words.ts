@@ -29,7 +29,10 @@ export type AskWords = readonly [
 
 export type AnswerWords =
   | readonly [id: number, text: string, status: number, type: string | null]
-  | readonly [id: number, other: { readonly owner: Peer } | RefusalWords | { readonly error: ErrorWords }]
+  | readonly [
+      id: number,
+      other: { readonly owner: Peer } | { readonly owners: readonly Peer[] } | RefusalWords | { readonly error: ErrorWords },
+    ]
 
 interface RefusalWords {
   readonly refusal: RefusalCode
@@ -67,5 +70,5 @@ export function askOf([, name, store, key, query, forwarded, body]: AskWords): A
 }
 
 export function answerWords(id: number, answer: Answer): AnswerWords {
-  return 'owner' in answer ? [id, { owner: answer.owner }] : [id, answer.text, answer.status, answer.type]
+  return 'text' in answer ? [id, answer.text, answer.status, answer.type] : [id, answer]
 }

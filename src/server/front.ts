@@ -7,13 +7,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Peer } from '../assignment/peers.ts'
 import type { World } from '../base/ports.ts'
 import type { Secret } from '../base/secret.ts'
-import { type Answering, type Ask, type AskName, PATHS, type Path, type Text } from './asks.ts'
+import { type Answering, type Ask, type AskName, type Forwarded, PATHS, type Path, type Text } from './asks.ts'
 import { openEvents } from './events.ts'
 import { fieldsOf } from './fields.ts'
 import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
 import { guardOf } from './guard.ts'
 import { HEADERS, JSON_TYPE, type Listener, openListener } from './listener.ts'
 import { addPage, pageFiles } from './page.ts'
+import { Refusal } from './refusal.ts'
 
 export interface FrontOptions {
   readonly port: number
@@ -38,8 +39,14 @@ export async function openFront({ port, host, token, advertise, self, world, ans
     const { text, status } = await forwarder.ask(owner, raw.url as string)
     return { text, status, type: null }
   }
+  const partsOf = (owners: readonly Peer[], { raw }: FastifyRequest): Promise<readonly Forwarded[]> =>
+    Promise.all(owners.map((owner) => forwarder.ask(owner, raw.url as string)))
   const answer = async (name: AskName, long: boolean, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const found = await ask(askOf(name, request), long ? goneOf(reply) : null)
+    const asked = askOf(name, request)
+    const gone = long ? goneOf(reply) : null
+    let found = await ask(asked, gone)
+    if ('owners' in found) found = await ask({ ...asked, body: await partsOf(found.owners, request) }, gone)
+    if ('owners' in found) throw new Refusal('NOT_READY') // a question that comes with answers has none of these
     const { status, text, type } = 'owner' in found ? await elsewhere(found.owner, request) : found
     return reply
       .code(status)

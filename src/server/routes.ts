@@ -3,11 +3,12 @@ import type { Peer } from '../assignment/peers.ts'
 import { LIMITS } from '../base/limits.ts'
 import { isName } from '../base/names.ts'
 import { type QueryableStore, queryableNames, queryableStore } from '../runtime/query.ts'
-import { heldStore } from '../runtime/reads.ts'
+import { heldPartitions, heldStore } from '../runtime/reads.ts'
 import { taskId } from '../runtime/recover.ts'
 import { describe, describeLive } from '../topology/describe.ts'
-import { type Answering, type Ask, type AskName, answered, type Text } from './asks.ts'
+import { type Answer, type Answering, type Ask, type AskName, answered, type Forwarded, type Text } from './asks.ts'
 import { fieldsOf, limitOf } from './fields.ts'
+import { gatherRows, ownersOfRest, partText, type RowPart } from './gather.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
 import {
@@ -16,11 +17,14 @@ import {
   keyAnswer,
   placeOf,
   type RangeQuery,
-  rangeAnswer,
+  type RowsQuery,
+  rangeRows,
+  rowsAnswer,
+  rowsHere,
   versionsAnswer,
   type WindowQuery,
   windowPlaceOf,
-  windowsAnswer,
+  windowRows,
 } from './rows.ts'
 import type { Served } from './served.ts'
 
@@ -56,6 +60,17 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
     return owner === null ? textOf(text()) : { owner }
   }
 
+  /** Rows of all keys: from here, with those of the processes that have the others. Such a process gives its part. */
+  const ofAll = async ({ forwarded, body }: Ask, store: QueryableStore, query: RowsQuery): Promise<Answer> => {
+    if (store.subTopology < 0) return answered(rowsAnswer(await rowsHere(served, store, query, null), query))
+    const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, store, query, partitions)
+    if (forwarded) return answered(partText(await here(heldPartitions(served, store))))
+    const owners = body === undefined ? ownersOfRest(served, store) : []
+    if (owners.length > 0) return { owners }
+    const given = (body ?? []) as readonly Forwarded[]
+    return answered(rowsAnswer(await gatherRows(served, store, query.limit, given, here), query))
+  }
+
   return {
     health({ query }) {
       fieldsOf(query, [])
@@ -82,7 +97,7 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
     },
     rows(ask) {
       const store = named(ask)
-      return textOf(rangeAnswer(served, store, rangeOf(fieldsOf(ask.query, ['from', 'to', 'prefix', 'limit']))))
+      return ofAll(ask, store, rangeRows(store, rangeOf(fieldsOf(ask.query, ['from', 'to', 'prefix', 'limit']))))
     },
     row(ask) {
       const store = named(ask)
@@ -94,13 +109,16 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
     windows(ask) {
       const store = named(ask)
       const fields = fieldsOf(ask.query, ['keyFrom', 'keyTo', ...WINDOW_FIELDS])
-      return textOf(windowsAnswer(served, store, windowsOf(null, fields)))
+      return ofAll(ask, store, windowRows(served, store, windowsOf(null, fields)))
     },
     windowsOfKey(ask) {
       const store = named(ask)
-      const query = windowsOf(ask.key, fieldsOf(ask.query, WINDOW_FIELDS))
+      const asked = windowsOf(ask.key, fieldsOf(ask.query, WINDOW_FIELDS))
       const place = windowPlaceOf(served, store, ask.key)
-      return ofKey(ask, store, place, () => windowsAnswer(served, store, query))
+      return ofKey(ask, store, place, async () => {
+        const query = windowRows(served, store, asked)
+        return rowsAnswer(await rowsHere(served, store, query, null), query)
+      })
     },
     versions(ask) {
       const store = named(ask)

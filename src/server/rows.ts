@@ -2,13 +2,14 @@
 //
 // Invariants
 // 1. An answer is of one epoch (runtime/reads.ts).
-// 2. A range is whole: it is refused while a task of the store is not here, never answered without its rows.
+// 2. A range is whole: what is not here is asked of the processes that have it (gather.ts), or it is refused; never answered without its rows.
 // 3. Both ends are inclusive, the order is that of the bytes of the rows' keys across all tasks. `next` is where the following answer begins.
 import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { nowOrWhenThere, whenThere } from '../base/not-yet.ts'
 import { parseKey } from '../control/parse-key.ts'
 import { exactBigint } from '../control/serdes.ts'
+import type { RowPart } from './gather.ts'
 import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
 import {
   openRows,
@@ -97,15 +98,24 @@ export function keyAnswer(served: Served, store: QueryableStore, { partition, by
   return nowOrWhenThere(() => answer(rows))
 }
 
-export async function rangeAnswer(served: Served, store: QueryableStore, query: RangeQuery): Promise<string> {
+/** Which rows a request asks for, and how its answer goes on. */
+export interface RowsQuery {
+  readonly selection: Selection
+  readonly resume: Buffer | null
+  readonly limit: number
+  /** Of the key of the first row that is left out, for the following request. */
+  nextOf(key: Buffer): string
+}
+
+export function rangeRows(store: QueryableStore, query: RangeQuery): RowsQuery {
   const prefix = query.prefix === null ? null : Buffer.from(query.prefix, 'utf8')
   const bound = (text: string | null): Buffer | null => (text === null ? null : keyBytesOf(text, store.spec.key))
   const selection = rangeSelection(store, { from: bound(query.from), to: bound(query.to), prefix })
-  return await page(served, store, selection, null, query.limit, (key) => cursorText(key, store.spec.key))
+  return { selection, resume: null, limit: query.limit, nextOf: (key) => cursorText(key, store.spec.key) }
 }
 
 /** Windows by start and key; of a store that a processor writes by key within a time that it chooses. */
-export async function windowsAnswer(served: Served, store: QueryableStore, query: WindowQuery): Promise<string> {
+export function windowRows(served: Served, store: QueryableStore, query: WindowQuery): RowsQuery {
   const { windows } = store
   if (windows === null) throw new Refusal('NOT_FOUND')
   const bound = (text: string | null): Buffer | null => (text === null ? null : keyBytesOf(text, windows.inner))
@@ -116,7 +126,7 @@ export async function windowsAnswer(served: Served, store: QueryableStore, query
   }
   const selection = windowSelection(store, { keys: keysOf(), from: query.from, to: query.to })
   const resume = query.cursor === null ? null : Buffer.from(query.cursor, 'base64url')
-  return await page(served, store, selection, resume, query.limit, (key) => key.toString('base64url'))
+  return { selection, resume, limit: query.limit, nextOf: (key) => key.toString('base64url') }
 }
 
 export async function asOfAnswer(served: Served, store: QueryableStore, place: KeyPlace, asOf: number): Promise<string> {
@@ -154,19 +164,18 @@ async function versionsOf<T>(served: Served, store: QueryableStore, place: KeyPl
   return await versionsIn(served, store, store.versions, place, read)
 }
 
-async function page(
+/** The rows that are here; `partitions`: of the tasks of these, and of no others. */
+export async function rowsHere(
   served: Served,
   store: QueryableStore,
-  selection: Selection,
-  resume: Buffer | null,
-  limit: number,
-  nextOf: (key: Buffer) => string,
-): Promise<string> {
-  const merged = await openRows(served, store, selection, { resume })
-  const rows: string[] = []
+  { selection, resume, limit }: RowsQuery,
+  partitions: readonly number[] | null,
+): Promise<RowPart> {
+  const merged = await openRows(served, store, selection, { resume, partitions })
+  const rows: [Buffer, string][] = []
   let bytes = 0
   let seen = 0
-  let next: string | null = null
+  let next: Buffer | null = null
   try {
     for (let head = merged.head; head !== null; head = merged.head) {
       const [key, stored] = head
@@ -174,11 +183,11 @@ async function page(
       const row = merged.isTaken ? await whenThere(() => rowText(store, key, stored)) : null
       const full = rows.length >= limit || (row !== null && rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)
       if ((row !== null && full) || seen > LIMITS.answerScanRowsMax) {
-        next = nextOf(key)
+        next = key
         break
       }
       if (row !== null) {
-        rows.push(row)
+        rows.push([key, row])
         bytes += row.length + 1
       }
       const reading = merged.next()
@@ -187,7 +196,15 @@ async function page(
   } finally {
     await merged.close()
   }
-  return entries(rows, next)
+  return { partitions: partitions ?? [], rows, next }
+}
+
+/** The answer's JSON. */
+export function rowsAnswer({ rows, next }: Pick<RowPart, 'rows' | 'next'>, { nextOf }: RowsQuery): string {
+  return entries(
+    rows.map(([, row]) => row),
+    next === null ? null : nextOf(next),
+  )
 }
 
 function entries(rows: readonly string[], next: string | null): string {

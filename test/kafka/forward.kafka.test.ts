@@ -1,4 +1,4 @@
-// Two instances on a real Kafka: whichever is asked, a key is answered by the one that has it; also after one has gone and come back
+// Two instances on a real Kafka: whichever is asked, a key is answered by the one that has it, and ranges by both; also after one has gone and come back
 // at another port. The live page of each shows its own tasks and where the other is, and replays dead letters of both.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -85,6 +85,22 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
       await world.timers.sleep(100)
     }
   }
+  /** All rows of a store whose tasks are spread over both, page by page. */
+  const rangeOf = async (app: StreamProcessor): Promise<string> => {
+    const found: string[] = []
+    for (let from: string | undefined = ''; from !== undefined; ) {
+      const url = `http://127.0.0.1:${app.status().port}/stores/counts?limit=10&from=${from}`
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
+      if (answer.status !== 200) return `${answer.status} ${await answer.text()}`
+      const page = (await answer.json()) as { entries: readonly { key: string; value: number }[]; next?: string }
+      found.push(...page.entries.map(({ key, value }) => `${key}: ${value}`))
+      from = page.next
+    }
+    return found.join()
+  }
+  const wholeRange = KEYS.map((key, n) => `${key}: ${n + 1}`)
+    .toSorted((x, y) => (x.split(':')[0] as string).localeCompare(y.split(':')[0] as string, 'en'))
+    .join()
   const answersAll = (app: StreamProcessor): Promise<void> =>
     until(
       async () => (await statuses(app)).filter((one) => one !== 'right'),
@@ -97,6 +113,7 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
     const [a, b] = [await start('a'), await start('b')]
     await answersAll(a)
     await answersAll(b)
+    expect([await rangeOf(a), await rangeOf(b)]).toEqual([wholeRange, wholeRange])
     expect([a.status().tasks.length, b.status().tasks.length]).toEqual([4, 4])
     // It keeps its place in the group, so nobody would hear of its new port if it did not say so.
     const before = b.status().port
@@ -106,6 +123,10 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
     expect(again.status().port).not.toBe(before)
     await answersAll(again)
     await answersAll(a)
+    await until(
+      () => rangeOf(a),
+      (range) => range === wholeRange,
+    )
     expect([a.status().tasks.length, again.status().tasks.length]).toEqual([4, 4])
   })
 

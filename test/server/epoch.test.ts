@@ -3,8 +3,9 @@ import { afterEach, expect, test } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { type QueryableStore, queryableStore } from '../../src/runtime/query.ts'
+import { gatherRows, type RowPart } from '../../src/server/gather.ts'
 import { type Refusal, refusalOf, refusalText } from '../../src/server/refusal.ts'
-import { rangeAnswer } from '../../src/server/rows.ts'
+import { rangeRows, rowsAnswer, rowsHere } from '../../src/server/rows.ts'
 import type { Served } from '../../src/server/served.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
 import type { StateStore } from '../../src/state/store.ts'
@@ -55,8 +56,12 @@ async function write(stores: readonly StateStore[], partition: number, count: nu
   await stores[partition]?.apply(writes, { changelogOffset: count })
 }
 
-const rows = async (served: Served): Promise<unknown[]> =>
-  JSON.parse(await rangeAnswer(served, counts, all)).entries.map(({ value }: { value: unknown }) => value)
+async function rows(served: Served): Promise<unknown[]> {
+  const query = rangeRows(counts, all)
+  const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, counts, query, partitions)
+  const gathered = await gatherRows(served, counts, query.limit, [], here)
+  return JSON.parse(rowsAnswer(gathered, query)).entries.map(({ value }: { value: unknown }) => value)
+}
 
 test('it waits for an epoch that only some stores have, and sees none that comes later', async () => {
   const { stores, served, state } = await open()

@@ -129,10 +129,6 @@ describe('a key of another instance', () => {
     const odd = ['a/b', 'ä?x=1', '%'].find((key) => taskPartition(items, key, 2) === 1) as string
     expect(await get(a.port, `/stores/items/${encodeURIComponent(odd)}`)).toEqual({ status: 404, body: '{"code":"NOT_FOUND"}' })
   })
-  test('a range is whole or refused, as before', async () => {
-    const [a] = await pair()
-    expect(await get(a.port, '/stores/counts')).toEqual({ status: 503, body: '{"code":"NOT_READY"}' })
-  })
   test('several at once, and more of them than one connection may ask in a second', { timeout: 20_000 }, async () => {
     const [a] = await pair()
     const path = `/stores/counts/${keyIn(1)}`
@@ -143,6 +139,57 @@ describe('a key of another instance', () => {
     const [a, b] = [await instance('a', 0, null), await instance('b', 1, null)]
     a.know(a.peer, b.peer)
     expect(await get(a.port, `/stores/counts/${keyIn(1)}`)).toMatchObject({ status: 200 })
+  })
+})
+
+describe('a range of several instances', () => {
+  const keysOf = (body: string): readonly unknown[] =>
+    (JSON.parse(body) as { entries: readonly { key: unknown }[] }).entries.map(({ key }) => key)
+  test('either answers all rows in the order of their keys, with each one of its owner', async () => {
+    const [a, b] = await pair()
+    const rows = Array.from(
+      { length: 20 },
+      (_, n) => `{"key":${n},"value":"${taskPartition(counts, BigInt(n), 2) === 0 ? 'a' : 'b'} ${n}"}`,
+    )
+    for (const { port } of [a, b]) {
+      expect(await get(port, '/stores/counts')).toEqual({ status: 200, body: `{"entries":[${rows.join(',')}]}` })
+      expect(keysOf((await get(port, '/stores/counts?from=5&to=8')).body)).toEqual([5, 6, 7, 8])
+      expect(keysOf((await get(port, '/stores/counts?prefix=%01')).body)).toEqual([])
+    }
+  })
+  test('page by page', async () => {
+    const [a] = await pair()
+    const found: unknown[] = []
+    for (let from: string | undefined = ''; from !== undefined; ) {
+      const { body } = await get(a.port, `/stores/counts?limit=3&from=${from}`)
+      expect(keysOf(body).length).toBeLessThanOrEqual(3)
+      found.push(...keysOf(body))
+      from = (JSON.parse(body) as { next?: string }).next
+    }
+    expect(found).toEqual(Array.from({ length: 20 }, (_, n) => n))
+  })
+  test('is whole or refused: nobody has a partition, two have it, its owner does not answer or is not asked by one of us', async () => {
+    const path = '/stores/counts'
+    const refused = { status: 503, body: '{"code":"NOT_READY"}' }
+    const [a, b, twin] = [await instance('a', 0), await instance('b', 1), await instance('twin', 0)]
+    const known = async (...peers: Peer[]): Promise<unknown> => {
+      a.know(...peers)
+      return await get(a.port, path)
+    }
+    expect(await known()).toEqual(refused)
+    expect(await known(a.peer)).toEqual(refused)
+    expect(await known({ ...twin.peer, tasks: b.peer.tasks })).toEqual(refused)
+    expect(await known({ ...b.peer, address: '127.0.0.1:1' })).toEqual(unreachable)
+    expect(await known(b.peer)).toMatchObject({ status: 200 })
+    // A bad query is refused before anybody is asked.
+    expect(await get(a.port, `${path}?from=x`)).toEqual({ status: 400, body: '{"code":"BAD_REQUEST"}' })
+  })
+  test('what asks each other does not go round; a part is of what its process has itself', async () => {
+    const [a, b] = [await instance('a', 0), await instance('b', 0)]
+    const tasks = [`${counts.subTopology}_1`]
+    a.know({ ...b.peer, tasks })
+    b.know({ ...a.peer, tasks })
+    expect(await get(a.port, '/stores/counts')).toEqual({ status: 503, body: '{"code":"NOT_READY"}' })
   })
 })
 
