@@ -3,7 +3,8 @@
 //
 // Invariants
 // 1. The global tables are read to their end before the worker joins the group; they are closed after it.
-// 2. Nothing of it is shared with another worker of this process but the folders of the stores, and those by `claims` only.
+// 2. Processed records of repartition topics are deleted beside it; nobody waits for that.
+// 3. Nothing of it is shared with another worker of this process but the folders of the stores, and those by `claims` only.
 import { isMisplaced, type Peer, type Place } from '../assignment/peers.ts'
 import type { EpochFigure } from '../barrier/barrier.ts'
 import { MillraceError } from '../base/errors.ts'
@@ -14,6 +15,7 @@ import type { Log } from '../log/log.ts'
 import { deadLetterTopic } from '../runtime/dead-letter.ts'
 import { GlobalReader } from '../runtime/global-reader.ts'
 import { globalNamed } from '../runtime/global-tables.ts'
+import { purgeProcessed } from '../runtime/purge.ts'
 import type { RestoreProgress, TaskDeps } from '../runtime/recover.ts'
 import type { Task } from '../runtime/task.ts'
 import { Worker } from '../runtime/worker.ts'
@@ -57,6 +59,7 @@ export class Member implements Crew {
   #peers: readonly Peer[] = []
   #unlisted = false
   #worker: Worker | null = null
+  #endPurge: () => void = () => {}
 
   constructor(options: MemberOptions) {
     this.#o = options
@@ -101,9 +104,18 @@ export class Member implements Crew {
       ...(onEpoch === undefined ? {} : { onEpoch }),
     })
     await this.#worker.start()
+    this.#endPurge = this.#purge(this.#worker)
+  }
+
+  #purge({ tasks }: Worker): () => void {
+    const { config, log, plan, world } = this.#o
+    const ours = new Set(plan.internalTopics.flatMap(({ name, kind }) => (kind === 'repartition' ? name : [])))
+    const partitions = () => [...tasks.values()].flatMap(({ queues }) => queues.filter(({ topic }) => ours.has(topic)))
+    return purgeProcessed({ log, groupId: config.applicationId, world, partitions })
   }
 
   async close(leave: boolean): Promise<void> {
+    this.#endPurge()
     await this.#worker?.close(leave)
     await this.globals.close()
   }

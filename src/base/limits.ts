@@ -79,6 +79,8 @@ export const LIMITS = {
   togetherWaitMs: 1_500, // for the other workers of a process that has just begun
   handOverWaitMs: 10_000, // a task that another member has to let go of is asked for again after this
   standbyEndsMs: 1_000, // how often standbys ask how far the tables whose changelog is their topic may go
+  purgeIntervalMs: 30_000, // how often processed records of repartition topics are deleted: as Kafka Streams does
+  purgeTimeoutMs: 10_000, // for all replicas to do so
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
   logCacheBytesMax: 8 * 1024 * 1024,

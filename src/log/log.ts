@@ -8,6 +8,7 @@
 // 3. A Writer whose transactional id was taken over by a newer `init`, or whose group generation is old, writes nothing more:
 //    STREAM_FENCED.
 // 4. A Writer in doubt (lost answer, unclassified error) throws STREAM_DOUBT and stays unusable until `init` (R2).
+import { MillraceError } from '../base/errors.ts'
 import type { Headers, LogRecord, TopicPartition } from '../base/record.ts'
 
 export type Guarantee = 'exactly_once' | 'at_least_once'
@@ -46,6 +47,16 @@ export interface Chunk extends TopicPartition {
 
 export interface ReadFrom extends TopicPartition {
   readonly offset: number
+}
+
+/** Records that are gone before they were read, or offsets that were never there. */
+export class OffsetOutOfRange extends MillraceError {
+  readonly at: ReadFrom
+
+  constructor(at: ReadFrom, message: string) {
+    super('STREAM_OFFSET_OUT_OF_RANGE', message)
+    this.at = at
+  }
 }
 
 export interface Reader {
@@ -174,6 +185,8 @@ export interface Log {
   /** How long a tombstone can still be read at least, from when the row before it was compacted away; infinity: for ever. Null: it can't be
    *  told. Left out where it never can. */
   tombstonesKeptMs?(topic: string): Promise<number | null>
+  /** Takes the records before these offsets away, for good. Left out where records are never taken away. */
+  purge?(before: readonly ReadFrom[]): Promise<void>
   reader(options?: ReaderOptions): Reader
   writer(options: WriterOptions): Writer
   group(options: GroupOptions): Group

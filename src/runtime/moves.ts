@@ -4,8 +4,9 @@
 // Invariants
 // 1. A task is in here or it runs, never both; one that is on its way out is opened again only when its stores are closed.
 // 2. A restore that is called off ends soon and leaves no store open; what it has restored stays on disk.
-import { explain, MillraceError } from '../base/errors.ts'
+import { explain } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { isFinal } from './final.ts'
 import { discardTask, openTask, type TaskDeps } from './recover.ts'
 import type { Task } from './task.ts'
 
@@ -131,8 +132,7 @@ export class Moves {
         return
       } catch (error) {
         if (signal.aborted || this.#deps.stopping()) return
-        const disposition = error instanceof MillraceError ? error.disposition : 'rewind'
-        if (disposition === 'stop' || disposition === 'usage' || disposition === 'park') {
+        if (await isFinal(error, this.#deps)) {
           one.failure = { error }
           this.#news()
           return

@@ -14,13 +14,14 @@
 import { decodeShare, encodeClaim, type Peering } from '../assignment/hand-over.ts'
 import { Barrier, type EpochFigure } from '../barrier/barrier.ts'
 import type { EpochLimits } from '../barrier/machine.ts'
-import { explain, MillraceError } from '../base/errors.ts'
+import { explain, type MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import { steadyClock } from '../base/steady.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
+import { isFinal } from './final.ts'
 import { acceptAll, type Flow, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { IdleStores } from './idle-stores.ts'
@@ -217,9 +218,7 @@ export class Worker {
         }
       } catch (error) {
         this.#o.tracing?.lost(error)
-        const disposition = error instanceof MillraceError ? error.disposition : 'rewind'
-        // park: an error of one record that no record can be blamed for here; it would come again and again.
-        if (disposition === 'stop' || disposition === 'usage' || disposition === 'park') {
+        if (await isFinal(error, this.#o.deps)) {
           this.#end(error)
           break
         }

@@ -20,7 +20,7 @@ const OPERATIONS = {
 const PATIENCE_MS = 30_000
 
 export interface Right {
-  /** `run`, `optional`, or the command that needs it besides. */
+  /** `run`, `optional`, `outbox`, or the command that needs it besides. */
   readonly of: string
   readonly resource: keyof typeof RESOURCES
   readonly pattern: keyof typeof PATTERNS
@@ -33,6 +33,10 @@ export interface Names {
   readonly '<application id>': string
   readonly '<input>': string
   readonly '<output>': string
+  readonly '<repartition topic>': string
+  /** Of an outbox. */
+  readonly '<topic>': string
+  readonly '<name>': string
 }
 
 export function documentedRights(): readonly Right[] {
@@ -48,7 +52,8 @@ export function documentedRights(): readonly Right[] {
       continue
     }
     const cell = (name: string): string => cells[head.indexOf(name)] ?? ''
-    const of = head.includes('command') ? cell('command') : head.includes('for') ? 'run' : 'optional'
+    const kinds = [cell('command'), head.includes('for') && 'run', head.includes('the relay') && 'outbox', 'optional']
+    const of = kinds.find((kind) => typeof kind === 'string' && kind !== '')
     const [resource, pattern, right] = [cell('resource'), cell('pattern'), cell('right')]
     if (!(resource in RESOURCES) || !(pattern in PATTERNS) || !(right in OPERATIONS)) throw new Error(`${PAGE}: ${line}`)
     rights.push({ of, resource, pattern, name: cell('name'), right } as Right)

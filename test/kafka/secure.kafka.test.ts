@@ -1,18 +1,21 @@
 // A broker behind TLS, passwords and ACLs: an application with exactly the rights that docs/security.md lists, and what is said to those
-// who lack one, who come with another password or certificate, or to a door of another kind. Then two instances of it, and the binary's
-// commands against both.
+// who lack one, who come with another password or certificate, or to a door of another kind. Then two instances of it, the binary's
+// commands against both, and the relay of an outbox.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { Admin } from '@platformatic/kafka'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openLog } from '../../src/app.ts'
+import { relayOutbox } from '../../src/app/outbox.ts'
 import { silent } from '../../src/base/ports.ts'
 import { NO_HEADERS } from '../../src/base/record.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { failureText } from '../../src/cli/fail.ts'
 import { type ProcessorOptions, resolveConfig, type SaslOptions } from '../../src/config.ts'
 import type { Log } from '../../src/log/log.ts'
-import { type Ended, millrace, root, type Scratch, scratch } from '../cli/binary.ts'
+import { outboxDdl } from '../../src/outbox/ddl.ts'
+import { type Ended, millrace, type Scratch, scratch } from '../cli/binary.ts'
 import { commit, committedValues, freshTopic, freshWriter, position, readUntil } from '../contract/log/steps.ts'
 import { endAll, type Processor } from '../support/processor.ts'
 import type { ScramUser } from './broker.ts'
@@ -24,6 +27,7 @@ import { ITEMS, PARTITIONS, POISON, type SecuredApp, securedApp, writeOrders } f
 
 const PATIENCE_MS = 30_000
 const AT_ONCE = 3
+const PURGE_MS = 200
 const PASSWORD = 'canary-password-0123456789'
 const TOKEN = 'canary-token-0123456789-0123456789-0123456789'
 const PLAIN = { mechanism: 'PLAIN', username: 'mill', password: 'race' } as const
@@ -31,13 +35,22 @@ const PLAIN = { mechanism: 'PLAIN', username: 'mill', password: 'race' } as cons
 const rights = documentedRights()
 const needed = rights.filter(({ of }) => of === 'run')
 const optional = rights.filter(({ of }) => of === 'optional')
-const ofCommands = rights.filter(({ of }) => of !== 'run' && of !== 'optional')
+const ofRelay = rights.filter(({ of }) => of === 'outbox')
+const ofCommands = rights.filter(({ of }) => of !== 'run' && of !== 'optional' && of !== 'outbox')
 
 const user = (name: string, mechanism: ScramUser['mechanism'] = 'SCRAM-SHA-512'): ScramUser => ({ name, mechanism, password: PASSWORD })
-const names = (applicationId: string): Names => ({ '<application id>': applicationId, '<input>': 'orders', '<output>': 'totals' })
+const names = (applicationId: string): Names => ({
+  '<application id>': applicationId,
+  '<input>': 'orders',
+  '<output>': 'totals',
+  '<repartition topic>': `${applicationId}-by-item-repartition`,
+  '<topic>': 'relayed',
+  '<name>': applicationId,
+})
 const FULL = user('full')
 const OPERATOR = user('operator', 'SCRAM-SHA-256')
 const PAIR = user('pair')
+const RELAY = user('relay')
 const WITHOUT = needed.map((right, i) => ({ right, name: `without${i}` }))
 /** The words of each command that is in the table of rights, and what it reads on stdin. */
 const COMMANDS: Readonly<Record<string, (topology: string) => { readonly words: readonly string[]; readonly input?: string }>> = {
@@ -49,6 +62,7 @@ const COMMANDS: Readonly<Record<string, (topology: string) => { readonly words: 
   'dead-letter replay': () => ({ words: ['dead-letter', 'replay', '--application-id', 'full'] }),
   reset: (topology) => ({ words: ['reset', topology, '--application-id', 'full'] }),
 }
+const RELAYS = ofRelay.map((right, i) => ({ right, name: `relay${i}` }))
 const LACKS = ofCommands.map((right, i) => ({ right, name: `lacks${i}` }))
 
 describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_000 }, () => {
@@ -59,7 +73,7 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
   let app: SecuredApp
   beforeAll(async () => {
     place = scratch()
-    const users = [FULL, OPERATOR, PAIR, ...[...WITHOUT, ...LACKS].map(({ name }) => user(name))]
+    const users = [FULL, OPERATOR, PAIR, RELAY, ...[...WITHOUT, ...LACKS, ...RELAYS].map(({ name }) => user(name))]
     secured = await startSecured(users, { broker: 'b', [PLAIN.username]: PLAIN.password })
     log = await open(secured.kafka.brokers)
     admin = new Admin({ clientId: 'test', bootstrapBrokers: [secured.kafka.brokers] })
@@ -70,6 +84,8 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       { user: OPERATOR.name, rights: [...needed, ...ofCommands], names: names('full') },
       ...WITHOUT.map(({ right, name }) => ({ user: name, rights: needed.filter((one) => one !== right), names: names(name) })),
       ...LACKS.map(({ right, name }) => ({ user: name, rights: lacking(right), names: names('full') })),
+      { user: RELAY.name, rights: ofRelay, names: names(RELAY.name) },
+      ...RELAYS.map(({ right, name }) => ({ user: name, rights: ofRelay.filter((one) => one !== right), names: names(name) })),
     ])
     app = securedApp(place, secured.secure, secured.ca)
   }, 180_000)
@@ -143,8 +159,8 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
   it('the rights that the document lists are enough: exactly once, restarted, restored', async () => {
     const said: string[] = []
     const options = {
-      imports: [join(root, 'test/support/restored.ts')],
-      env: { MILLRACE_TOKEN: TOKEN },
+      imports: [join(import.meta.dirname, 'faulty.ts')],
+      env: { MILLRACE_TOKEN: TOKEN, FAULTY_LIMITS: JSON.stringify({ purgeIntervalMs: PURGE_MS }) },
       onLine: (line: string) => void said.push(line),
     }
     await writeOrders(log, 30, 1)
@@ -155,7 +171,10 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
     const metrics = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
     const figures = await metrics.text()
     expect(figures).toMatch(/^millrace_dead_letters_total\{[^}]*\} 1$/m)
+    const unpurged = (): number => said.filter((line) => /could not be deleted.*right Delete/.test(line)).length
+    await expect.poll(unpurged, { timeout: PATIENCE_MS }).toBe(1)
     expect(await first.stop()).toEqual({ code: 0, signal: null })
+    expect(unpurged(), 'it is said once').toBe(1)
     const described = await millrace(['describe', app.topology], { env: { MILLRACE_SASL_PASSWORD: PASSWORD } })
 
     rmSync(join(place.folder, 'full'), { recursive: true })
@@ -188,7 +207,7 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
     const start = (name: string, env: Readonly<Record<string, string>> = {}): Processor =>
       app.run(PAIR, 'pair', name, ['--port', '0', '--instance-id', name], {
         imports: [join(import.meta.dirname, 'faulty.ts')],
-        env: { MILLRACE_TOKEN: TOKEN, FAULTY_LIMITS: JSON.stringify({ heartbeatMs: 200 }), ...env },
+        env: { MILLRACE_TOKEN: TOKEN, FAULTY_LIMITS: JSON.stringify({ heartbeatMs: 200, purgeIntervalMs: PURGE_MS }), ...env },
       })
     await writeOrders(log, 30, 1)
     const a = start('a')
@@ -200,6 +219,14 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
     await expect.poll(halves, { timeout: PATIENCE_MS }).toEqual([2, 2])
     for (const one of [a, b]) await expect.poll(() => rowsBy(one), { timeout: PATIENCE_MS }).toEqual(rows)
 
+    const between = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: names('pair')['<repartition topic>'], partition }))
+    const left = async (): Promise<number> => {
+      const [first, end] = [await log.offsets(between, 'earliest'), await log.offsets(between, 'latest')]
+      return end.reduce((sum, at, i) => sum + at - (first[i] as number), 0)
+    }
+    expect(Math.max(...(await log.offsets(between, 'latest')))).toBeGreaterThan(0)
+    // But for what stands behind the last record: markers of transactions, that no offset passes.
+    await expect.poll(left, { timeout: PATIENCE_MS }).toBeLessThanOrEqual(2 * PARTITIONS)
     const letters = (await recordsOf('orders')).filter(([, value]) => value === POISON).length
     const own = ['--application-id', 'pair', '--state-dir']
     const of = (name: string): string => join(place.folder, name)
@@ -275,6 +302,31 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       await succeed(OPERATOR, words, input)
     }
     expect((await log.topicNames()).filter((name) => name.startsWith('full-') && !name.includes('dead-letter'))).toEqual([])
+  })
+
+  it('the relay of an outbox needs what the document says, and no more', async () => {
+    await log.createTopics([{ name: 'relayed', partitions: 1, kind: 'plain' }])
+    const database = join(place.folder, 'outbox.db')
+    const outbox = new DatabaseSync(database)
+    outbox.exec(outboxDdl('sqlite', 'outbox'))
+    const insert = (): unknown => outbox.exec(`INSERT INTO outbox (topic, key, value) VALUES ('relayed', 'k', 'v')`)
+    const relay = (name: string, by: Pick<ProcessorOptions, 'brokers' | 'tls' | 'sasl'>): Promise<unknown> =>
+      relayOutbox({ database, name, once: true, stateDir: join(place.folder, name), world: systemWorld(silent), ...by }).then(
+        async ({ ended, status }) => await ended.then(() => status().rowsEver),
+      )
+    const as = (name: string): Promise<unknown> => relay(name, secure({ username: name }))
+    insert()
+    // Somebody has relayed before, so that there is a position to be read; but for who may not make its topic.
+    for (const { right, name } of RELAYS) if (right.right !== 'Create') await relay(name, { brokers: [secured.kafka.brokers] })
+    expect(await as(RELAY.name)).toBe(1)
+    insert()
+    expect(await as(RELAY.name)).toBe(2)
+    await inTurn(RELAYS, async ({ right, name }) => {
+      const line = failureText(await as(name).catch((error: unknown) => error), false)
+      const lacked = nameOf(right, names(name))
+      expect(line, `${right.right} on ${right.name}`).toMatch(new RegExp(`^millrace: .*${lacked}.*has no right .*\\b${right.right}\\b`))
+    })
+    outbox.close()
   })
 
   const DOORS: readonly (readonly [what: string, options: () => ProcessorOptions, cure: RegExp])[] = [

@@ -13,6 +13,7 @@ import { KafkaClient } from './client.ts'
 import type { Compression } from './encode.ts'
 import { dismiss, KafkaGroup } from './group.ts'
 import { committed } from './offsets.ts'
+import { purger } from './purge.ts'
 import { KafkaReader } from './reader.ts'
 import { KafkaWriter } from './writer.ts'
 
@@ -65,6 +66,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     dismiss: (groupId, instanceIds) => dismiss(client, groupId, instanceIds),
     // A restore that goes on for long wants to know with each portion.
     tombstonesKeptMs: remembered(options.world.clock, LIMITS.caughtUpFreshMs, (topic) => tombstonesKeptMs(client, topic)),
+    purge: purger(client),
     reader: (reading) => new KafkaReader(client, reading ?? {}),
     writer: (writing) => new KafkaWriter(client, writing),
     group: (joining) => new KafkaGroup(client, joining),

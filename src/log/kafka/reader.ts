@@ -11,7 +11,7 @@ import type { ConnectionPool } from '@platformatic/kafka'
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
-import type { Chunk, Reader, ReaderOptions, ReadFrom } from '../log.ts'
+import { type Chunk, OffsetOutOfRange, type Reader, type ReaderOptions, type ReadFrom } from '../log.ts'
 import { outcome } from '../outcome.ts'
 import { listOffsets } from './admin.ts'
 import { addressOf, type KafkaClient, type Node } from './client.ts'
@@ -316,8 +316,8 @@ export class KafkaReader implements Reader {
         if (slot.version !== version) return
         this.#stop(
           slot,
-          new MillraceError(
-            'STREAM_OFFSET_OUT_OF_RANGE',
+          new OffsetOutOfRange(
+            { topic: slot.topic, partition: slot.partition, offset: position },
             `${slot.name} has no offset ${position}: it holds ${first} to ${end}; records were deleted before they were read, or the topic was made ` +
               "anew. To go on without them, set the group's offsets for it (kafka-consumer-groups.sh --reset-offsets)",
           ),
