@@ -159,29 +159,68 @@ describe('the tarball', () => {
     },
     4 * MINUTES,
   )
+  /** Runs the binary while `use` looks at what it says; then it is stopped. */
+  async function whileRunning(words: readonly string[], env: NodeJS.ProcessEnv, use: (said: () => string) => Promise<void>): Promise<void> {
+    const running = spawn(node, ['node_modules/millrace/bin/millrace.js', ...words], {
+      cwd: project,
+      env: { ...ownEnvironment(), ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const ended = new Promise<number | null>((resolve) => running.once('close', resolve))
+    let said = ''
+    running.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+    })
+    try {
+      await use(() => said)
+    } finally {
+      running.kill('SIGTERM')
+    }
+    expect(await ended, said).toBe(0)
+  }
   test(
     'the live page',
     async () => {
-      const running = spawn(node, ['node_modules/millrace/bin/millrace.js', 'dev', 'count.ts', '--ephemeral', '--port', '0', '--json'], {
-        cwd: project,
-        env: ownEnvironment(),
-        stdio: ['ignore', 'ignore', 'pipe'],
-      })
-      const ended = new Promise<number | null>((resolve) => running.once('close', resolve))
-      let said = ''
-      running.stderr.on('data', (chunk: Buffer) => {
-        said += chunk.toString()
-      })
-      try {
-        await expect.poll(() => said, { timeout: 30_000 }).toMatch(/"page":.*"msg":"live page"/)
-        const page = /"page":"([^"]+)"/.exec(said)?.[1] as string
+      await whileRunning(['dev', 'count.ts', '--ephemeral', '--port', '0', '--json'], {}, async (said) => {
+        await expect.poll(said, { timeout: 30_000 }).toMatch(/"page":.*"msg":"live page"/)
+        const page = /"page":"([^"]+)"/.exec(said())?.[1] as string
         expect(await (await fetch(page)).text()).toBe(readFileSync(join(clone, 'src/server/page/index.html'), 'utf8'))
-      } finally {
-        running.kill('SIGTERM')
-      }
-      expect(await ended).toBe(0)
+      })
     },
     MINUTES,
+  )
+  test(
+    "spans of run go to the project's own OpenTelemetry, loaded by NODE_OPTIONS",
+    async () => {
+      const { devDependencies: versions } = JSON.parse(readFileSync(join(clone, 'package.json'), 'utf8')) as {
+        devDependencies: Readonly<Record<string, string>>
+      }
+      const packages = ['@opentelemetry/api', '@opentelemetry/sdk-trace-base'].map((name) => `${name}@${versions[name]}`)
+      done(`npm install --ignore-scripts --prefer-offline --no-audit --no-fund ${packages.join(' ')}`, project)
+      const spans = join(project, 'spans')
+      writeFileSync(
+        join(project, 'telemetry.js'),
+        `import { appendFileSync } from 'node:fs'
+import { trace } from '@opentelemetry/api'
+import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+const exporter = {
+  export(all, done) {
+    for (const { name } of all) appendFileSync(${JSON.stringify(spans)}, name + '\\n')
+    done({ code: 0 })
+  },
+  async shutdown() {},
+}
+trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
+`,
+      )
+      done('npx millrace produce --state-dir traced --topology count.ts', project, '{"topic":"in","key":"a","value":"x","timestamp":1}\n')
+      const seen = (): readonly string[] =>
+        existsSync(spans) ? [...new Set(readFileSync(spans, 'utf8').trim().split('\n'))].toSorted() : []
+      await whileRunning(['run', 'count.ts', '--state-dir', 'traced'], { NODE_OPTIONS: '--import ./telemetry.js' }, async () => {
+        await expect.poll(seen, { timeout: 30_000 }).toEqual(['commit count', 'epoch count', 'process in'])
+      })
+    },
+    2 * MINUTES,
   )
   test('its own import is the same package as the binary', () => {
     writeFileSync(
