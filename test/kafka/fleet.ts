@@ -23,7 +23,7 @@ const QUIET_MS = 1_500 // Kafka answers the end of a transaction before its mark
 const SETTLE_MS = 180_000
 
 /** About an eighth of the defaults, in their proportions: what takes a minute takes seconds. */
-export const SHORT = { sessionTimeoutMs: 6_000, heartbeatMs: 500, transactionTimeoutMs: 8_000, purgeIntervalMs: 500 }
+export const SHORT = { sessionTimeoutMs: 6_000, heartbeatMs: 500, transactionTimeoutMs: 8_000, purgeIntervalMs: 2_000 }
 /** What a broker must be told, so that it takes these and acts on them in time. */
 export const SHORT_BROKER = { 'transaction.abort.timed.out.transaction.cleanup.interval.ms': 1_000 }
 
