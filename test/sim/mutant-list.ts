@@ -460,7 +460,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'at least once: a foreign-key join does not take back what it does not know to be out (found by this simulator)',
     by: ['S'],
     edits: [{ file: 'src/operators/foreign-key-left.ts', from: '!state.out && !repeats)', to: '!state.out)' }],
-    seedsMax: 3_000,
+    seedsMax: 8_000,
     case: 'join',
     kinds: ['refusedWrite', 'wipe'],
   },
