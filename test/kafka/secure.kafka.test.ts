@@ -210,14 +210,17 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
         env: { MILLRACE_TOKEN: TOKEN, FAULTY_LIMITS: JSON.stringify({ heartbeatMs: 200, purgeIntervalMs: PURGE_MS }), ...env },
       })
     await writeOrders(log, 30, 1)
-    const a = start('a')
-    let b = start('b')
+    let [stays, dies] = ['a', 'b'] as [string, string]
+    let [a, b] = [start(stays), start(dies)]
     await Promise.all([a.ready, b.ready])
     const rows = await ordered()
     const halves = async (): Promise<readonly number[]> =>
       Promise.all([a, b].map(async (one) => ((await (await ask(one, '/health')).json()) as { tasks: number }).tasks))
     await expect.poll(halves, { timeout: PATIENCE_MS }).toEqual([2, 2])
     for (const one of [a, b]) await expect.poll(() => rowsBy(one), { timeout: PATIENCE_MS }).toEqual(rows)
+    // Whoever is killed must have rows to restore; who came first may have all tasks with a store.
+    const { stores } = (await (await ask(b, '/stores')).json()) as { stores: readonly { readonly here: number }[] }
+    if (stores.every(({ here }) => here === 0)) [a, b, stays, dies] = [b, a, dies, stays]
 
     const between = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: names('pair')['<repartition topic>'], partition }))
     const left = async (): Promise<number> => {
@@ -239,7 +242,7 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       expect(listed.out.match(/STREAM_SERDE/g)).toHaveLength(letters)
     })
     const verify = async (): Promise<void> => {
-      const verified = await app.command(PAIR, ['verify', app.topology, ...own, of('b')])
+      const verified = await app.command(PAIR, ['verify', app.topology, ...own, of(dies)])
       expect(verified).toMatchObject({ status: 2, err: expect.stringMatching(/is in use by process \d+/) })
     }
     const reset = async (): Promise<void> => {
@@ -250,9 +253,9 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       expect(refused).toMatchObject({ status: 2, err: expect.stringMatching(/^millrace: application pair is running/) })
     }
     await Promise.all([...looks, verify, reset].map((look) => look()))
-    const dropped = await succeed(PAIR, ['dead-letter', 'drop', '--all', '--json', '--state-dir', of('a')])
+    const dropped = await succeed(PAIR, ['dead-letter', 'drop', '--all', '--json', '--state-dir', of(stays)])
     expect(JSON.parse(dropped.out)).toEqual({ dropped: letters })
-    expect((await succeed(PAIR, ['dead-letter', 'list', '--state-dir', of('b')])).out).toBe('')
+    expect((await succeed(PAIR, ['dead-letter', 'list', '--state-dir', of(dies)])).out).toBe('')
 
     // From here on whoever is asked says what is so, or refuses by name; and while it is restored, how far that is.
     const answers: string[] = []
@@ -268,9 +271,9 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       }
     })()
     await b.kill()
-    rmSync(of('b'), { recursive: true })
+    rmSync(of(dies), { recursive: true })
     const hold = place.write('hold', '')
-    b = start('b', { FAULTY_HOLD_RESTORE: hold })
+    b = start(dies, { FAULTY_HOLD_RESTORE: hold })
     const progress = (answer: string): boolean => /STORE_RESTORING","restored":\d+,"remaining":[1-9]/.test(answer)
     await expect.poll(() => answers.some(progress), { timeout: PATIENCE_MS }).toBe(true)
     rmSync(hold)
@@ -284,7 +287,7 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
     expect([...new Set(answers)].filter((answer) => !right.includes(answer) && !refusal.test(answer) && answer !== '200 ')).toEqual([])
     expect(await Promise.all([a.stop(), b.stop()])).toEqual([0, 0].map((code) => ({ code, signal: null })))
     expect(`${a.said()}${b.said()}`).not.toContain('DescribeConfigs')
-    expect((await succeed(PAIR, ['verify', app.topology, ...own, of('a')])).out).toMatch(/^\S+\/by-item +sound +\d+ rows/m)
+    expect((await succeed(PAIR, ['verify', app.topology, ...own, of(stays)])).out).toMatch(/^\S+\/by-item +sound +\d+ rows/m)
   })
 
   it('each command needs what the document says, and no more', async () => {
