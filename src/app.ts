@@ -214,6 +214,7 @@ export class StreamProcessor {
     await dismissFormer(log, config, state, world)
     this.#crew ??= this.#alone(log, this.#topics, state)
     await this.#crew.start()
+    await this.#unlessClosed(null)
     if (!embedded) this.#unwatch = watchPartitions(log, this.plan.inputs, this.#topics.partitionsOf, world, (error) => this.#give(error))
     this.#records = recordsControl({
       log,
@@ -387,6 +388,7 @@ export class StreamProcessor {
       await this.#control
         ?.close()
         .catch((error: unknown) => this.#world.logger.warn({ reason: explain(error) }, 'the control socket did not close'))
+      this.#records = null // what waits to settle dead letters does not begin any more
       await this.#crew?.close(leave)
     } finally {
       await this.#log?.close()

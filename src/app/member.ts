@@ -104,6 +104,7 @@ export class Member implements Crew {
       ...(onEpoch === undefined ? {} : { onEpoch }),
     })
     await this.#worker.start()
+    if (this.#o.stopping()) return // `close` has been here: nothing that it ends may begin behind it
     this.#endPurge = this.#purge(this.#worker)
   }
 

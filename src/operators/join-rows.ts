@@ -99,6 +99,12 @@ export function appendValue(row: Buffer | null, value: Buffer): Buffer {
   return Buffer.concat(row === null ? [length, value] : [row, length, value])
 }
 
+/** The value that came first, and the row without it; null: there are no others. */
+export function firstOf(row: Buffer): readonly [value: Buffer, rest: Buffer | null] {
+  const end = 4 + row.readUInt32BE(0)
+  return [row.subarray(4, end), end < row.length ? row.subarray(end) : null]
+}
+
 export function valuesOf(row: Buffer): Buffer[] {
   const values: Buffer[] = []
   for (let at = 0; at < row.length; ) {

@@ -12,7 +12,7 @@
 //    full operator, the stream's input waits with it.
 import { META, readTime, rowKey, rowsBefore, writeTime } from '../serde/window-rows.ts'
 import type { StreamTableJoinNode } from '../topology/node.ts'
-import { appendValue, valuesOf } from './join-rows.ts'
+import { appendValue, firstOf } from './join-rows.ts'
 import type { Operator, StoreView } from './operator.ts'
 import { arrivalOf, asArrived, decodeParked, encodeParked, type Parked } from './parked-record.ts'
 
@@ -44,10 +44,9 @@ export const streamTableGrace =
 
     /** The first of those that wait there leaves. */
     const leave = (place: Buffer): Parked => {
-      const [first, ...others] = valuesOf(store.getBytes(place)?.value as Buffer)
-      const rest = others.reduce<Buffer | null>(appendValue, null)
+      const [first, rest] = firstOf(store.getBytes(place)?.value as Buffer)
       store.putBytes(place, rest, timeOf(store))
-      return decodeParked(first as Buffer)
+      return decodeParked(first)
     }
 
     const wake = {

@@ -83,6 +83,7 @@ export async function flushCaches(tasks: Iterable<Task>, barrier: Barrier): Prom
 /** Timers on the wall clock. */
 export async function fireTimers(task: Task, barrier: Barrier): Promise<void> {
   if (task.suspended !== null) return
+  if (task.dueInMs === 0) await task.prefetch.begun()
   while (task.runTimers(barrier.append)) {
     barrier.worked(0)
     // Once: a timer that takes longer than its interval must not keep the records waiting.

@@ -26,8 +26,19 @@ export class Prefetch {
   /** Begins to read them while another task runs. */
   ahead(records: number): void {
     if (this.#ahead !== null) return
-    this.#ahead = prefetchRows(this.#queues, records)
-    this.#ahead.catch(() => {})
+    const ahead = prefetchRows(this.#queues, records)
+    this.#ahead = ahead
+    ahead.then(
+      () => {
+        if (this.#ahead === ahead) this.#ahead = null // more may come until the batch begins
+      },
+      () => {}, // kept for `rows`
+    )
+  }
+
+  /** Until what was begun is there: a write meanwhile would make it worthless. */
+  async begun(): Promise<void> {
+    await this.#ahead?.catch(() => {})
   }
 }
 

@@ -3,7 +3,8 @@
 //
 // Invariants
 // 1. Only what lies before a committed offset is deleted: whatever fails, nobody begins before that.
-// 2. Nothing waits for it. What fails is tried again with the next round; the log says it once.
+// 2. Nothing waits for it. What fails is tried again with the next round; the log says it once, until it
+//    has gone well again.
 import { explain } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
@@ -35,6 +36,7 @@ export function purgeProcessed({ log, groupId, world, partitions }: PurgeOptions
     })
     if (before.length === 0 || ended) return
     await log.purge?.(before)
+    told = false
     for (const { topic, partition, offset } of before) done.set(partitionName(topic, partition), offset)
   }
   const again = (): void => {

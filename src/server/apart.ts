@@ -21,7 +21,13 @@ export async function openFrontApart(
   onFatal: (error: unknown) => void,
 ): Promise<Listener> {
   const data: FrontData = { port, host, token: token?.reveal() ?? null, advertise, self }
-  const thread = new Thread(new URL(`./front-thread.${ENDING}`, import.meta.url), { name: 'millrace http', workerData: data })
+  const thread = new Thread(new URL(`./front-thread.${ENDING}`, import.meta.url), {
+    name: 'millrace http',
+    workerData: data,
+    // What a user preloads (--import of an exporter of spans) is for the processor: here it would run, and send, a second time.
+    execArgv: [],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
   const tell = (told: FrontTold): void => thread.postMessage(told)
   const desk = answersTo(ask, tell)
   const listens = Promise.withResolvers<number>()
@@ -53,6 +59,7 @@ export async function openFrontApart(
     }
   })
   thread.on('error', fail)
+  thread.on('messageerror', fail)
   thread.on('exit', (status) => fail(new MillraceError('STREAM_INTERNAL', `the thread of the HTTP server has ended (status ${status})`)))
 
   const end = async (): Promise<void> => {

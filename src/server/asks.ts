@@ -68,6 +68,12 @@ export interface Forwarded {
 /** Or who has the key; or who has some of the rows: the question comes again, with their answers as its body. */
 export type Answer = Text | { readonly owner: Peer } | { readonly owners: readonly Peer[] }
 
+/** As the body of a question may be: nothing deep, of which a clone could overflow the stack of the thread that reads it. */
+export function isFlat(body: unknown): boolean {
+  const isPlain = (value: unknown): boolean => typeof value !== 'object' || value === null
+  return isPlain(body) || Object.values(body as object).every((of) => (Array.isArray(of) ? of.every(isPlain) : isPlain(of)))
+}
+
 export const answered = (text: string, status = 200, type: string | null = null): Text => ({ status, text, type })
 
 /** A refusal is thrown. `gone`: aborted when whoever asked has left; null: it will be answered all the same. */

@@ -7,7 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Peer } from '../assignment/peers.ts'
 import type { World } from '../base/ports.ts'
 import type { Secret } from '../base/secret.ts'
-import { type Answering, type Ask, type AskName, type Forwarded, PATHS, type Path, type Text } from './asks.ts'
+import { type Answering, type Ask, type AskName, type Forwarded, isFlat, PATHS, type Path, type Text } from './asks.ts'
 import { openEvents } from './events.ts'
 import { fieldsOf } from './fields.ts'
 import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
@@ -100,6 +100,7 @@ export async function openFront({ port, host, token, advertise, self, world, ans
 const LIVE: Ask = { name: 'live', store: '', key: '', query: {}, forwarded: false, body: undefined }
 
 function askOf(name: AskName, { params, query, headers, body }: FastifyRequest): Ask {
+  if (!isFlat(body)) throw new Refusal('BAD_REQUEST')
   const { store = '', key = '' } = params as { readonly store?: string; readonly key?: string }
   return { name, store, key, query: query as Ask['query'], forwarded: headers[FORWARDED] !== undefined, body }
 }

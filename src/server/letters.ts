@@ -2,7 +2,7 @@
 // What is done is what `millrace dead-letter` does (control/dead-letters.ts); who may was judged before (guard.ts).
 //
 // 1. Only letters that are named are settled, LIMITS.lettersAtOnceMax at most; one that is not pending any more is told as `absent`.
-// 2. Requests that settle are taken one after the other: of two at a time the later one would fence the earlier, which would seem to have failed.
+// 2. Requests of this process that settle are taken one after the other: of two at a time the later one would fence the earlier, which would seem to have failed.
 // 3. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'

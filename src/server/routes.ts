@@ -62,13 +62,13 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
 
   /** Rows of all keys: from here, with those of the processes that have the others. Such a process gives its part. */
   const ofAll = async ({ forwarded, body }: Ask, store: QueryableStore, query: RowsQuery): Promise<Answer> => {
-    if (store.subTopology < 0) return answered(rowsAnswer(await rowsHere(served, store, query, null), query))
+    if (store.subTopology < 0) return answered(await rowsAnswer(await rowsHere(served, store, query, null), query))
     const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, store, query, partitions)
     if (forwarded) return answered(partText(await here(heldPartitions(served, store))))
     const owners = body === undefined ? ownersOfRest(served, store) : []
     if (owners.length > 0) return { owners }
     const given = (body ?? []) as readonly Forwarded[]
-    return answered(rowsAnswer(await gatherRows(served, store, query.limit, given, here), query))
+    return answered(await rowsAnswer(await gatherRows(served, store, query.limit, given, here), query))
   }
 
   return {
@@ -117,7 +117,7 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
       const place = windowPlaceOf(served, store, ask.key)
       return ofKey(ask, store, place, async () => {
         const query = windowRows(served, store, asked)
-        return rowsAnswer(await rowsHere(served, store, query, null), query)
+        return await rowsAnswer(await rowsHere(served, store, query, null), query)
       })
     },
     versions(ask) {

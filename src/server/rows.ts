@@ -1,7 +1,7 @@
 // Rows of stores as HTTP answers: a key, a range, windows, versions. From committed state only.
 //
 // Invariants
-// 1. An answer is of one epoch (runtime/reads.ts).
+// 1. An answer is of one epoch of each process that gives rows (runtime/reads.ts).
 // 2. A range is whole: what is not here is asked of the processes that have it (gather.ts), or it is refused; never answered without its rows.
 // 3. Both ends are inclusive, the order is that of the bytes of the rows' keys across all tasks. `next` is where the following answer begins.
 import { asBuffer } from '../base/bytes.ts'
@@ -200,10 +200,13 @@ export async function rowsHere(
 }
 
 /** The answer's JSON. */
-export function rowsAnswer({ rows, next }: Pick<RowPart, 'rows' | 'next'>, { nextOf }: RowsQuery): string {
-  return entries(
-    rows.map(([, row]) => row),
-    next === null ? null : nextOf(next),
+/** The key of the next page may be another process's, of a schema that was not met here before. */
+export function rowsAnswer({ rows, next }: Pick<RowPart, 'rows' | 'next'>, { nextOf }: Pick<RowsQuery, 'nextOf'>): Promise<string> {
+  return whenThere(() =>
+    entries(
+      rows.map(([, row]) => row),
+      next === null ? null : nextOf(next),
+    ),
   )
 }
 

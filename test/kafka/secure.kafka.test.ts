@@ -228,7 +228,7 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
       return end.reduce((sum, at, i) => sum + at - (first[i] as number), 0)
     }
     expect(Math.max(...(await log.offsets(between, 'latest')))).toBeGreaterThan(0)
-    // But for what stands behind the last record: markers of transactions, that no offset passes.
+    // Markers of transactions that come behind the last offsets stay until the next.
     await expect.poll(left, { timeout: PATIENCE_MS }).toBeLessThanOrEqual(2 * PARTITIONS)
     const letters = (await recordsOf('orders')).filter(([, value]) => value === POISON).length
     const own = ['--application-id', 'pair', '--state-dir']

@@ -110,3 +110,12 @@ test('where there is no room for it, the input waits too', async () => {
   }
   expect(out).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${i} -`))
 })
+
+test('thousands of one key and one time go out in the order of arrival, one at a time', async () => {
+  await using driver = new TopologyTestDriver(joining((joined) => joined.to('out', EVENTS)))
+  const values = Array.from({ length: 2_000 }, (_, i) => `${i}`.padStart(100, ' '))
+  for (const value of values) await driver.input('in').pipe({ key: 'a', value, timestamp: 0 })
+  await driver.input('in').pipe({ key: 'b', value: 'due', timestamp: 20 })
+  const out = driver.output<string, string>('out').readAll()
+  expect(out.map(({ value }) => value)).toEqual(values.map((value) => `${value} -`))
+})

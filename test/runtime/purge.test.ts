@@ -72,7 +72,13 @@ describe('processed records of repartition topics', () => {
     await round()
     await round()
     expect(asked).toEqual([[`${TOPIC}-0 5`], [`${TOPIC}-0 5`], [`${TOPIC}-0 5`]])
-    expect(said).toEqual([expect.stringMatching(/^warn: .*could not be deleted \(it takes the right Delete\)/)])
+    const once = expect.stringMatching(/^warn: .*could not be deleted \(it takes the right Delete\)/)
+    expect(said).toEqual([once])
+    committed.set(0, 6)
+    state.refuses = new MillraceError('STREAM_BROKER', 'taken back')
+    await round()
+    await round()
+    expect(said, 'after it went well').toEqual([once, once])
   })
 
   test('stay where the log never takes records away', async () => {
@@ -87,7 +93,8 @@ describe('a worker that finds records gone before it has read them', () => {
   const gone = new OffsetOutOfRange({ ...at(0), offset: 5 }, 'gone')
   test('goes on where another one has processed them, and ends where nobody has', async () => {
     const { committed, log } = play()
-    const of = { log, groupId: 'shop' }
+    const world = virtualWorld(0, 1)
+    const of = { log, groupId: 'shop', world }
     expect(await isFinal(gone, of), 'nothing is committed').toBe(true)
     committed.set(0, 5)
     expect(await isFinal(gone, of), 'nobody is further').toBe(true)
@@ -95,9 +102,12 @@ describe('a worker that finds records gone before it has read them', () => {
     expect(await isFinal(gone, of)).toBe(false)
     const unstable = { committed: () => Promise.reject(new MillraceError('STREAM_UNSTABLE', 'open')) }
     expect(await isFinal(gone, { ...of, log: unstable }), 'it cannot be asked').toBe(false)
+    const waiting = isFinal(gone, { ...of, log: { committed: () => new Promise<never>(() => {}) } })
+    await world.advance(LIMITS.finalWaitMs)
+    expect(await waiting, 'the answer waits for a transaction').toBe(false)
   })
   test('of other failures their disposition says it', async () => {
-    const of = { log: { committed: () => expect.fail('nobody asks') }, groupId: 'shop' }
+    const of = { log: { committed: () => expect.fail('nobody asks') }, groupId: 'shop', world: virtualWorld(0, 1) }
     expect(await isFinal(new Error('unknown'), of)).toBe(false)
     expect(await isFinal(new MillraceError('STREAM_FENCED', ''), of)).toBe(false)
     expect(await isFinal(new MillraceError('STREAM_TOPIC_MISSING', ''), of)).toBe(true)

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import type { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import type { Logger } from '../../src/base/ports.ts'
+import { Secret } from '../../src/base/secret.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { openFrontApart } from '../../src/server/apart.ts'
 import { type Answering, answered } from '../../src/server/asks.ts'
@@ -91,5 +92,17 @@ test('closed: its thread has ended, and that was no failure', async () => {
   const exited = new Promise<void>((resolve) => workers[0]?.on('exit', () => resolve()))
   await front.close()
   await exited
+  expect(fatal).toEqual([])
+})
+
+test('a body that is too deep to cross is refused, and the next question is answered', async () => {
+  const fatal: unknown[] = []
+  const front = await openFrontApart({ ...OPTIONS, token: new Secret('a-token-for-tests') }, (error) => fatal.push(error))
+  const body = `{"offsets":${'['.repeat(3_900)}${']'.repeat(3_900)}}`
+  const token = 'Authorization: Bearer a-token-for-tests'
+  const headers = [token, 'Content-Type: application/json', `Content-Length: ${body.length}`]
+  expect(await ask(front.port, '/dead-letters/drop', { method: 'POST', headers, body })).toMatchObject({ status: 400 })
+  expect((await ask(front.port, '/health', { headers: [token] })).status).toBe(200)
+  await front.close()
   expect(fatal).toEqual([])
 })

@@ -1,6 +1,7 @@
 // A front and a desk in two threads: what goes over, when, and how it comes out. The two ends are joined here by clones, as a port would.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { LIMITS } from '../../src/base/limits.ts'
 import { StoreRestoring } from '../../src/runtime/reads.ts'
 import { answersTo } from '../../src/server/apart.ts'
 import { type Answering, type Ask, answered } from '../../src/server/asks.ts'
@@ -73,6 +74,18 @@ describe('batches', () => {
     await turn()
     expect([batchOf(pass()), batchOf(pass()), batchOf(pass())]).toEqual([500, 500, 201])
     expect((await Promise.all(asked)).map((answer) => ('text' in answer ? answer.text : ''))).toEqual(asked.map((_, i) => `${i}`))
+  })
+  test('more than may wait are refused, until there is room again', async () => {
+    const { link, turn, pass } = joined(({ key }) => answered(key))
+    const asked = Array.from({ length: LIMITS.asksWaitingMax }, (_, i) => link.ask(row(`${i}`), null))
+    await expect(link.ask(row('too many'), null)).rejects.toMatchObject({ code: 'NOT_READY' })
+    await turn()
+    while (pass() !== undefined);
+    expect((await Promise.all(asked)).length).toBe(LIMITS.asksWaitingMax)
+    const next = link.ask(row('next'), null)
+    await turn()
+    pass()
+    expect(await next).toMatchObject({ text: 'next' })
   })
   test('an answer that takes longer holds up nobody', async () => {
     const late = Promise.withResolvers<void>()

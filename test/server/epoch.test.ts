@@ -60,7 +60,7 @@ async function rows(served: Served): Promise<unknown[]> {
   const query = rangeRows(counts, all)
   const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, counts, query, partitions)
   const gathered = await gatherRows(served, counts, query.limit, [], here)
-  return JSON.parse(rowsAnswer(gathered, query)).entries.map(({ value }: { value: unknown }) => value)
+  return JSON.parse(await rowsAnswer(gathered, query)).entries.map(({ value }: { value: unknown }) => value)
 }
 
 test('it waits for an epoch that only some stores have, and sees none that comes later', async () => {

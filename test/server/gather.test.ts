@@ -1,7 +1,9 @@
 // Parts of a range are merged to what one process with all rows would answer, page after page, wherever each part breaks off.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { NotYet } from '../../src/base/not-yet.ts'
 import { mergeParts, type RowPart } from '../../src/server/gather.ts'
+import { rowsAnswer } from '../../src/server/rows.ts'
 
 const PROCESSES = 3
 
@@ -48,4 +50,15 @@ test('no more bytes than one answer has, but a row at least', () => {
   const part = (process: number): RowPart => ({ partitions: [process], rows: [[Buffer.from([process]), row]], next: null })
   const merged = mergeParts([part(1), part(0)], 10)
   expect(merged).toEqual({ partitions: [1, 0], rows: [[Buffer.from([0]), row]], next: Buffer.from([1]) })
+})
+
+test('a next key whose schema was not met here before is waited for', async () => {
+  const known = new Set<string>()
+  const nextOf = (key: Buffer): string => {
+    const text = String(key)
+    if (known.has(text)) return text
+    throw new NotYet('STREAM_SERDE', 'no schema', async () => void known.add(text))
+  }
+  const next = Buffer.from('k2')
+  expect(JSON.parse(await rowsAnswer({ rows: [[Buffer.from('k1'), '1']], next }, { nextOf }))).toEqual({ entries: [1], next: 'k2' })
 })
