@@ -11,7 +11,7 @@ import type { JavaRecord } from './java-reader.ts'
 import { world } from './running.ts'
 import type { Tally } from './tally.ts'
 
-const EACH_MS = 150
+const EACH_MS = 250
 const SAMPLE_MS = 250
 const TIMEOUT_MS = 5_000
 export interface Glimpses {
