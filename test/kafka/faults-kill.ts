@@ -22,6 +22,7 @@ export async function runKills(options: KillOptions, tell: (text: string) => voi
       const busy = names.filter((name) => tasksOf(running.get(name) as Instance).length > 0)
       const name = busy[world.random.below(busy.length)] as string
       const victim = running.get(name) as Instance
+      const killedMs = world.clock.monotonic()
       await victim.kill()
       const marks = await fleet.marks()
       const away = kill % 3 === 2
@@ -34,6 +35,9 @@ export async function runKills(options: KillOptions, tell: (text: string) => voi
       const ms = await fleet.passed(marks, PATIENCE_MS)
       await back
       recoveredMs.push(ms)
+      if (ms > 2 * SHORT.sessionTimeoutMs + intervalMs)
+        for (const { name: who, lines } of running.values())
+          for (const { atMs, text } of lines) if (atMs > killedMs) tell(`  slow: ${who} ${Math.round(atMs - killedMs)} ms: ${text}`)
       tell(
         `${options.prefix}kill ${kill + 1}: ${name}, ${away ? 'stayed away' : 'came back at once'}, all processed after ${Math.round(ms)} ms`,
       )
