@@ -3,8 +3,8 @@
 //
 // Invariants
 // 1. Only what lies before a committed offset is deleted: whatever fails, nobody begins before that.
-// 2. Nothing waits for it. What fails is tried again with the next round; the log says it once, until it
-//    has gone well again.
+// 2. Nothing waits for it. What fails is tried again with the next round; the log says it once, until it has gone
+//    well again.
 import { explain } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
