@@ -38,6 +38,7 @@ async function saidOf(behave: (socket: Socket) => void, options: Partial<KafkaLo
 const TLS_ALERT = Buffer.from([0x15, 3, 3, 0, 2, 2, 80])
 const alert = (socket: Socket): unknown => socket.once('data', () => socket.end(TLS_ALERT))
 const speakOther = (socket: Socket): unknown => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+const reset = (socket: Socket): unknown => socket.once('data', () => socket.resetAndDestroy())
 const hangUp = (socket: Socket): unknown => socket.once('data', () => socket.destroy())
 
 describe.concurrent('a door', () => {
@@ -50,6 +51,16 @@ describe.concurrent('a door', () => {
     const { text, came } = await saidOf(speakOther, { tls: {} })
     expect(text).toMatch(/; this port speaks no TLS, or refuses ours/)
     expect(came).toBe(1)
+  })
+  it.each([
+    ['ends', hangUp],
+    ['is reset', reset],
+  ])('that speaks no TLS: the connection %s in the handshake', async (_how, behave) => {
+    expect((await saidOf(behave, { connectTimeoutMs: 1_000, tls: {} })).text).toMatch(/; this port speaks no TLS, or refuses ours/)
+  })
+  it('that resets the connection, as one that hangs up', async () => {
+    const { text } = await saidOf(reset, { connectTimeoutMs: 1_000 })
+    expect(text).toMatch(/; something listens there and hangs up: check that it is a broker; it may want tls or sasl$/)
   })
   it('that hangs up: it may want what was not given, and it is tried again', async () => {
     const options = { connectTimeoutMs: 1_000 }

@@ -48,10 +48,13 @@ export function unreached(error: unknown, { tls, sasl }: Door): Unreached {
     return hopeless("the broker's certificate is for another name: name the broker as it stands there, or give that name in tls.servername")
   // A broker that is just starting or going may end a handshake, too.
   const noTls = found.some(({ code }) => code === 'EPROTO' || code.startsWith('ERR_SSL_'))
-  if (noTls || says(/verify the broker supports TLS/))
+  // It may hang up with our hello unread: then a reset comes, and not its end.
+  const reset = has('ECONNRESET', 'EPIPE')
+  const inHandshake = tls !== undefined && reset && says(/^Connection to .* failed/)
+  if (noTls || inHandshake || says(/verify the broker supports TLS/))
     return { cure: 'this port speaks no TLS, or refuses ours: name the TLS port of the broker, or leave tls out', hopeless: noTls }
   if (says(/requires TLS/)) return hopeless('this port speaks TLS: give tls')
-  if (says(/^Connection closed/)) {
+  if (says(/^Connection closed/) || reset) {
     const missing = [...(tls === undefined ? ['tls'] : []), ...(sasl === undefined ? ['sasl'] : [])]
     const wants = missing.length === 0 ? '' : `; it may want ${missing.join(' or ')}`
     return { cure: `something listens there and hangs up: check that it is a broker${wants}`, hopeless: false }
