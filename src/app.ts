@@ -238,8 +238,8 @@ export class StreamProcessor {
     const onFatal = (error: unknown): void => this.#give(error)
     const place = this.#server?.place ?? null
     const threads = new Threads({ config, plan, state, module: config.module as string, place, world: this.#world, onFatal })
+    this.#crew = threads // first: those that began are ended also where the next cannot
     threads.load()
-    this.#crew = threads
   }
 
   #alone(log: Log, topics: PreparedTopics, state: StateDir): Crew {

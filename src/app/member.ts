@@ -80,12 +80,12 @@ export class Member implements Crew {
     const { config, log, number, plan, state, stopping, onEpoch, place } = this.#o
     await prepareSerdes(writingsOf(plan))
     await this.globals.start()
-    if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
     // Always a static member on Kafka: one that was killed and comes back has its place at once, instead of waiting for its own session to end.
     const id = workerName(config, state, number)
     const embedded = log.kind === 'embedded'
     const { applicationId } = config
     const tracing = config.tracing ? await openTracing({ applicationId, clientId: id, log: log.kind, logger: this.#o.world.logger }) : null
+    if (stopping()) throw new MillraceError('STREAM_CLOSED', 'the processor was closed while it was starting')
     this.#worker = new Worker({
       deps: this.#deps(),
       transactionalId: id,

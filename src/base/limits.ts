@@ -102,6 +102,7 @@ export const LIMITS = {
   requestsPerSecondMax: 100, // on one socket
   asksAtOnceMax: 500, // of requests that the thread which listens has the processor answer in one turn
   frontCloseMs: 2_000, // then that thread is ended as it is
+  frontNiceness: 5, // of that thread on Linux, so that with too few cores records go before questions (it gets a quarter of a contended core)
   urlBytesMax: 2 * 1024,
   answerBytesMax: 1024 * 1024,
   answerRowsMax: 1_000,

@@ -2,7 +2,7 @@
 // key: status 1 and nothing on stdout. Asks whoever has the records here, or with --url a process by HTTP.
 import { MillraceError } from '../base/errors.ts'
 import type { RowsAsk } from '../control/rows.ts'
-import { exactBigint } from '../control/serdes.ts'
+import { jsonText } from '../control/serdes.ts'
 import { tokenOf } from './options.ts'
 import { outputTo } from './output.ts'
 import { type ReachFlags, reach } from './reach.ts'
@@ -29,7 +29,7 @@ export async function query(store: string, key: string | undefined, flags: Query
     let rows = 0
     if (ask === null) {
       const row = await reached.control.query(store, key as string)
-      if (row !== null) output.line(JSON.stringify(row.value, exactBigint))
+      if (row !== null) output.line(jsonText(row.value))
       rows = row === null ? 0 : 1
     } else {
       for await (const lines of reached.control.rows(store, ask, flags.limit ?? Number.MAX_SAFE_INTEGER)) {

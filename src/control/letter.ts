@@ -6,7 +6,7 @@ import type { Log } from '../log/log.ts'
 import { RETURN_OF, RETURNS_TO, writeReturn } from '../base/returned-letter.ts'
 import { ERROR_HEADERS, LEFT_OUT } from '../runtime/dead-letter.ts'
 import type { TopicSerdes } from './serdes.ts'
-import { exactBigint, shown } from './serdes.ts'
+import { jsonText, shown } from './serdes.ts'
 
 /** Partition and offset of the dead letter that a record is a replay of. Shorter than the headers of a trouble: what fitted into the dead
  *  letter fits into its replay. */
@@ -37,7 +37,7 @@ export function originOf(headers: Headers): Origin | null {
 export function keyText(key: Buffer | null, serdes: TopicSerdes | null): string | null {
   if (key === null) return null
   const view = shown(key, serdes?.key)
-  return typeof view === 'string' ? view : JSON.stringify(view, exactBigint)
+  return typeof view === 'string' ? view : jsonText(view)
 }
 
 export function showLetter(place: string, record: LogRecord, serdes: TopicSerdes | null, done: boolean): string {
@@ -57,7 +57,7 @@ export function showLetter(place: string, record: LogRecord, serdes: TopicSerdes
   if (replayOf !== null) line.replayOf = replayOf
   if (!done && headerText(headers, RETURNS_TO) !== null) line.blocksKey = true
   if (done) line.done = true
-  return JSON.stringify(line, exactBigint)
+  return jsonText(line)
 }
 
 export function replayHeaders(headers: Headers, place: string): Headers {

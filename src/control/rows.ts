@@ -15,7 +15,7 @@ import type { AnySerde } from '../serde/serde.ts'
 import type { ScanRange } from '../state/store.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { parseKey } from './parse-key.ts'
-import { exactBigint } from './serdes.ts'
+import { jsonText } from './serdes.ts'
 
 /** Keys are texts, as for `query`; times epoch ms. What is left out is open. */
 export type RowsAsk =
@@ -120,7 +120,7 @@ async function versionLines(
     if (version === undefined || (ask.form === 'asOf' && version.value === null)) continue
     const { value, timestamp } = version
     const json = value === null ? null : await whenThere(() => jsonOf(spec.value, spec.value.decode(value)))
-    shown.push(JSON.stringify({ value: json, timestamp }, exactBigint))
+    shown.push(jsonText({ value: json, timestamp }))
   }
   return shown
 }
@@ -155,7 +155,7 @@ function isIn(key: Buffer, { from, to, toExclusive }: ScanRange): boolean {
 
 function rowLine({ spec }: QueryableStore, key: Buffer, value: unknown): string | null {
   if (value === null || value === undefined) return null
-  return JSON.stringify({ key: jsonOf(spec.key, spec.key.decode(key)), value: jsonOf(spec.value, value) }, exactBigint)
+  return jsonText({ key: jsonOf(spec.key, spec.key.decode(key)), value: jsonOf(spec.value, value) })
 }
 
 function jsonOf(serde: AnySerde, value: unknown): unknown {

@@ -11,7 +11,7 @@ import { PassThrough } from 'node:stream'
 import { MillraceError } from '../base/errors.ts'
 import { canConnect } from './client.ts'
 import { lineBatches } from './lines.ts'
-import { exactBigint } from './serdes.ts'
+import { jsonText } from './serdes.ts'
 import { withSocketPath } from './socket.ts'
 import { type Answer, type ControlHandler, errorAnswer, FRAME_BYTES_MAX, frame, parseRequest, SOCKET_NAME } from './wire.ts'
 
@@ -121,7 +121,7 @@ async function answer(socket: Socket, handler: ControlHandler, text: string, gon
 
 /** As a line of JSON takes it: what a custom serde gives may have bigints. */
 function plain<T>(row: T): T {
-  return JSON.parse(JSON.stringify(row, exactBigint)) as T
+  return JSON.parse(jsonText(row)) as T
 }
 
 /** Resolves when the socket wants more, or is gone. */

@@ -1,8 +1,11 @@
 // The front in a thread of its own: the file that `new Worker` runs. It has the sockets; what is asked of the processor goes over to its thread.
 //
-// 1. A port that cannot be opened is told by `failed`; what nobody caught ends the thread, and so the processor.
+// 1. Where cores are short, records go before questions.
+// 2. A port that cannot be opened is told by `failed`; what nobody caught ends the thread, and so the processor.
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { errorWords, loggerTo } from '../base/crossing.ts'
+import { LIMITS } from '../base/limits.ts'
+import { yieldToOthers } from '../base/niceness.ts'
 import { Secret } from '../base/secret.ts'
 import { systemWorld } from '../base/system.ts'
 import { deskLink } from './desk-link.ts'
@@ -15,6 +18,7 @@ const say = (said: FrontSaid): void => port.postMessage(said)
 const world = systemWorld(loggerTo(say))
 const desk = deskLink(say, world.timers)
 
+yieldToOthers(LIMITS.frontNiceness)
 const opening = openFront({
   ...data,
   token: token === null ? null : new Secret(token),
@@ -30,6 +34,11 @@ opening.then(
 port.on('message', (told: FrontTold) => {
   if (told.kind === 'answers') desk.told(told)
   else void close()
+})
+
+// Whoever asked would wait for ever.
+port.on('messageerror', (error: Error) => {
+  throw error
 })
 
 async function close(): Promise<void> {

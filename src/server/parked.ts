@@ -4,7 +4,7 @@
 // 2. Bounded as dead letters are: in number, in bytes, and each record for itself.
 import { LIMITS } from '../base/limits.ts'
 import { whenThere } from '../base/not-yet.ts'
-import { exactBigint, shown, type TopicSerdes } from '../control/serdes.ts'
+import { jsonText, shown, type TopicSerdes } from '../control/serdes.ts'
 import { shownSerdes } from '../control/topic-serdes.ts'
 import { type Waiting, waitingIn } from '../runtime/waiting.ts'
 import { pairWritings, prepareSerdes } from '../topology/prepare.ts'
@@ -35,7 +35,7 @@ async function gather(served: Served, bare: boolean, lines: Lines): Promise<void
   }
   for await (const record of waitingIn(served, plan, served.sized())) {
     const serdes = await serdesOf(record.topic)
-    const line = await whenThere(() => JSON.stringify(shownRecord(record, serdes), exactBigint))
+    const line = await whenThere(() => jsonText(shownRecord(record, serdes)))
     if (!lines.add(boundedLine(line, bare))) return
   }
 }

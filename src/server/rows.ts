@@ -1,16 +1,16 @@
 // Rows of stores as HTTP answers: a key, a range, windows, versions. From committed state only.
 //
 // Invariants
-// 1. An answer is of one epoch of each process that gives rows (runtime/reads.ts).
+// 1. An answer is of one epoch of each worker that gives rows (runtime/reads.ts).
 // 2. A range is whole: what is not here is asked of the processes that have it (gather.ts), or it is refused; never answered without its rows.
 // 3. Both ends are inclusive, the order is that of the bytes of the rows' keys across all tasks. `next` is where the following answer begins.
-import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { partitionOf } from '../base/murmur2.ts'
 import { nowOrWhenThere, whenThere } from '../base/not-yet.ts'
-import { parseKey } from '../control/parse-key.ts'
-import { exactBigint } from '../control/serdes.ts'
+import { parseKeyBytes } from '../control/parse-key.ts'
+import { jsonText } from '../control/serdes.ts'
 import type { RowPart } from './gather.ts'
-import { encodeKey, type QueryableStore, taskPartition } from '../runtime/query.ts'
+import { type QueryableStore, taskPartition } from '../runtime/query.ts'
 import {
   openRows,
   rangeSelection,
@@ -22,6 +22,7 @@ import {
   windowSelection,
 } from '../runtime/reads.ts'
 import type { AnySerde } from '../serde/serde.ts'
+import { isRowSerde } from '../serde/window-rows.ts'
 import type { Stored } from '../state/store.ts'
 import { Refusal } from './refusal.ts'
 import type { Served } from './served.ts'
@@ -59,16 +60,18 @@ export interface KeyPlace {
 
 /** The partition of a key, and the key's bytes. Throws a Refusal while the topics are not known. */
 export function placeOf(served: Served, store: QueryableStore, keyText: string): KeyPlace {
-  return placed(served, store, keyText, store.spec.key, (key) => encodeKey(store, key))
+  return placed(served, store, keyText, store.spec.key)
 }
 
-function placed(served: Served, store: QueryableStore, text: string, serde: AnySerde, encode: (key: unknown) => Buffer): KeyPlace {
+function placed(served: Served, store: QueryableStore, text: string, serde: AnySerde): KeyPlace {
   const sized = served.sized()
   if (sized === null) throw new Refusal('NOT_READY')
   try {
-    const key = parseKey(text, serde)
-    const of = serde === store.spec.key ? key : { key, start: 0, end: 0 }
-    return { partition: store.subTopology < 0 ? 0 : taskPartition(store, of, sized.tasks[store.subTopology] as number), bytes: encode(key) }
+    const { key, bytes } = parseKeyBytes(text, serde)
+    if (store.subTopology < 0) return { partition: 0, bytes }
+    const tasks = sized.tasks[store.subTopology] as number
+    if (serde !== store.spec.key) return { partition: taskPartition(store, { key, start: 0, end: 0 }, tasks), bytes }
+    return { partition: isRowSerde(serde) ? taskPartition(store, key, tasks) : partitionOf(bytes, tasks), bytes }
   } catch {
     throw new Refusal('BAD_REQUEST')
   }
@@ -78,7 +81,7 @@ function placed(served: Served, store: QueryableStore, text: string, serde: AnyS
 export function windowPlaceOf(served: Served, store: QueryableStore, keyText: string): KeyPlace {
   const { windows } = store
   if (windows === null) throw new Refusal('NOT_FOUND')
-  return placed(served, store, keyText, windows.inner, (key) => asBuffer(windows.inner.encode(key)))
+  return placed(served, store, keyText, windows.inner)
 }
 
 /** The answer's JSON, at once where nothing is lacking: a store of this thread is not worth a promise. Refused where the key's task is not here. */
@@ -134,7 +137,7 @@ export async function asOfAnswer(served: Served, store: QueryableStore, place: K
   if (found === undefined || found.value === null) throw new Refusal('NOT_FOUND')
   const { value: stored, timestamp } = found
   const value = await whenThere(() => store.spec.value.decode(stored))
-  return JSON.stringify({ ...shownRow(store, place.bytes, value), timestamp }, exactBigint)
+  return jsonText({ ...shownRow(store, place.bytes, value), timestamp })
 }
 
 /** A key's versions, the latest first; null says that there was no row from then on. */
@@ -147,7 +150,7 @@ export async function versionsAnswer(served: Served, store: QueryableStore, plac
   for (const version of await versionsOf(served, store, place, (of) => of.between(place.bytes, query.from, query.to))) {
     const { value: stored } = version
     const shown = stored === null ? null : await whenThere(() => jsonOf(value, value.decode(stored)))
-    const row = JSON.stringify({ value: shown, timestamp: version.timestamp }, exactBigint)
+    const row = jsonText({ value: shown, timestamp: version.timestamp })
     if (rows.length >= query.limit || (rows.length > 0 && bytes + row.length > LIMITS.answerBytesMax)) {
       next = String(until - 1) // when it still held: at its own time it may be forgotten
       break
@@ -199,8 +202,7 @@ export async function rowsHere(
   return { partitions: partitions ?? [], rows, next }
 }
 
-/** The answer's JSON. */
-/** The key of the next page may be another process's, of a schema that was not met here before. */
+/** The answer's JSON. The key of the next page may be another process's, of a schema that was not met here before. */
 export function rowsAnswer({ rows, next }: Pick<RowPart, 'rows' | 'next'>, { nextOf }: Pick<RowsQuery, 'nextOf'>): Promise<string> {
   return whenThere(() =>
     entries(
@@ -217,7 +219,7 @@ function entries(rows: readonly string[], next: string | null): string {
 /** Null: the row is only a remembered delete. */
 function rowText(store: QueryableStore, key: Buffer, stored: Stored): string | null {
   const value = store.rowOf(stored)
-  return value === null || value === undefined ? null : JSON.stringify(shownRow(store, key, value), exactBigint)
+  return value === null || value === undefined ? null : jsonText(shownRow(store, key, value))
 }
 
 function shownRow({ spec }: QueryableStore, key: Buffer, value: unknown): object {
@@ -230,7 +232,7 @@ function jsonOf(serde: AnySerde, value: unknown): unknown {
 
 function keyBytesOf(text: string, serde: AnySerde): Buffer {
   try {
-    return asBuffer(serde.encode(parseKey(text, serde)))
+    return parseKeyBytes(text, serde).bytes
   } catch {
     throw new Refusal('BAD_REQUEST')
   }
@@ -239,8 +241,8 @@ function keyBytesOf(text: string, serde: AnySerde): Buffer {
 /** A text that `from` understands as this very key. */
 function cursorText(key: Buffer, serde: AnySerde): string {
   const json = jsonOf(serde, serde.decode(key))
-  for (const text of [typeof json === 'string' ? json : null, JSON.stringify(json, exactBigint)]) {
-    if (text !== null && asBuffer(serde.encode(parseKey(text, serde))).equals(key)) return text
+  for (const text of [typeof json === 'string' ? json : null, jsonText(json)]) {
+    if (text !== null && parseKeyBytes(text, serde).bytes.equals(key)) return text
   }
   throw new Refusal('INTERNAL')
 }
