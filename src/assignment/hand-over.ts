@@ -41,6 +41,8 @@ export interface Share {
   readonly tasks: readonly string[]
   /** Claimed, but somebody else's since. */
   readonly refused: readonly string[]
+  /** Claimed, and to be let go of for others. It asks for the next assignment when they are gone. */
+  readonly released: readonly string[]
   /** To come, when their owners have let go. */
   readonly awaited: readonly string[]
   /** Tasks of others whose stores it is to keep current. One that it still runs: from when it has given it up. */
@@ -49,7 +51,7 @@ export interface Share {
   readonly peers: readonly Peer[]
 }
 
-const NOTHING: Share = { tasks: [], refused: [], awaited: [], standbys: [], peers: [] }
+const NOTHING: Share = { tasks: [], refused: [], released: [], awaited: [], standbys: [], peers: [] }
 
 /** The leader's answer to all claims: every member is in it. `stateful`: the tasks that a standby is of use for. */
 export function shareOut(
@@ -73,6 +75,7 @@ export function shareOut(
         {
           tasks: mine.filter(given),
           refused: owned.filter((id) => standing.get(id) !== memberId),
+          released: owned.filter((id) => standing.get(id) === memberId && !mine.includes(id)),
           awaited: mine.filter((id) => !given(id)),
           standbys: standbys.get(memberId) ?? [],
           peers,

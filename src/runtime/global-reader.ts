@@ -12,6 +12,7 @@ import type { Chunk, Log, Reader } from '../log/log.ts'
 import type { StoreProvider } from '../state/store.ts'
 import type { PlanGlobal } from '../topology/plan-types.ts'
 import { checkpointFits } from '../state/restore.ts'
+import { backoffMs } from './backoff.ts'
 import { missedDeletes, upToDate } from './missed-deletes.ts'
 import { closeGlobals, emptied, type GlobalTable, type GlobalTables, openGlobals } from './global-tables.ts'
 
@@ -151,7 +152,7 @@ export class GlobalReader {
         const damaged = this.tables.some(({ store }) => store.damaged !== null)
         if (damaged || (error instanceof MillraceError && error.disposition === 'stop')) return onFatal(error)
         world.logger.warn({ reason: explain(error), failures }, 'global tables are not up to date, trying again')
-        await world.timers.sleep(Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(failures, 10), LIMITS.rewindBackoffMaxMs))
+        await world.timers.sleep(backoffMs(failures))
       }
     }
   }

@@ -3,9 +3,10 @@
 //
 // Invariants
 // 1. A task is in here or it runs, never both; one that is on its way out is opened again only when its stores are closed.
-// 2. A restore that is called off ends soon and leaves no store open; what it has restored stays on disk.
+// 2. An opening that is called off ends soon, whatever it waits for, and leaves no store open; what it has restored stays on disk.
 import { explain } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { backoffMs } from './backoff.ts'
 import { isFinal } from './final.ts'
 import { discardTask, openTask, type TaskDeps } from './recover.ts'
 import type { Task } from './task.ts'
@@ -143,7 +144,7 @@ export class Moves {
         this.#opening--
         for (const turn of [...this.#turns]) turn()
       }
-      await this.#turn(Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(failures, 10), LIMITS.rewindBackoffMaxMs))
+      await this.#turn(backoffMs(failures))
     }
   }
 

@@ -85,7 +85,7 @@ export function parseTaskId(id: string): { readonly subTopology: number; readonl
   return { subTopology, partition }
 }
 
-/** `cut` ends a restore that is under way, soon: what is restored so far stays. */
+/** `cut` ends what is under way, soon, whatever it waits for: what is restored so far stays. */
 export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): Promise<Task> {
   const { subTopology, partition } = parseTaskId(id)
   const sub = deps.sized.plan.subTopologies[subTopology]
@@ -141,7 +141,7 @@ export async function openTask(deps: TaskDeps, id: string, cut?: AbortSignal): P
         chance: (bound) => deps.world.random.below(bound),
       },
     })
-    const queues = await openQueues(deps, partition, program.sources)
+    const queues = await openQueues(deps, partition, program.sources, cut)
     task = new Task({
       id,
       partition,
@@ -236,7 +236,8 @@ export async function openSound(deps: TaskDeps, id: string, partition: number, s
     const [end] = await unlessCut(cut, deps.log.offsets([changelog], spec.changelog ? 'settled' : 'latest'))
     const checkpoint = store.checkpoint()
     const held = { checkpoint, earliest: earliest as number, end: end as number }
-    await refuseGap(deps.log, deps.groupId, spec.name, changelog, held, spec.changelog ? inputsOf(deps, id) : [changelog])
+    const inputs = spec.changelog ? inputsOf(deps, id) : [changelog]
+    await unlessCut(cut, refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputs))
     const unfit = checkpoint === null ? null : await unfitness(deps, changelog, checkpoint, held)
     if (unfit !== null) {
       await store.close()
@@ -346,7 +347,7 @@ async function* portionsUntil(world: World, reader: Reader, from: number, end: n
   }
 }
 
-async function openQueues(deps: TaskDeps, partition: number, sources: readonly SourceEntry[]): Promise<InputQueue[]> {
+async function openQueues(deps: TaskDeps, partition: number, sources: readonly SourceEntry[], cut?: AbortSignal): Promise<InputQueue[]> {
   const byTopic = new Map<string, SourceEntry[]>()
   for (const entry of sources) {
     for (const topic of deps.inputTopics(entry.source)) {
@@ -358,7 +359,7 @@ async function openQueues(deps: TaskDeps, partition: number, sources: readonly S
   const queues = [...byTopic]
     .filter(([topic]) => partition < deps.partitionsOf(topic))
     .map(([topic, entries]) => new InputQueue({ topic, partition }, entries, 0))
-  await rewindQueues(deps, queues)
+  await unlessCut(cut, rewindQueues(deps, queues))
   return queues
 }
 

@@ -15,6 +15,7 @@ import { type LogRecord, partitionName, type TopicPartition } from '../base/reco
 import type { Chunk, Reader } from '../log/log.ts'
 import type { Checkpoint, StateStore, StoreProvider, Write } from '../state/store.ts'
 import type { StoreSpec } from '../topology/node.ts'
+import { backoffMs } from './backoff.ts'
 import { caughtUp, type Mark, missedDeletes, reached, sinceOf, upToDate } from './missed-deletes.ts'
 import { closeFailed, openSound, parseTaskId, type TaskDeps } from './recover.ts'
 import { rowsOf } from './source-fed.ts'
@@ -258,7 +259,7 @@ export class Standbys {
   #retry(standby: Standby, error: unknown): void {
     if (standby.cut.signal.aborted) return
     const { logger, timers } = this.#deps.world
-    const afterMs = Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(standby.failures++, 10), LIMITS.rewindBackoffMaxMs)
+    const afterMs = backoffMs(standby.failures++)
     logger.warn({ task: standby.id, reason: explain(error), failures: standby.failures }, 'a standby could not be opened, trying again')
     standby.cancelRetry = timers.after(afterMs, () => {
       this.#queue.push(standby)

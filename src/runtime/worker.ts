@@ -21,12 +21,14 @@ import { steadyClock } from '../base/steady.ts'
 import type { Tracing } from '../base/tracing.ts'
 import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
+import { Backoff } from './backoff.ts'
 import { isFinal } from './final.ts'
 import { acceptAll, type Flow, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
 import { Holdings } from './holdings.ts'
 import { IdleStores } from './idle-stores.ts'
 import { Moves } from './moves.ts'
 import { closeTask, inputTopicsOf, type TaskDeps } from './recover.ts'
+import { Rejoining } from './rejoining.ts'
 import { assignShares } from './share.ts'
 import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
@@ -76,11 +78,11 @@ export class Worker {
   readonly #holdings: Holdings
   readonly #idle: IdleStores
   readonly #flow: Flow
+  readonly #backoff: Backoff
   #held = true // between the answer to a revocation and an assignment: nothing is sealed
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
-  #letGo = false // a new assignment is to be asked for when what is on its way out is gone
-  #awaited: { readonly sinceMs: number } | null = null // other members are to let go of tasks for us
+  readonly #rejoining = new Rejoining()
   #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
   #lost: readonly string[] = [] // tasks to be opened again by a rewind
   #stopping = false
@@ -114,6 +116,7 @@ export class Worker {
       this.#reader.wake()
     })
     const { log, groupId, world } = deps
+    this.#backoff = new Backoff(world)
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
     this.#group = log.group({
@@ -143,7 +146,7 @@ export class Worker {
 
   /** True when all assigned tasks are restored and running. */
   get ready(): boolean {
-    if (this.#identity === null || this.#stale || this.#awaited !== null || this.#notes.length > 0) return false
+    if (this.#identity === null || this.#stale || this.#rejoining.awaits || this.#notes.length > 0) return false
     return this.#moves.incoming.length + this.#leaving.length + this.#lost.length === 0
   }
 
@@ -164,7 +167,7 @@ export class Worker {
   async close(leave = false): Promise<void> {
     this.#stopping = true
     this.#holdings.sizes.close()
-    this.#reader.wake()
+    this.#rouse()
     const failures: unknown[] = []
     const end = async (what: () => Promise<void> | null): Promise<void> => {
       try {
@@ -190,14 +193,19 @@ export class Worker {
       return
     }
     this.#notes.push(note)
+    this.#rouse()
+  }
+
+  #rouse(): void {
     this.#reader.wake()
+    this.#backoff.end()
   }
 
   #end(error: unknown): void {
     if (this.#stopping) return
     this.#stopping = true
     this.#held = true
-    this.#reader.wake()
+    this.#rouse()
     this.#o.onFatal(error)
   }
 
@@ -205,15 +213,15 @@ export class Worker {
 
   async #loop(): Promise<void> {
     const { world } = this.#o.deps
-    let failures = 0
     let epochs = 0
     while (!this.#stopping) {
+      this.#backoff.begin()
       try {
         if (this.#notes.length > 0 && (await this.#attend())) continue
         if (this.#stale && !this.#held) await this.#rewind()
         else {
           await this.#step()
-          if (this.barrier.figures.epochs > epochs) failures = 0
+          if (this.barrier.figures.epochs > epochs) this.#backoff.failures = 0
           epochs = this.barrier.figures.epochs
         }
       } catch (error) {
@@ -224,9 +232,9 @@ export class Worker {
         }
         this.#stale = true
         countFailure(this.counts, error)
-        failures++
+        const failures = ++this.#backoff.failures
         world.logger.warn({ reason: explain(error), failures }, 'epoch failed, rewinding to what is committed')
-        await world.timers.sleep(Math.min(LIMITS.rewindBackoffMs * 2 ** Math.min(failures, 10), LIMITS.rewindBackoffMaxMs))
+        await this.#backoff.wait()
       }
     }
     await this.#finish()
@@ -285,7 +293,7 @@ export class Worker {
     const { barrier } = this
     if (this.#notes.length > 0 || (barrier.failure !== null && !this.#stale)) return barrier.committing ? 1 : 0
     if (this.#stale || (this.#held && barrier.full(this.#openBytes()))) return LIMITS.pollWaitMs // a note wakes the reader
-    if (!this.#held && (this.#moves.settled || (this.#letGo && this.#moves.outgoing.length === 0))) return 0
+    if (!this.#held && (this.#moves.settled || (this.#rejoining.wanted && this.#moves.outgoing.length === 0))) return 0
     const running = this.#active()
     if (running.some((task) => task.suspended !== null || task.ready() || task.hasDue)) return 0
     const timerMs = Math.min(timerInMs(running), inputInMs(running, this.#o.deps.world.clock.monotonic()))
@@ -368,14 +376,8 @@ export class Worker {
       this.#leaving = []
       this.#tell()
     }
-    const { world } = this.#o.deps
-    if (this.#letGo && !this.#stale && this.#moves.outgoing.length === 0) {
-      this.#letGo = false
-      this.#group.rejoin()
-    } else if (this.#awaited !== null && world.clock.monotonic() - this.#awaited.sinceMs >= LIMITS.handOverWaitMs) {
-      this.#awaited = { sinceMs: world.clock.monotonic() }
-      this.#group.rejoin() // whoever was to let go has died or come back without a memory of it
-    }
+    const gone = !this.#stale && this.#moves.outgoing.length === 0
+    if (this.#rejoining.due(gone, this.#o.deps.world.clock.monotonic())) this.#group.rejoin()
     return true
   }
 
@@ -398,7 +400,7 @@ export class Worker {
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
-    const { tasks, refused, awaited, standbys, peers } = decodeShare(assignment.userData)
+    const { tasks, refused, released, awaited, standbys, peers } = decodeShare(assignment.userData)
     const before = this.#identity
     const wanted = new Set(tasks)
     const mine = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#lost]
@@ -406,8 +408,8 @@ export class Worker {
     if (!follows || refused.some((id) => mine.includes(id))) this.#stale = true
     if (this.#stale) await this.#drop()
     this.#identity = identity
-    this.#awaited = awaited.length === 0 ? null : { sinceMs: this.#o.deps.world.clock.monotonic() }
-    if (this.#o.peering?.heard(peers) === true || mine.some((id) => !wanted.has(id)) || refused.length > 0) this.#letGo = true
+    const also = this.#o.peering?.heard(peers) === true || mine.some((id) => !wanted.has(id))
+    this.#rejoining.adopted({ refused, released, awaited }, also, this.#o.deps.world.clock.monotonic())
     this.#moves.callOff(this.#moves.incoming.filter((id) => !wanted.has(id)))
     this.#leaving = [...this.tasks.keys()].filter((id) => !wanted.has(id))
     this.#holdings.add([...tasks, ...standbys])
@@ -429,8 +431,7 @@ export class Worker {
     await this.#drop()
     this.#lost = []
     this.#identity = null
-    this.#awaited = null
-    this.#letGo = false
+    this.#rejoining.forget()
   }
 
   /** Loses what is uncommitted, and calls off what is being opened. What is to go on is in `#lost` then. */

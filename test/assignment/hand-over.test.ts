@@ -26,11 +26,11 @@ const claimant = (memberId: string, owned: readonly string[], generation = -1): 
 describe('the hand-over', () => {
   it('gives a task that moves only after its owner has let go', () => {
     const first = shareOut([claimant('a', ['0_0', '0_1'], 3), claimant('b', [])], ['0_0', '0_1'])
-    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [], peers: [] })
-    expect(first.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: [], peers: [] })
+    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: ['0_1'], awaited: [], standbys: [], peers: [] })
+    expect(first.get('b')).toEqual({ tasks: [], refused: [], released: [], awaited: ['0_1'], standbys: [], peers: [] })
     const second = shareOut([claimant('a', ['0_0'], 4), claimant('b', [], 4)], ['0_0', '0_1'])
-    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: [], peers: [] })
-    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], awaited: [], standbys: [], peers: [] })
+    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: [], awaited: [], standbys: [], peers: [] })
+    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], released: [], awaited: [], standbys: [], peers: [] })
   })
 
   it('refuses the claim of a member that the group went on without', () => {
@@ -65,20 +65,21 @@ describe('the hand-over', () => {
     const share = {
       tasks: ['0_1'],
       refused: [],
+      released: ['2_1'],
       awaited: ['1_1'],
       standbys: ['0_2'],
       peers: [{ host: 'h', address: 'h:1', machine: 'm', tasks: ['0_1'] }],
     }
     expect(decodeShare(encodeShare(share))).toEqual(share)
-    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], awaited: [], standbys: [], peers: [] })
+    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], released: [], awaited: [], standbys: [], peers: [] })
   })
 
   it('deals as many standbys as any member asks for, and leaves a task that moves with the one that had it', () => {
     const a = { ...claimant('a', ['0_0', '0_1'], 3), at: { '0_0': 7, '0_1': 9 } }
     const b = { ...claimant('b', []), standbys: 1 }
     const shares = shareOut([a, b], ['0_0', '0_1'], ['0_0', '0_1'])
-    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], awaited: [], standbys: ['0_1'], peers: [] })
-    expect(shares.get('b')).toEqual({ tasks: [], refused: [], awaited: ['0_1'], standbys: ['0_0'], peers: [] })
+    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: ['0_1'], awaited: [], standbys: ['0_1'], peers: [] })
+    expect(shares.get('b')).toEqual({ tasks: [], refused: [], released: [], awaited: ['0_1'], standbys: ['0_0'], peers: [] })
     expect(shareOut([a, b], ['0_0', '0_1'], []).get('a')?.standbys).toEqual([])
   })
 

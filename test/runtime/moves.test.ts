@@ -1,11 +1,12 @@
 // Tasks that move while others run: a restore goes on beside the running tasks, what stays is not stopped by a rebalance, and what is
 // called off leaves nothing open.
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { systemWorld } from '../../src/base/system.ts'
-import type { Log, Reader } from '../../src/log/log.ts'
+import type { GroupOptions, Log, Reader } from '../../src/log/log.ts'
 import type { Task } from '../../src/runtime/task.ts'
 import { memoryProvider } from '../../src/state/memory.ts'
+import type { StoreProvider } from '../../src/state/store.ts'
 import { expectCounts, logOf, records, run } from '../support/counted-keys.ts'
 import { lockedStores } from '../support/locked-stores.ts'
 import { proxied } from '../support/proxied.ts'
@@ -52,6 +53,41 @@ function stuckRestores(
     release() {
       stuck = false
     },
+  }
+}
+
+/** From `hold` on no store opens, or none closes, until `release`. */
+function gated(
+  inner: StoreProvider,
+  what: 'open' | 'close',
+): StoreProvider & { readonly waiting: () => number; hold(): void; release(): void } {
+  let held = false
+  let waiting = 0
+  let open = (): void => {}
+  let gate = Promise.resolve()
+  const pass = async (at: 'open' | 'close'): Promise<void> => {
+    if (!held || at !== what) return
+    waiting++
+    await gate
+    waiting--
+  }
+  return {
+    waiting: () => waiting,
+    hold() {
+      held = true
+      gate = new Promise((resolve) => (open = resolve))
+    },
+    release() {
+      held = false
+      open()
+    },
+    async open(task, name, persistent) {
+      await pass('open')
+      const { store, rebuilt } = await inner.open(task, name, persistent)
+      const close = (): Promise<void> => pass('close').then(() => store.close())
+      return { store: { ...proxied(store), close }, rebuilt }
+    },
+    setAside: (task, name, reason) => inner.setAside(task, name, reason),
   }
 }
 
@@ -196,5 +232,76 @@ describe('a rebalance', () => {
     expect(first.worker.counts.rewinds).toBe(0)
     await first.worker.close()
     await expectCounts(log, 800)
+  })
+})
+
+describe('what a member was told to let go of', () => {
+  const AWAITED = 'the other has it, and did not have to ask again'
+  const { handOverWaitMs } = LIMITS
+  beforeAll(() => void Object.assign(LIMITS, { handOverWaitMs: 60_000 }))
+  afterAll(() => void Object.assign(LIMITS, { handOverWaitMs }))
+
+  it('it lets go of also when it has lost its membership meanwhile', async () => {
+    const log = logOf()
+    await load(log, records(many(100)), 2)
+    const provider = gated(memoryProvider(), 'open')
+    provider.hold()
+    const revokes: GroupOptions['onRevoke'][] = []
+    const client = log.another()
+    const group: Log['group'] = (options) => {
+      revokes.push(options.onRevoke)
+      return client.group(options)
+    }
+    const first = await run({ log: { ...proxied<Log>(client), group }, partitions: 2, member: 'a', provider })
+    await until(() => provider.waiting() === 2, 'both are being opened')
+    await revokes[0]?.(true)
+    // It claims what it has not closed yet, and is left one of the two.
+    const second = await run({ log: log.another(), partitions: 2, member: 'b' })
+    await world.timers.sleep(20)
+    provider.release()
+    await until(() => second.worker.tasks.size === 1 && first.worker.tasks.size === 1, AWAITED)
+    await first.untilCaughtUp()
+    await expectCounts(log, 100)
+  })
+
+  it('its successor lets go of that has its place back and never had it', async () => {
+    const log = logOf()
+    await load(log, records(many(100)), 2)
+    const disk = memoryProvider()
+    const provider = gated(disk, 'close')
+    const first = await run({ log: log.another(), partitions: 2, member: 'a', instanceId: 'a', provider })
+    await first.untilCaughtUp()
+    provider.hold()
+    const second = await run({ log: log.another(), partitions: 2, member: 'b' })
+    await until(() => provider.waiting() === 1, 'one is on its way out')
+    const closed = first.worker.close()
+    provider.release()
+    await closed
+    expect(second.worker.tasks.size).toBe(0)
+    const back = await run({ log: log.another(), partitions: 2, member: 'a', instanceId: 'a', provider: disk })
+    await until(() => second.worker.tasks.size === 1 && back.worker.tasks.size === 1, AWAITED)
+    await back.untilCaughtUp()
+    await expectCounts(log, 100)
+  })
+})
+
+describe('an opening that waits for the committed offsets of its inputs', () => {
+  it('is called off at once: they may stand behind a transaction that hangs', async () => {
+    const log = logOf()
+    await load(log, records(many(100)), 2)
+    const provider = lockedStores(memoryProvider())
+    let asked = 0
+    const client = log.another()
+    const committed: Log['committed'] = (groupId, at) => {
+      if (provider.held.size === 0) return client.committed(groupId, at) // the start asks too
+      asked++
+      return new Promise(() => {})
+    }
+    const hung = await run({ log: { ...proxied<Log>(client), committed }, partitions: 2, provider })
+    await until(() => asked === 2, 'both wait')
+    expect(provider.held.size).toBe(2)
+    const closed = hung.worker.close().then(() => 'closed')
+    expect(await Promise.race([closed, world.timers.sleep(5_000).then(() => 'still waiting')])).toBe('closed')
+    expect([...provider.held]).toEqual([])
   })
 })

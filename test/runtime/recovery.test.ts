@@ -203,6 +203,42 @@ describe('an epoch that fails', () => {
     await expectCounts(log, 30)
   })
 
+  it('and is paused after holds nobody up: a revocation is answered, a close is quick', async () => {
+    const log = logOf()
+    await load(log, records(keysOf(30)), 1)
+    // Pauses of minutes.
+    const { rewindBackoffMs, rewindBackoffMaxMs } = LIMITS
+    Object.assign(LIMITS, { rewindBackoffMs: 600_000, rewindBackoffMaxMs: 600_000 })
+    try {
+      let revoke: GroupOptions['onRevoke'] = async () => {}
+      const failing = altered(log, {
+        writer: (of) => ({
+          ...proxied(of),
+          bufferedBytes: 0,
+          async commit() {
+            throw new MillraceError('STREAM_DOUBT', 'injected')
+          },
+        }),
+        group(options) {
+          revoke = options.onRevoke
+          return options
+        },
+      })
+      const running = await run({ log: failing })
+      const { counts } = running.worker
+      while (counts.rewinds === 0) await world.timers.sleep(1)
+      const soon = async (what: Promise<unknown>): Promise<string> =>
+        Promise.race([what.then(() => 'answered'), world.timers.sleep(5_000).then(() => 'nobody listens')])
+      await world.timers.sleep(20)
+      expect(await soon(revoke(false))).toBe('answered')
+      await world.timers.sleep(20)
+      expect(counts.rewinds, 'one that is revoked waits for its assignment').toBe(1)
+      expect(await soon(running.worker.close())).toBe('answered')
+    } finally {
+      Object.assign(LIMITS, { rewindBackoffMs, rewindBackoffMaxMs })
+    }
+  })
+
   it('before the first commit loses nothing of a source that begins at the end', async () => {
     const latest = topology('latest', (t) => {
       t.stream('in', { key: string(), value: json<number>(), offsetReset: 'latest' })
