@@ -81,7 +81,10 @@ export const LIMITS = {
   standbyEndsMs: 1_000, // how often standbys ask how far the tables whose changelog is their topic may go
   purgeIntervalMs: 30_000, // how often processed records of repartition topics are deleted: as Kafka Streams does
   finalWaitMs: 2_000, // for what the group has committed, before a worker that finds records gone rewinds rather than ends
-  asksWaitingMax: 2_000, // questions over HTTP that the processor has not answered; more are refused
+  asksWaitingMax: 2_000, // questions over HTTP that are not answered yet; more are refused
+  probesWaitingMax: 200, // of health and metrics, beside those
+  rangesAtOnce: 8, // ranges over HTTP that hold rows and iterators; the others wait in line
+  actsWaitingMax: 16, // replays and drops over HTTP that wait for the one under way
   purgeTimeoutMs: 10_000, // for all replicas to do so
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory

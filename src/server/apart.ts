@@ -1,12 +1,14 @@
 // The processor's end of a front in a thread of its own: starts it, answers what it asks, ends it.
 //
 // Invariants
-// 1. A batch of questions is one message, and what can be answered at once is one message back, in the same turn of the loop.
+// 1. A batch of questions is one message, and what can be answered at once is one message back, in the same turn of the loop; where that takes
+//    longer than LIMITS.turnMs, what is answered goes back and the rest has its turn behind the records.
 // 2. A thread that ends unasked is told once, by `onFatal`: a processor that nobody can ask is not left running.
 import { Worker as Thread } from 'node:worker_threads'
 import { errorOf, errorWords } from '../base/crossing.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import type { World } from '../base/ports.ts'
 import { type Answering, type Ask, type Path, PATHS } from './asks.ts'
 import type { FrontOptions } from './front.ts'
 import { type AnswerWords, answerWords, type AskWords, askOf, type FrontData, type FrontSaid, type FrontTold } from './front-words.ts'
@@ -29,7 +31,7 @@ export async function openFrontApart(
     env: { ...process.env, NODE_OPTIONS: '' },
   })
   const tell = (told: FrontTold): void => thread.postMessage(told)
-  const desk = answersTo(ask, tell)
+  const desk = answersTo(ask, tell, world)
   const listens = Promise.withResolvers<number>()
   const closed = Promise.withResolvers<void>()
   let ending = false
@@ -87,37 +89,46 @@ export async function openFrontApart(
 export function answersTo(
   ask: Answering,
   tell: (told: FrontTold) => void,
+  { clock, timers }: Pick<World, 'clock' | 'timers'>,
 ): { asks(asks: readonly AskWords[]): void; gone(id: number): void } {
   const leaving = new Map<number, AbortController>()
+  /** Null: it will be told later. */
+  const now = (words: AskWords): AnswerWords | null => {
+    const [id] = words
+    try {
+      const question = askOf(words)
+      const gone = isLong(question) ? new AbortController() : null
+      const answer = ask(question, gone?.signal ?? null)
+      if (!(answer instanceof Promise)) return answerWords(id, answer)
+      if (gone !== null) leaving.set(id, gone)
+      void answer
+        .then(
+          (late) => answerWords(id, late),
+          (error: unknown) => failureWords(id, error),
+        )
+        .then((late) => {
+          leaving.delete(id)
+          tell({ kind: 'answers', answers: [late], more: false })
+        })
+      return null
+    } catch (error) {
+      return failureWords(id, error)
+    }
+  }
+  const from = (asks: readonly AskWords[], first: number): void => {
+    const answers: AnswerWords[] = []
+    const until = clock.monotonic() + LIMITS.turnMs
+    let at = first
+    do {
+      const answer = now(asks[at] as AskWords)
+      if (answer !== null) answers.push(answer)
+    } while (++at < asks.length && clock.monotonic() < until)
+    const more = at >= asks.length
+    tell({ kind: 'answers', answers, more })
+    if (!more) void timers.turn().then(() => from(asks, at))
+  }
   return {
-    asks(asks) {
-      const answers: AnswerWords[] = []
-      for (const words of asks) {
-        const [id] = words
-        try {
-          const question = askOf(words)
-          const gone = isLong(question) ? new AbortController() : null
-          const answer = ask(question, gone?.signal ?? null)
-          if (!(answer instanceof Promise)) {
-            answers.push(answerWords(id, answer))
-            continue
-          }
-          if (gone !== null) leaving.set(id, gone)
-          void answer
-            .then(
-              (late) => answerWords(id, late),
-              (error: unknown) => failureWords(id, error),
-            )
-            .then((late) => {
-              leaving.delete(id)
-              tell({ kind: 'answers', answers: [late], more: false })
-            })
-        } catch (error) {
-          answers.push(failureWords(id, error))
-        }
-      }
-      tell({ kind: 'answers', answers, more: true })
-    },
+    asks: (asks) => from(asks, 0),
     gone(id) {
       leaving.get(id)?.abort()
     },

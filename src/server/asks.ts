@@ -15,6 +15,8 @@ export interface Path {
 }
 
 const get = (path: string): Path => ({ method: 'GET', path })
+/** It may wait in line. */
+const range = (path: string): Path => ({ ...get(path), long: true })
 
 export const PATHS = {
   health: get('/health'),
@@ -23,10 +25,10 @@ export const PATHS = {
   topology: get('/topology'),
   openApi: get('/openapi.json'),
   stores: get('/stores'),
-  rows: get('/stores/:store'),
+  rows: range('/stores/:store'),
   row: get('/stores/:store/:key'),
-  windows: get('/windows/:store'),
-  windowsOfKey: get('/windows/:store/:key'),
+  windows: range('/windows/:store'),
+  windowsOfKey: range('/windows/:store/:key'),
   versions: get('/versions/:store/:key'),
   parked: get('/parked'),
   letters: { ...get('/dead-letters'), long: true },

@@ -3,7 +3,6 @@
 // Invariants
 // 1. One batch is on its way at a time; what is asked meanwhile goes with the next. So the processor is woken once a turn, however many ask.
 // 2. Whatever is asked is answered by its number; what takes longer than a turn does not hold up the others.
-// 3. Where LIMITS.asksWaitingMax wait, because the processor's loop is held up, more are refused: whoever asked may have left long since.
 import { errorOf } from '../base/crossing.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
@@ -54,7 +53,6 @@ export function deskLink(say: (said: FrontSaid) => void, timers: Pick<World['tim
 
   return {
     ask(ask, gone) {
-      if (waiting.size >= LIMITS.asksWaitingMax) return Promise.reject(new Refusal('NOT_READY'))
       const id = ++last
       asks.push(askWords(id, ask))
       gone?.addEventListener('abort', () => leave(id))

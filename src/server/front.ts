@@ -3,14 +3,19 @@
 // Invariants
 // 1. It knows nothing of the processor but what the desk answers: it may live in a thread of its own.
 // 2. `close` ends /events too.
+// 3. Where LIMITS.asksWaitingMax wait, because the processor's loop is held up, more are refused: whoever asked may have left long since.
+//    Probes are counted apart, so that a process which is asked for much is not taken for a dead one.
+// 4. The rows of other processes are held for LIMITS.rangesAtOnce questions at once.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Peer } from '../assignment/peers.ts'
+import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { Secret } from '../base/secret.ts'
 import { type Answering, type Ask, type AskName, type Forwarded, isFlat, PATHS, type Path, type Text } from './asks.ts'
 import { openEvents } from './events.ts'
 import { fieldsOf } from './fields.ts'
 import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
+import { gateOf } from './gate.ts'
 import { guardOf } from './guard.ts'
 import { HEADERS, JSON_TYPE, type Listener, openListener } from './listener.ts'
 import { addPage, pageFiles } from './page.ts'
@@ -41,17 +46,31 @@ export async function openFront({ port, host, token, advertise, self, world, ans
   }
   const partsOf = (owners: readonly Peer[], { raw }: FastifyRequest): Promise<readonly Forwarded[]> =>
     Promise.all(owners.map((owner) => forwarder.ask(owner, raw.url as string)))
+  const gathers = gateOf(LIMITS.rangesAtOnce)
+  const answerOf = async (asked: Ask, gone: AbortSignal | null, request: FastifyRequest): Promise<Text> => {
+    let found = await ask(asked, gone)
+    if ('owners' in found) {
+      const { owners } = found
+      found = await gathers(gone, async () => ask({ ...asked, body: await partsOf(owners, request) }, gone))
+    }
+    if ('owners' in found) throw new Refusal('NOT_READY') // a question that comes with answers has none of these
+    return 'owner' in found ? await elsewhere(found.owner, request) : found
+  }
+  const waiting = { asks: 0, probes: 0 }
   const answer = async (name: AskName, long: boolean, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const asked = askOf(name, request)
-    const gone = long ? goneOf(reply) : null
-    let found = await ask(asked, gone)
-    if ('owners' in found) found = await ask({ ...asked, body: await partsOf(found.owners, request) }, gone)
-    if ('owners' in found) throw new Refusal('NOT_READY') // a question that comes with answers has none of these
-    const { status, text, type } = 'owner' in found ? await elsewhere(found.owner, request) : found
-    return reply
-      .code(status)
-      .type(type ?? JSON_TYPE)
-      .send(text)
+    const kind = PROBES.includes(name) ? 'probes' : 'asks'
+    if (waiting[kind] >= (kind === 'probes' ? LIMITS.probesWaitingMax : LIMITS.asksWaitingMax)) throw new Refusal('NOT_READY')
+    waiting[kind]++
+    try {
+      const { status, text, type } = await answerOf(asked, long ? goneOf(reply) : null, request)
+      return reply
+        .code(status)
+        .type(type ?? JSON_TYPE)
+        .send(text)
+    } finally {
+      waiting[kind]--
+    }
   }
   const listener = await openListener({
     port,
@@ -96,6 +115,9 @@ export async function openFront({ port, host, token, advertise, self, world, ans
     },
   }
 }
+
+/** What others judge by whether the process is well. */
+const PROBES: readonly AskName[] = ['health', 'ready', 'metrics']
 
 const LIVE: Ask = { name: 'live', store: '', key: '', query: {}, forwarded: false, body: undefined }
 

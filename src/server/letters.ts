@@ -3,6 +3,7 @@
 //
 // 1. Only letters that are named are settled, LIMITS.lettersAtOnceMax at most; one that is not pending any more is told as `absent`.
 // 2. Requests of this process that settle are taken one after the other: of two at a time the later one would fence the earlier, which would seem to have failed.
+//    Where LIMITS.actsWaitingMax wait more are refused.
 // 3. With a list of stores that may be read, letters are shown without what they hold: key, value and message.
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -41,13 +42,19 @@ export function lettersOf({ letters, bare }: LetterOptions): Readonly<Record<'le
     return { done, refused, absent }
   }
   let last: Promise<unknown> = Promise.resolve()
+  let acts = 0 // waiting, with the one under way
   const acting =
     (act: (typeof ACTS)[number]): Answering =>
     async ({ query, body }) => {
       fieldsOf(query, [])
       const ask = askOf(act, body)
+      if (acts > LIMITS.actsWaitingMax) throw new Refusal('NOT_READY')
+      acts++
       const mine = last.then(() => settle(ask))
-      last = mine.catch(() => {}) // told to whoever asked
+      last = mine.then(
+        () => acts--,
+        () => acts--, // told to whoever asked
+      )
       return answered(JSON.stringify(await mine))
     }
 

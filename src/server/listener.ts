@@ -3,8 +3,10 @@
 // Invariants
 // 1. Whatever goes wrong is answered by a status and `{code}`, nothing else; every answer is nosniff and no-store.
 // 2. `close` ends open connections; it does not wait for a slow reader.
+// 3. A name of several addresses (localhost) is listened on at all of them, by one server: the bounds are of all together.
 import type { IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import dns from 'node:dns'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -78,7 +80,12 @@ export async function openListener({ port, host, world, guard, answered, admitte
       socket.end(rawAnswer(code))
     },
   })
-  app.server.maxConnections = LIMITS.connectionsMax
+  let connections = 0
+  app.server.on('connection', (socket) => {
+    connections++
+    socket.on('close', () => connections--)
+    if (connections > LIMITS.connectionsMax) socket.destroy()
+  })
   // The last answer has said that it closes; Node would go on with 503 for ever. Those before it may still be on their way.
   const over = new WeakSet<object>()
   app.server.on('dropRequest', (_request, socket) => {
@@ -116,16 +123,48 @@ export async function openListener({ port, host, world, guard, answered, admitte
   app.setNotFoundHandler((_request, reply) => refuse(reply, new Refusal('NOT_FOUND')))
   routes(app)
 
+  // Fastify would open a second server by itself for localhost, one without these bounds.
+  const [first, ...others] = await addressesOf(host)
+  const doors: Server[] = []
+  const close = async (): Promise<void> => {
+    for (const door of doors) door.close()
+    await app.close()
+  }
   try {
-    await app.listen({ port, host: host.replace(/^\[(.*)\]$/, '$1') })
+    await app.listen({ port, host: first })
+    const bound = (app.server.address() as AddressInfo).port
+    for (const other of others) {
+      const door = await openDoor(app.server, other, bound)
+      if (door !== null) doors.push(door)
+    }
+    return { port: bound, close }
   } catch (error) {
-    await app.close().catch(() => {})
+    await close().catch(() => {})
     throw listenError({ host, port }, error)
   }
-  return {
-    port: (app.server.address() as AddressInfo).port,
-    close: async () => await app.close(),
-  }
+}
+
+/** IPv6 is switched off. */
+const ABSENT: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT']
+
+/** What is given as an address is one; a name that is not known is told by whoever listens there. */
+async function addressesOf(host: string): Promise<[string, ...string[]]> {
+  const name = host.replace(/^\[(.*)\]$/, '$1')
+  if (name !== 'localhost') return [name]
+  const found = await new Promise<readonly string[]>((resolve) =>
+    dns.lookup(name, { all: true, order: 'ipv4first' }, (error, all) => resolve(error === null ? all.map(({ address }) => address) : [])),
+  )
+  const [first = name, ...others] = new Set(found)
+  return [first, ...others]
+}
+
+/** Another address by which connections come to a server; null: the machine has it by name only. */
+function openDoor(server: Server, host: string, port: number): Promise<Server | null> {
+  const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket))
+  return new Promise((resolve, reject) => {
+    door.once('error', (error: NodeJS.ErrnoException) => (ABSENT.includes(error.code) ? resolve(null) : reject(error)))
+    door.listen({ host, port }, () => resolve(door))
+  })
 }
 
 function rawAnswer(code: 'HEADERS_TOO_LARGE' | 'TIMEOUT' | 'BAD_REQUEST'): string {

@@ -56,7 +56,7 @@ function post(summary: string): object {
       summary,
       security: [{ bearer: [] }],
       requestBody: { required: true, ...json('which', asked) },
-      responses: { 200: json('what was done', settled), default: REFUSED },
+      responses: { 200: json('what was done', settled), 409: REFUSED, default: REFUSED },
     },
   }
 }

@@ -10,6 +10,7 @@ export const REFUSALS = {
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   TIMEOUT: 408,
+  FENCED: 409,
   BODY_REFUSED: 413,
   URL_TOO_LONG: 414,
   CONTENT_TYPE_REFUSED: 415,
@@ -53,13 +54,15 @@ function isRestoring(error: MillraceError): error is StoreRestoring {
   return error.code === 'STREAM_STORE_RESTORING'
 }
 
-/** What is not a refusal yet: a store that is closing or elsewhere is 503, what the client typed 400, all else 500. */
+/** What is not a refusal yet: a store that is closing or elsewhere is 503, what the client typed 400, dead letters that another process settles
+ *  409, all else 500. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof MillraceError) {
     if (isRestoring(error)) return new Refusal('STORE_RESTORING', { restored: error.restored, remaining: error.remaining })
     if (error.code === 'STREAM_NOT_LOCAL' || error.code === 'STREAM_CLOSED' || error.disposition === 'rebuild')
       return new Refusal('NOT_READY')
+    if (error.code === 'STREAM_FENCED') return new Refusal('FENCED')
     if (error.disposition === 'usage') return new Refusal('BAD_REQUEST')
     return new Refusal('INTERNAL')
   }

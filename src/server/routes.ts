@@ -8,6 +8,7 @@ import { taskId } from '../runtime/recover.ts'
 import { describe, describeLive } from '../topology/describe.ts'
 import { type Answer, type Answering, type Ask, type AskName, answered, type Forwarded, type Text } from './asks.ts'
 import { fieldsOf, limitOf } from './fields.ts'
+import { gateOf } from './gate.ts'
 import { gatherRows, ownersOfRest, partText, type RowPart } from './gather.ts'
 import { openApi } from './openapi.ts'
 import { Refusal } from './refusal.ts'
@@ -42,6 +43,12 @@ export type RouteName = Exclude<AskName, 'live' | 'parked' | 'letters' | 'replay
 export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Record<RouteName, Answering>> {
   const { plan } = served
   const known = new Map<string, QueryableStore>()
+  const ranges = gateOf(LIMITS.rangesAtOnce)
+  // The plan is fixed, and so is what is drawn of it.
+  const described = textsOf((format: keyof typeof TOPOLOGY_TYPES | 'live') =>
+    format === 'live' ? describeLive(plan) : describe(plan, format),
+  )
+  const api = textsOf(() => JSON.stringify(openApi()))
 
   const named = ({ store: name }: Ask): QueryableStore => {
     const before = known.get(name)
@@ -61,14 +68,16 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
   }
 
   /** Rows of all keys: from here, with those of the processes that have the others. Such a process gives its part. */
-  const ofAll = async ({ forwarded, body }: Ask, store: QueryableStore, query: RowsQuery): Promise<Answer> => {
-    if (store.subTopology < 0) return answered(await rowsAnswer(await rowsHere(served, store, query, null), query))
-    const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, store, query, partitions)
-    if (forwarded) return answered(partText(await here(heldPartitions(served, store))))
-    const owners = body === undefined ? ownersOfRest(served, store) : []
+  const ofAll = async ({ forwarded, body }: Ask, gone: AbortSignal | null, store: QueryableStore, query: RowsQuery): Promise<Answer> => {
+    const owners = store.subTopology < 0 || forwarded || body !== undefined ? [] : ownersOfRest(served, store)
     if (owners.length > 0) return { owners }
-    const given = (body ?? []) as readonly Forwarded[]
-    return answered(await rowsAnswer(await gatherRows(served, store, query.limit, given, here), query))
+    return await ranges(gone, async () => {
+      if (store.subTopology < 0) return answered(await rowsAnswer(await rowsHere(served, store, query, null), query))
+      const here = (partitions: readonly number[]): Promise<RowPart> => rowsHere(served, store, query, partitions)
+      if (forwarded) return answered(partText(await here(heldPartitions(served, store))))
+      const given = (body ?? []) as readonly Forwarded[]
+      return answered(await rowsAnswer(await gatherRows(served, store, query.limit, given, here), query))
+    })
   }
 
   return {
@@ -87,17 +96,17 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
     topology({ query }) {
       const { format = 'json', live } = fieldsOf(query, ['format', 'live'])
       if (!isFormat(format) || (live !== undefined && (live !== 'true' || format !== 'svg'))) throw new Refusal('BAD_REQUEST')
-      return answered(live === undefined ? describe(plan, format) : describeLive(plan), 200, TOPOLOGY_TYPES[format])
+      return answered(described(live === undefined ? format : 'live'), 200, TOPOLOGY_TYPES[format])
     },
-    openApi: () => answered(JSON.stringify(openApi())),
+    openApi: () => answered(api('')),
     stores({ query }) {
       fieldsOf(query, [])
       const names = queryableNames(plan).filter((name) => stores === null || stores.includes(name))
       return answered(JSON.stringify({ stores: names.map((name) => storeShape(served, queryableStore(plan, name) as QueryableStore)) }))
     },
-    rows(ask) {
+    rows(ask, gone) {
       const store = named(ask)
-      return ofAll(ask, store, rangeRows(store, rangeOf(fieldsOf(ask.query, ['from', 'to', 'prefix', 'limit']))))
+      return ofAll(ask, gone, store, rangeRows(store, rangeOf(fieldsOf(ask.query, ['from', 'to', 'prefix', 'limit']))))
     },
     row(ask) {
       const store = named(ask)
@@ -106,19 +115,21 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
       const at = asOf === undefined ? null : timeOf(asOf, 0)
       return ofKey(ask, store, place, () => (at === null ? keyAnswer(served, store, place) : asOfAnswer(served, store, place, at)))
     },
-    windows(ask) {
+    windows(ask, gone) {
       const store = named(ask)
       const fields = fieldsOf(ask.query, ['keyFrom', 'keyTo', ...WINDOW_FIELDS])
-      return ofAll(ask, store, windowRows(served, store, windowsOf(null, fields)))
+      return ofAll(ask, gone, store, windowRows(served, store, windowsOf(null, fields)))
     },
-    windowsOfKey(ask) {
+    windowsOfKey(ask, gone) {
       const store = named(ask)
       const asked = windowsOf(ask.key, fieldsOf(ask.query, WINDOW_FIELDS))
       const place = windowPlaceOf(served, store, ask.key)
-      return ofKey(ask, store, place, async () => {
-        const query = windowRows(served, store, asked)
-        return await rowsAnswer(await rowsHere(served, store, query, null), query)
-      })
+      return ofKey(ask, store, place, () =>
+        ranges(gone, async () => {
+          const query = windowRows(served, store, asked)
+          return await rowsAnswer(await rowsHere(served, store, query, null), query)
+        }),
+      )
     },
     versions(ask) {
       const store = named(ask)
@@ -132,6 +143,16 @@ export function routesOf({ served, stores, metrics }: RouteOptions): Readonly<Re
 
 function textOf(text: string | Promise<string>): Text | Promise<Text> {
   return typeof text === 'string' ? answered(text) : text.then((late) => answered(late))
+}
+
+/** Each text is made once, when it is first asked for. */
+function textsOf<K extends string>(make: (of: K) => string): (of: K) => string {
+  const made = new Map<K, string>()
+  return (of) => {
+    const text = made.get(of) ?? make(of)
+    made.set(of, text)
+    return text
+  }
 }
 
 function isFormat(format: string): format is keyof typeof TOPOLOGY_TYPES {

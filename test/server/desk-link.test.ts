@@ -1,7 +1,7 @@
 // A front and a desk in two threads: what goes over, when, and how it comes out. The two ends are joined here by clones, as a port would.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LIMITS } from '../../src/base/limits.ts'
+import { systemWorld } from '../../src/base/system.ts'
 import { StoreRestoring } from '../../src/runtime/reads.ts'
 import { answersTo } from '../../src/server/apart.ts'
 import { type Answering, type Ask, answered } from '../../src/server/asks.ts'
@@ -19,21 +19,41 @@ const row = (key: string, more: Partial<Ask> = {}): Ask => ({
   ...more,
 })
 
-/** Both ends; what the front says waits until `pass`. */
-function joined(desk: Answering) {
+/** Both ends; what the front says waits until `pass`. `answerMs`: what a question costs the desk. */
+function joined(desk: Answering, answerMs = 0) {
   const said: FrontSaid[] = []
   let turn = (): void => {}
   const link = deskLink((words) => said.push(structuredClone(words)), {
     turn: () => new Promise((resolve) => (turn = resolve)),
   })
   const counted: (readonly [number, number])[] = []
-  const answers = answersTo(desk, (told) => {
-    if (told.kind === 'answers') link.told(structuredClone(told))
-  })
+  const told: { readonly answers: number; readonly more: boolean }[] = []
+  let nowMs = 0
+  let onDeskTurn = (): void => {}
+  const answers = answersTo(
+    (ask, gone) => {
+      nowMs += answerMs
+      return desk(ask, gone)
+    },
+    (words) => {
+      if (words.kind !== 'answers') return
+      told.push({ answers: words.answers.length, more: words.more })
+      link.told(structuredClone(words))
+    },
+    {
+      clock: { now: () => 0, monotonic: () => nowMs },
+      timers: { ...systemWorld().timers, turn: () => new Promise((resolve) => (onDeskTurn = resolve)) },
+    },
+  )
   return {
     link,
     said,
     counted,
+    told,
+    async deskTurn() {
+      onDeskTurn()
+      await null
+    },
     async turn() {
       turn()
       await null
@@ -75,16 +95,26 @@ describe('batches', () => {
     expect([batchOf(pass()), batchOf(pass()), batchOf(pass())]).toEqual([500, 500, 201])
     expect((await Promise.all(asked)).map((answer) => ('text' in answer ? answer.text : ''))).toEqual(asked.map((_, i) => `${i}`))
   })
-  test('more than may wait are refused, until there is room again', async () => {
-    const { link, turn, pass } = joined(({ key }) => answered(key))
-    const asked = Array.from({ length: LIMITS.asksWaitingMax }, (_, i) => link.ask(row(`${i}`), null))
-    await expect(link.ask(row('too many'), null)).rejects.toMatchObject({ code: 'NOT_READY' })
-    await turn()
-    while (pass() !== undefined);
-    expect((await Promise.all(asked)).length).toBe(LIMITS.asksWaitingMax)
-    const next = link.ask(row('next'), null)
+  test('a batch whose answers take longer than a turn goes back in pieces, each in a turn of its own', async () => {
+    // Each answer takes 2 ms.
+    const { link, said, told, turn, pass, deskTurn } = joined(({ key }) => answered(key), 2)
+    const asked = Array.from({ length: 8 }, (_, i) => link.ask(row(`${i}`), null))
     await turn()
     pass()
+    expect(told).toEqual([{ answers: 3, more: false }])
+    expect(await Promise.all(asked.slice(0, 3))).toMatchObject([{ text: '0' }, { text: '1' }, { text: '2' }])
+    // What is asked meanwhile comes behind all of it.
+    const next = link.ask(row('next'), null)
+    await turn()
+    expect(said).toEqual([])
+    await deskTurn()
+    await deskTurn()
+    expect(told.slice(1)).toEqual([
+      { answers: 3, more: false },
+      { answers: 2, more: true },
+    ])
+    expect((await Promise.all(asked)).map((answer) => ('text' in answer ? answer.text : ''))).toEqual([...'01234567'])
+    expect(batchOf(pass())).toBe(1)
     expect(await next).toMatchObject({ text: 'next' })
   })
   test('an answer that takes longer holds up nobody', async () => {

@@ -207,6 +207,7 @@ test('the page explains every refusal that it can meet', () => {
     'STORE_RESTORING',
     'OWNER_UNREACHABLE',
     'METHOD_NOT_ALLOWED',
+    'FENCED',
   ])
     expect(words).toContain(`${code}:`)
 })

@@ -54,6 +54,7 @@ const REFUSALS = {
   STORE_REFUSED: 'This store is not on the list of those that may be read.',
   NOT_FOUND: 'There is no such row.',
   METHOD_NOT_ALLOWED: 'Dead letters can be replayed and dropped here only where the server has a token.',
+  FENCED: 'Another process settles dead letters just now; try again. What is done is not done twice.',
   TOO_MANY_REQUESTS: 'Too many requests a second; try again.',
   OWNER_UNREACHABLE: 'The process that has this key does not answer.',
   NOT_READY: 'Not here now: the process is starting, or the rows are in another process.',
