@@ -22,11 +22,20 @@ export interface Holder {
   ready(): boolean
   /** Null until the topics are known. */
   sized(): SizedPlan | null
-  tasks(): ReadonlyMap<string, { readonly stores: readonly { readonly name: string; readonly overlay: { readonly store: StateStore } }[] }>
+  tasks(): ReadonlyMap<string, { readonly stores: readonly HeldStore[] }>
   /** Of a global table that has been read to its end. */
   globalStore(name: string): StateStore | undefined
   applying(): boolean
   figures(): { readonly restores: readonly RestoreProgress[] }
+}
+
+export interface HeldStore {
+  readonly name: string
+  readonly overlay: {
+    readonly store: StateStore
+    /** A row as it was last committed; left out where it lies in another thread. */
+    readonly committed?: (key: Buffer) => Stored | undefined
+  }
 }
 
 /** Which rows. */
@@ -197,6 +206,12 @@ function storesOf(holder: Holder, store: QueryableStore, partition: number | nul
   })
 }
 
+/** The committed row of a key; for one row alone: of several, some would be of the epoch that is being applied. Throws as `storeOf`. */
+export function rowIn(holder: Holder, store: QueryableStore, partition: number, key: Buffer): Stored | undefined {
+  const overlay = store.subTopology < 0 ? null : heldOverlay(holder, taskId(store.subTopology, partition), store.name)
+  return overlay?.committed === undefined ? storeOf(holder, store, partition).getSync(key) : overlay.committed(key)
+}
+
 /** The store of one task. Throws STREAM_STORE_RESTORING or STREAM_NOT_LOCAL where it cannot be read here. */
 export function storeOf(holder: Holder, store: QueryableStore, partition: number, name: string = store.name): StateStore {
   if (store.subTopology < 0) {
@@ -255,11 +270,15 @@ export async function versionsIn<T>(
 const READ_TRIES = 20
 
 export function heldStore(holder: Pick<Holder, 'tasks'>, task: string, name: string): StateStore | null {
+  return heldOverlay(holder, task, name)?.store ?? null
+}
+
+function heldOverlay(holder: Pick<Holder, 'tasks'>, task: string, name: string): HeldStore['overlay'] | null {
   return (
     holder
       .tasks()
       .get(task)
-      ?.stores.find((held) => held.name === name)?.overlay.store ?? null
+      ?.stores.find((held) => held.name === name)?.overlay ?? null
   )
 }
 

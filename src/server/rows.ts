@@ -14,6 +14,7 @@ import { type QueryableStore, taskPartition } from '../runtime/query.ts'
 import {
   openRows,
   rangeSelection,
+  rowIn,
   type Selection,
   storeOf,
   type VersionReads,
@@ -86,15 +87,20 @@ export function windowPlaceOf(served: Served, store: QueryableStore, keyText: st
 
 /** The answer's JSON, at once where nothing is lacking: a store of this thread is not worth a promise. Refused where the key's task is not here. */
 export function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): string | Promise<string> {
-  const held = storeOf(served, store, partition)
   const { windows } = store
-  const keys = windows === null || windows.own === null ? [bytes] : [bytes, windows.own]
-  const answer = ([stored, own]: readonly (Stored | undefined)[]): string => {
-    const isOver = windows?.isOver(windows.parts(bytes).time, own ?? null) === true
+  const own = windows?.own ?? null
+  const answer = ([stored, clock]: readonly (Stored | undefined)[]): string => {
+    const isOver = windows?.isOver(windows.parts(bytes).time, clock ?? null) === true
     const row = stored === undefined || isOver ? null : rowText(store, bytes, stored)
     if (row === null) throw new Refusal('NOT_FOUND')
     return row
   }
+  if (own === null && served.remote !== true) {
+    const row = rowIn(served, store, partition, bytes)
+    return nowOrWhenThere(() => answer([row]))
+  }
+  const held = storeOf(served, store, partition)
+  const keys = own === null ? [bytes] : [bytes, own]
   // A thread's answer is not waited for with the event loop held up.
   if (served.remote === true) return held.getMany(keys).then((rows) => whenThere(() => answer(rows)))
   const rows = keys.map((key) => held.getSync(key))

@@ -1,6 +1,7 @@
 // What the server is given of a running processor: read-only, and nothing that it could hold up.
 import type { Peer } from '../assignment/peers.ts'
 import type { World } from '../base/ports.ts'
+import type { HeldStore } from '../runtime/reads.ts'
 import type { RestoreProgress } from '../runtime/recover.ts'
 import type { StandbyFigure } from '../runtime/standbys.ts'
 import type { Task } from '../runtime/task.ts'
@@ -31,7 +32,7 @@ export interface Others {
 /** A task whose rows can be read: its stores are open and restored. */
 export interface HeldTask {
   readonly id: string
-  readonly stores: readonly { readonly name: string; readonly overlay: { readonly store: StateStore } }[]
+  readonly stores: readonly HeldStore[]
 }
 
 export interface Served {

@@ -84,6 +84,16 @@ export class Overlay {
     return stored
   }
 
+  /** The row as it was last committed, for somebody who asks from outside: it does not count as used. Throws as the store's `getSync`. */
+  committed(key: Buffer): Stored | undefined {
+    const text = keyText(key)
+    // What is being applied may be on the disk already: whoever has seen it there must not be answered from the cache behind it.
+    const cached = this.#sealed?.has(text) === true ? undefined : this.#cache.peek(text)
+    if (cached === undefined) return this.store.getSync(key)
+    this.store.checkpoint() // refused where it is damaged or closed, as a read of it is
+    return cached ?? undefined
+  }
+
   /** A null value deletes. */
   put(key: Buffer, value: Buffer | null, timestamp: number): void {
     const text = keyText(key)

@@ -64,6 +64,14 @@ export class RowCache {
     return stored
   }
 
+  /** As `get`, and nothing moves. */
+  peek(key: string): Stored | null | undefined {
+    const at = this.#young.index.get(key)
+    if (at !== undefined) return row(this.#young, at)
+    const before = this.#old.index.get(key)
+    return before === undefined ? undefined : row(this.#old, before)
+  }
+
   /** Whether it is known of; then it counts as used: it is about to be read. */
   touch(key: string): boolean {
     if (this.#young.index.has(key)) return true

@@ -86,6 +86,35 @@ describe('overlay', () => {
     expect(single).toBe(0)
   })
 
+  it('answers from outside never go back: what is on the disk already is not answered from the cache', async () => {
+    const { store } = await memoryProvider().open('0_0', 's', true)
+    await store.apply([{ key: bytes('a'), value: bytes('1'), timestamp: 1 }], { changelogOffset: 1 })
+    let end = (): void => {}
+    const slow: StateStore = {
+      ...store,
+      async apply(writes, checkpoint) {
+        await store.apply(writes, checkpoint)
+        await new Promise<void>((resolve) => (end = resolve))
+      },
+    }
+    const overlay = new Overlay(slow)
+    const outside = (): string | undefined => overlay.committed(bytes('a'))?.value.toString()
+    expect([text(overlay, 'a'), outside()]).toEqual(['1', '1'])
+    overlay.put(bytes('a'), bytes('2'), 2)
+    expect(outside()).toBe('1')
+    overlay.seal()
+    expect(outside()).toBe('1')
+    const applying = overlay.apply({ changelogOffset: 2 })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(store.getSync(bytes('a'))?.value.toString()).toBe('2')
+    expect(outside()).toBe('2')
+    end()
+    await applying
+    expect(outside()).toBe('2')
+    await store.close()
+    expect(outside).toThrow(/closed/)
+  })
+
   it('applies an epoch in one write with its checkpoint, and nothing for an epoch without writes', async () => {
     const { store } = await memoryProvider().open('0_0', 's', true)
     const applied: unknown[] = []
@@ -198,6 +227,7 @@ describe('overlay', () => {
           for (const k of ['a', 'b', 'c', 'd', 'e']) {
             const stored = overlay.store.getSync(bytes(k))?.value.toString()
             expect(stored).toBe(committed.get(k))
+            expect(overlay.committed(bytes(k))?.value.toString()).toBe(committed.get(k))
           }
         }
       }),
