@@ -239,11 +239,11 @@ describe('a close that never ends', () => {
     const begun = performance.now()
     started.child.kill('SIGTERM')
     expect(await started.ended).toMatchObject({ status: 1, signal: null })
-    expect(performance.now() - begun).toBeLessThan(2_000)
+    expect(performance.now() - begun).toBeLessThan(5_000) // by itself it would take 9.5 s
     expect((await consume('in')).map(({ key }) => key).sort()).toEqual(['a', 'b'])
   }, 30_000)
 
-  test('one signal that comes twice within a moment counts once; the time for it runs out: status 1 within 10 s', async () => {
+  test('one signal that comes twice within a moment counts once; the time for it runs out: status 1, after 9.5 s', async () => {
     const started = await stuck()
     const begun = performance.now()
     started.child.kill('SIGTERM')
@@ -252,7 +252,7 @@ describe('a close that never ends', () => {
     const { status, err } = await started.ended
     expect(status).toBe(1)
     expect(performance.now() - begun).toBeGreaterThan(8_000)
-    expect(performance.now() - begun).toBeLessThan(10_000)
+    expect(performance.now() - begun).toBeLessThan(12_000) // 9.5 s, and the end of a process on a busy machine
     expect(err.trim().split('\n').at(-1)).toMatch(/^millrace: not closed within 9.5 s; what was not committed is done again/)
   }, 30_000)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { StreamProcessor } from 'millrace'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemWorld } from '../../src/base/system.ts'
+import { connectControl } from '../../src/control/client.ts'
 import catalog, { type CatalogRow } from '../../topologies/catalog.ts'
 import { CATALOG_TOPICS, deliver, historyOf } from '../support/catalog-history.ts'
 import { catalogOf, differences, entitiesOf } from '../support/catalog-oracle.ts'
@@ -37,13 +38,13 @@ function freshDir(): string {
 }
 
 /** Asks until the answer is yes, or says at the end what was wrong. */
-async function until(limitMs: number, wrong: () => Promise<readonly string[]>): Promise<void> {
+async function until(limitMs: number, wrong: () => Promise<readonly string[]>, eachMs = 200): Promise<void> {
   const deadline = clock.monotonic() + limitMs
   for (;;) {
     const found = await wrong()
     if (found.length === 0) return
     if (clock.monotonic() > deadline) expect(found.slice(0, 5)).toEqual([])
-    await timers.sleep(200)
+    await timers.sleep(eachMs)
   }
 }
 
@@ -148,12 +149,23 @@ test('SIGTERM under load: status 0 within 10 s, and the next start restores noth
   const stateDir = freshDir()
   const history = historyOf({ categories: 60, brands: 20, channels: 4, products: 1_500, edits: 6_000 }, 31)
   const { events } = deliver(history, { shuffle: true }, 32)
-  const [first = [], rest = []] = parts(events, 2).map((part) => part.map((event) => JSON.stringify(event)))
+  const lines = events.map((event) => JSON.stringify(event))
+  const [first, rest] = [lines.slice(0, 0.8 * lines.length), lines.slice(0.8 * lines.length)]
   await succeed(['produce', '--state-dir', stateDir, '--topology', CATALOG, '--partitions', '4'], first)
   const processor = startProcessor(CATALOG, '--state-dir', stateDir)
   await processor.ready
   const sent = millrace(['produce', '--state-dir', stateDir], rest)
-  await timers.sleep(700)
+  const control = await connectControl(stateDir)
+  await until(
+    20_000,
+    async () => {
+      const figures = await control?.figures()
+      const total = (of: 'records' | 'lag'): number => figures?.tasks.reduce((sum, task) => sum + task[of], 0) ?? 0
+      return (['records', 'lag'] as const).filter((of) => total(of) === 0)
+    },
+    5,
+  )
+  control?.close()
   const stoppedMs = clock.monotonic()
   expect(await processor.stop(), processor.said()).toEqual({ code: 0, signal: null })
   expect(clock.monotonic() - stoppedMs).toBeLessThan(10_000)

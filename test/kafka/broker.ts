@@ -9,10 +9,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Admin } from '@platformatic/kafka'
+import { freePorts } from './ports.ts'
 
 const run = promisify(execFile)
 const CACHE = process.env.MILLRACE_KAFKA_JARS ?? join(tmpdir(), 'millrace-kafka-4.3.0')
@@ -177,34 +178,26 @@ export async function jars(): Promise<string> {
   return lib
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}
-
-/** Waits until the broker takes connections; it opens its port only when it is ready to answer. */
+/** Waits until the node counts itself among those alive. It opens its port a moment before that, and makes no topics yet. */
 async function answering(port: number, child: ChildProcess, output: () => string): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Kafka ended before it answered:\n${output()}`)
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.destroy()
-        resolve(true)
-      })
-      socket.once('error', () => resolve(false))
-    })
-    if (open) return
+    if (await isAlive(port)) return
     if (Date.now() > deadline) throw new Error(`Kafka did not answer on port ${port} within ${START_TIMEOUT_MS} ms:\n${output()}`)
     await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+async function isAlive(port: number): Promise<boolean> {
+  const admin = new Admin({ clientId: 'start', bootstrapBrokers: [`127.0.0.1:${port}`], retries: 0, timeout: 5_000 })
+  try {
+    const { brokers } = await admin.metadata({ topics: [] })
+    return [...brokers.values()].some((node) => node.port === port)
+  } catch {
+    return false
+  } finally {
+    await admin.close().catch(() => {})
   }
 }
 

@@ -16,6 +16,7 @@ const KEYS = 500
 const PORTION = 10_000
 const QUIET_MS = 1_500
 const LIMIT_MS = 240_000
+const LATE = /^millrace: not closed within .* s; what was not committed is done again/m
 
 export interface BulkOptions {
   readonly brokers: string
@@ -86,7 +87,11 @@ export async function runBulk(options: BulkOptions, tell: (text: string) => void
         await comes.ready
         const goes = of.shift() as Processor
         if (change % 2 === 1) await goes.kill()
-        else if ((await goes.stop()).code !== 0) throw new Error(`a member of level ${level} did not stop in order\n${goes.said()}`)
+        else if ((await goes.stop()).code !== 0) {
+          // Right behind a join it may have no time to commit on a busy machine; the records count all the same.
+          if (!LATE.test(goes.said())) throw new Error(`a member of level ${level} did not stop in order\n${goes.said()}`)
+          tell(`${prefix}a member of level ${level} was not closed in time`)
+        }
       }
     }
     await loaded

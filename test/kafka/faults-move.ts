@@ -86,6 +86,8 @@ export async function runDownAtStart(options: FleetOptions, kafka: RunningKafka,
 const STOPPING_MAX = 4
 /** How soon a member hears of the next rebalance: two for each that comes, and one for each that goes, in a second. */
 const COMINGS_LIMITS = { ...SHORT, heartbeatMs: 100 }
+/** Until a broker of so many starts shows what was committed. */
+const COMINGS_SEEN_MS = 5_000
 
 /** Every second one more instance, and the oldest of three is stopped; each with a directory, and so a member id, of its own. */
 export async function runComings(
@@ -93,7 +95,7 @@ export async function runComings(
   seconds: number,
   tell: (text: string) => void,
 ): Promise<Outcome & { readonly stopped: readonly string[] }> {
-  const fleet = await openFleet({ limits: COMINGS_LIMITS, ...options })
+  const fleet = await openFleet({ limits: COMINGS_LIMITS, seenMs: COMINGS_SEEN_MS, ...options })
   try {
     const stopped: string[] = []
     const stop = async (instance: Instance): Promise<void> => {

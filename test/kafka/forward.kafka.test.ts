@@ -107,41 +107,46 @@ describe.runIf(KAFKA)('queries of keys that another instance has', { timeout: 12
       (wrong) => wrong.length === 0,
     )
 
+  /** Each has its half, and answers for both. Who has just joined tells of its address, which is a rebalance of its own. */
+  const shared = async (...both: readonly [StreamProcessor, StreamProcessor]): Promise<void> => {
+    await until(
+      async () => both.map((app) => app.status().tasks.length),
+      (lengths) => lengths.every((length) => length === 4),
+    )
+    for (const app of both) await answersAll(app)
+    await until(
+      () => Promise.all(both.map(rangeOf)),
+      (ranges) => ranges.every((range) => range === wholeRange),
+    )
+    expect(both.map((app) => app.status().tasks.length)).toEqual([4, 4])
+  }
+
   const live = (app: StreamProcessor): Promise<Live> => liveNow(app.status().port as number, TOKEN)
 
   test('each instance answers all keys; so does one that has come back at another port, and the other then', async () => {
     const [a, b] = [await start('a'), await start('b')]
-    await answersAll(a)
-    await answersAll(b)
-    expect([await rangeOf(a), await rangeOf(b)]).toEqual([wholeRange, wholeRange])
-    expect([a.status().tasks.length, b.status().tasks.length]).toEqual([4, 4])
+    await shared(a, b)
     // It keeps its place in the group, so nobody would hear of its new port if it did not say so.
     const before = b.status().port
     running.delete(b)
     await b.close({ leave: false })
     const again = await start('b')
     expect(again.status().port).not.toBe(before)
-    await answersAll(again)
-    await answersAll(a)
-    await until(
-      () => rangeOf(a),
-      (range) => range === wholeRange,
-    )
-    expect([a.status().tasks.length, again.status().tasks.length]).toEqual([4, 4])
+    await shared(a, again)
   })
 
   test('the live page of each shows its tasks and names the other; dead letters of both are replayed from one', async () => {
     const [a, b] = [...running] as [StreamProcessor, StreamProcessor]
     // Figures of a task begin with the second in which it is looked at.
-    for (const app of [a, b])
-      await until(
-        () => live(app),
-        ({ tasks }) => tasks.length === 4,
-      )
-    const [liveA, liveB] = [await live(a), await live(b)]
-    expect(liveA.others).toEqual([{ address: `127.0.0.1:${b.status().port}`, tasks: 4 }])
-    expect(liveB.others).toEqual([{ address: `127.0.0.1:${a.status().port}`, tasks: 4 }])
-    const ids = [liveA, liveB].flatMap(({ tasks }) => tasks.map(({ id }) => id))
+    for (const [app, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const others = [{ address: `127.0.0.1:${other.status().port}`, tasks: 4 }]
+      const looks = async () => live(app).then((seen) => ({ tasks: seen.tasks.length, others: seen.others }))
+      await expect.poll(looks, { timeout: 30_000 }).toEqual({ tasks: 4, others })
+    }
+    const ids = [await live(a), await live(b)].flatMap(({ tasks }) => tasks.map(({ id }) => id))
     expect(ids.sort()).toEqual(['0', '1'].flatMap((sub) => [0, 1, 2, 3].map((n) => `${sub}_${n}`)))
     const askA = async (path: string, body?: object): Promise<any> => {
       const headers = { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }

@@ -1,6 +1,6 @@
 // The judge of what queries saw finds what it must: each kind of wrong answer, planted.
 import { describe, expect, test } from 'vitest'
-import { APPLIED_MS, type Glimpse, glimpseDifferences, SEEN_MS } from './glimpse-judge.ts'
+import { APPLIED_MS, type Glimpse, glimpseDifferences, type Sample, SEEN_MS } from './glimpse-judge.ts'
 import type { JavaRecord } from './java-reader.ts'
 
 /** Partition 0: a b a b a; partition 1: c. */
@@ -12,10 +12,8 @@ const events: JavaRecord[] = [...'ababa', 'c'].map((key, id) => ({
   value: Buffer.from(JSON.stringify({ id })),
 }))
 const AT_MS = 2 * APPLIED_MS
-const all = [
-  { atMs: 0, offsets: [5, 1] },
-  { atMs: AT_MS + SEEN_MS, offsets: [5, 1] },
-]
+const sample = (askedMs: number, offsets: readonly number[], atMs = askedMs): Sample => ({ askedMs, atMs, offsets })
+const all = [sample(0, [5, 1]), sample(AT_MS + SEEN_MS, [5, 1])]
 const rows = { a: { n: 3, id: 4 }, b: { n: 2, id: 3 }, c: { n: 1, id: 5 } }
 const range = (of: Readonly<Record<string, { n: number; id: number }>>): Glimpse => ({
   atMs: AT_MS,
@@ -42,8 +40,12 @@ describe('what queries saw', () => {
   })
 
   test('rows that were not committed', () => {
-    const behind = [all[0] as { atMs: number; offsets: number[] }, { atMs: AT_MS + SEEN_MS, offsets: [4, 1] }]
-    expect(glimpseDifferences(events, [range(rows)], behind)).toEqual([expect.stringContaining('partition 0 is shown up to 4')])
+    const behind = sample(AT_MS + SEEN_MS, [4, 1])
+    expect(glimpseDifferences(events, [range(rows)], [behind])).toEqual([expect.stringContaining('partition 0 is shown up to 4')])
+    // What was asked for before may have been so before, however late the answer came.
+    const slow = sample(AT_MS + SEEN_MS - 1, [4, 1], AT_MS + 2 * SEEN_MS)
+    expect(glimpseDifferences(events, [range(rows)], [slow])).toEqual([])
+    expect(glimpseDifferences(events, [range(rows)], [slow, behind])).toHaveLength(1)
   })
 
   test('a part of a store, and a row that is not there', () => {

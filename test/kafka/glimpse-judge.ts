@@ -5,8 +5,8 @@
 import type { JavaRecord } from './java-reader.ts'
 import type { Tally } from './tally.ts'
 
-/** An instance hears of the end of an epoch a moment before the offsets are to be seen. */
-export const SEEN_MS = 1_000
+/** An instance hears of the end of an epoch a moment before the offsets are to be seen; a busy broker takes its time with the markers. */
+export const SEEN_MS = 3_000
 /** What was committed so long ago is in the stores of whoever answers. */
 export const APPLIED_MS = 15_000
 
@@ -19,8 +19,9 @@ export interface Glimpse {
   readonly none?: string
 }
 
-/** Committed offsets of the input, by partition. */
+/** Committed offsets of the input, by partition, as they were at some time between the question and the answer. */
 export interface Sample {
+  readonly askedMs: number
   readonly atMs: number
   readonly offsets: readonly number[]
 }
@@ -49,7 +50,7 @@ export function glimpseDifferences(
       if (of === undefined || of.ids[n - 1] !== id) found.push(`${by}: ${key} is number ${n} with event ${id}, not ${of?.ids[n - 1]}`)
       else ends.set(of.partition, Math.max(ends.get(of.partition) ?? -1, of.offsets[n - 1] as number))
     }
-    const after = samples.find((sample) => sample.atMs >= atMs + seenMs)
+    const after = samples.find((sample) => sample.askedMs >= atMs + seenMs)
     for (const [partition, end] of ends)
       if (after !== undefined && (after.offsets[partition] as number) <= end)
         found.push(`${by}: partition ${partition} is shown up to ${end}, ${after.offsets[partition]} was committed ${seenMs} ms later`)

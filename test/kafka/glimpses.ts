@@ -56,13 +56,14 @@ export function openGlimpses({ brokers, groupId, input, partitions, keys, seenMs
     while (!stopping) {
       const offsets = new Array<number>(partitions).fill(0)
       const topics = [{ name: input, partitionIndexes: [...offsets.keys()] }]
+      const askedMs = now()
       // not the stable ones: those wait for the epoch that is being ended, and would hide a row shown too early
       await admin.listConsumerGroupOffsets({ groups: [{ groupId, topics }], requireStable: false }).then(
         ([group]) => {
           for (const topic of group?.topics ?? [])
             for (const { partitionIndex, committedOffset } of topic.partitions)
               offsets[partitionIndex] = Math.max(0, Number(committedOffset))
-          samples.push({ atMs: now(), offsets })
+          samples.push({ askedMs, atMs: now(), offsets })
           counts.samples++
         },
         () => {},
@@ -135,7 +136,7 @@ export function openGlimpses({ brokers, groupId, input, partitions, keys, seenMs
     },
     async stop() {
       if (stopping) return
-      await world.timers.sleep(seenMs + 2 * SAMPLE_MS) // the last answers, too, have a sample behind them
+      await world.timers.sleep(seenMs + 4 * SAMPLE_MS) // the last answers, too, have a sample behind them
       stopping = true
       await Promise.all(loops)
       await admin.close()

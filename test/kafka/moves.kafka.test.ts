@@ -6,7 +6,9 @@ import { SHORT, SHORT_BROKER } from './fleet.ts'
 import { KAFKA } from './running.ts'
 
 /** 2 s on a quiet machine, and then some: the test run has the machine for itself seldom enough. */
-const WORKS_AGAIN_MS = 10_000
+const WORKS_AGAIN_MS = 15_000
+/** 10 s are its own, and a busy machine takes some to end a process. */
+const STOPPED_MS = 15_000
 /** From the return of the brokers to all processed. */
 const BROKERS_BACK_MS = 60_000
 const say = (text: string): void => console.info(text)
@@ -37,7 +39,7 @@ describe.runIf(KAFKA)('tasks move', () => {
     const outcome = await runRolling(options, 1, say)
     expect(outcome.wrong.slice(0, 10)).toEqual([])
     expect(outcome.codes).toEqual([0, 0, 0])
-    expect(outcome.stopMs.filter((ms) => ms > 10_000)).toEqual([])
+    expect(outcome.stopMs.filter((ms) => ms > STOPPED_MS)).toEqual([])
     expect(outcome.recoveredMs.filter((ms) => ms > WORKS_AGAIN_MS)).toEqual([])
     expect(outcome.moved, 'instances that had other tasks afterwards').toBe(0)
     expect(outcome.restored, 'records restored by the next starts').toEqual([0, 0, 0])

@@ -4,10 +4,10 @@
 // 2. What is started here is ended by its process id; the data directory goes with it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { freePorts } from './ports.ts'
 
 const PACKAGES = '/usr/lib/postgresql'
 const VERSION_MIN = 13
@@ -47,7 +47,7 @@ export async function startPostgres(): Promise<RunningPostgres> {
   const data = join(home, 'data')
   const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' }
   execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'app', '-A', 'trust', '--no-sync'], { ...who, env, cwd: home, stdio: 'pipe' })
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const url = `postgres://app@127.0.0.1:${port}/postgres`
   let child: ChildProcess | undefined
   let output = ''
@@ -110,12 +110,4 @@ function unprivileged(): { readonly uid: number; readonly gid: number } {
   } catch {
     return { uid: NOBODY, gid: NOBODY }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -21,7 +21,7 @@ describe.runIf(KAFKA)('npm run scenario', () => {
   }, 180_000)
   afterAll(() => kafka?.stop(), 60_000)
 
-  test.each(Object.entries(PARTS))('%s, on Kafka: right, and nothing left behind', { timeout: 150_000 }, async (name, parts) => {
+  test.each(Object.entries(PARTS))('%s, on Kafka: right, and nothing left behind', { timeout: 300_000 }, async (name, parts) => {
     const { out, errors, code, left } = await runScenario(name, '--histories', '0', '--brokers', kafka.brokers)
     expect({ errors, code, left }, out).toEqual({ errors: '', code: 0, left: [] })
     expect(out).toMatch(parts)

@@ -150,7 +150,8 @@ describe.runIf(KAFKA)('a broker behind TLS, passwords and ACLs', { timeout: 120_
     for (let i = 0; i < 3; i++) {
       writer.append(topic, 0, 1, null, Buffer.from(`${i}`), NO_HEADERS)
       await commit(writer, { groupId: topic, offsets: [position(topic, 0, i)] })
-      await sleep(1_800)
+      await sleep(2_500)
+      await sleep(50) // a loop that was held up runs its timers before it hears of sockets that have closed
     }
     expect(await committedValues(own, topic)).toEqual(['0', '1', '2'])
     await own.close()

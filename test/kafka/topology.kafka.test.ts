@@ -9,7 +9,7 @@ describe.skipIf(!KAFKA)('a topology on a real Kafka', () => {
   beforeAll(async () => {
     kafka = await startKafka()
   }, 120_000)
-  afterAll(() => kafka?.stop())
+  afterAll(() => kafka?.stop(), 60_000)
 
   topologyContract(
     'kafka',

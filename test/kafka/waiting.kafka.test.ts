@@ -12,7 +12,7 @@ describe.skipIf(!KAFKA)('waiting on a real Kafka', () => {
   beforeAll(async () => {
     kafka = await startKafka()
   }, 120_000)
-  afterAll(() => kafka?.stop())
+  afterAll(() => kafka?.stop(), 60_000)
 
   const onKafka = async () => {
     const log = await open(kafka.brokers)

@@ -23,6 +23,11 @@ const TOPOLOGY = 'topologies/orders-by-customer.ts'
 const PARTITIONS = 4
 const CUSTOMERS = 100
 const ORDERS = 12_000
+/** Records: nobody is killed before there is so much to be done. */
+const BEHIND = 100
+/** How long nothing has moved when it is believed that nothing moves any more. */
+const REST_MS = 1_000
+const REST_LOOKS = 20
 const QUIET_MS = 1_500 // Kafka answers the end of a transaction before its markers are written
 const SETTLE_MS = 120_000
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
@@ -113,10 +118,11 @@ describe.runIf(KAFKA)('several workers in a process', () => {
     const half = twice.length >> 1
     await produce(twice.slice(0, half))
     const producing = produce(twice.slice(half))
-    await sleep(300)
-    const left = await backlog(log, orders, 'orders-by-customer')
+    let left = 0
+    for (const deadline = performance.now() + 20_000; left < BEHIND && performance.now() < deadline; )
+      left = await backlog(log, orders, 'orders-by-customer')
     await first.kill()
-    expect(left, 'records to be done when it was killed').toBeGreaterThan(0)
+    expect(left, 'records to be done when it was killed').toBeGreaterThanOrEqual(BEHIND)
     await producing
     const second = start(2)
     await second.ready
@@ -255,6 +261,17 @@ describe.runIf(KAFKA)('several workers in a process', () => {
 
   describe('one of them fails', () => {
     const good = Array.from({ length: 40 }, (_, i) => ({ key: `k${i}`, value: {} as Poison }))
+    /** The second that joins takes tasks of the first, and a thread tells of its own a moment later. */
+    async function atRest(app: StreamProcessor): Promise<void> {
+      const looks: boolean[] = []
+      const look = (): boolean => {
+        const { ready, tasks } = app.status()
+        looks.push(ready && tasks.length === PARTITIONS)
+        return looks.length >= REST_LOOKS && looks.slice(-REST_LOOKS).every((one) => one)
+      }
+      await expect.poll(look, { timeout: 30_000, interval: REST_MS / REST_LOOKS }).toBe(true)
+    }
+
     async function fed(how: 'throw' | 'later' | 'reject' | 'exit' | 'hang'): Promise<StreamProcessor> {
       const topic = `poison-${how}`
       const log = await open(kafka.brokers)
@@ -280,6 +297,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
       })
       await write(good)
       await app.start()
+      await atRest(app)
       const eaten = app.store<string, number>('eaten')
       for (const { key } of good) while ((await eaten.read(key)) !== 1) await sleep(20)
       expect(good.map(({ key }) => eaten.get(key))).toEqual(good.map(() => 1))
@@ -313,7 +331,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
       await sleep(1_000)
       const began = performance.now()
       const answers = await Promise.allSettled(good.map(({ key }) => eaten.read(key)))
-      expect(performance.now() - began).toBeLessThan(8_000)
+      expect(performance.now() - began).toBeLessThan(12_000)
       const silent = answers.filter((answer) => answer.status === 'rejected').map(({ reason }) => explain(reason))
       expect(silent.length).toBeGreaterThan(0)
       expect(silent.length).toBeLessThan(good.length)
@@ -321,7 +339,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
       expect(silent[0]).toMatch(/^worker [01] of this process does not answer; ask again$/)
       const closing = performance.now()
       await expect(app.close()).rejects.toThrow(/^worker [01] has not closed within 8.5 s and was ended/)
-      expect(performance.now() - closing).toBeLessThan(10_000)
+      expect(performance.now() - closing).toBeLessThan(13_000) // 8.5 s, and the ends of threads on a busy machine
     })
   })
 })

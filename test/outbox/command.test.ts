@@ -38,19 +38,23 @@ test('--once, again, and until SIGTERM; each row once', { timeout: 60_000 }, asy
   expect(first.err).toMatch(/"rows":5,"rowsPerSecond":\d+,"rowsEver":5,"caughtUp":\w+,"msg":"relayed"/)
   expect(first.err).not.toContain('Warning')
   orders(5, 5)
-  const running = start(['outbox', '--database', shop.file, '--state-dir', stateDir, '--poll-interval', '20ms'])
+  const running = start(['outbox', '--database', shop.file, '--state-dir', stateDir, '--poll-interval', '20ms', '--port', '0'])
   let said = ''
   running.child.stderr?.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
   await expect.poll(() => said, { timeout: 20_000 }).toContain('"msg":"relaying"')
   orders(10, 5)
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  const port = /"port":(\d+),"msg":"metrics and health"/.exec(said)?.[1]
+  const figures = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  await expect.poll(figures, { timeout: 20_000 }).toMatch(/^millrace_outbox_rows_total 10$/m)
   running.child.kill('SIGTERM')
   const ended = await running.ended
   expect(ended, ended.err).toMatchObject({ status: 0, out: '' })
   expect(ended.err).toMatch(/"signal":"SIGTERM","msg":"stopping"/)
-  expect(ended.err).toMatch(/"rows":10,.*"rowsEver":15/)
+  const told = [...ended.err.matchAll(/"rows":(\d+),.*"rowsEver":(\d+)/g)]
+  expect(told.reduce((sum, [, rows]) => sum + Number(rows), 0)).toBe(10)
+  expect(told.at(-1)?.[2]).toBe('15')
   const found = await withEmbeddedLog(stateDir, async (log) => await recordsOf(log, 'orders'))
   expect(found).toHaveLength(2)
   expect(sorted(await relayed())).toEqual(upTo(15))

@@ -95,7 +95,7 @@ describe('a restore that is cut off', () => {
     const second = await run({ log: stuck, provider })
     while (!restoring) await world.timers.sleep(1)
     const closed = second.worker.close().then(() => 'closed')
-    expect(await Promise.race([closed, world.timers.sleep(2_000).then(() => 'still restoring')])).toBe('closed')
+    expect(await Promise.race([closed, world.timers.sleep(10_000).then(() => 'still restoring')])).toBe('closed')
     expect([...provider.held]).toEqual([])
   })
 })
@@ -385,7 +385,7 @@ describe('a rebalance', () => {
     ;(fatal as unknown as GroupOptions['onFatal'])(new Error('injected'))
     await world.timers.sleep(20)
     const revoked = (revoke as unknown as GroupOptions['onRevoke'])(false).then(() => 'answered')
-    expect(await Promise.race([revoked, world.timers.sleep(500).then(() => 'pending')])).toBe('answered')
+    expect(await Promise.race([revoked, world.timers.sleep(5_000).then(() => 'pending')])).toBe('answered')
   })
 })
 
