@@ -1,6 +1,5 @@
 // `dead-letter` on a real Kafka: by its own code on a client of it, and as a user types it, killed half-way.
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LogRecord } from '../../src/base/record.ts'
 import type { Log } from '../../src/log/log.ts'
@@ -72,16 +71,15 @@ describe.runIf(KAFKA)('dead letters on Kafka', { timeout: 180_000 }, () => {
       },
     ])
     expect(await millrace(words('drop', '--key', 'k6'))).toMatchObject({ status: 0, err: '' })
-    // Later and later, until it has done some of its seven seconds of work.
+    // Killed when it has done some of its seven seconds of work.
     const pending = (await listed()).length
-    let rest = pending
-    for (let patienceMs = 1_000; rest === pending && patienceMs < 15_000; patienceMs += 500) {
-      const killed = start(words('replay', '--rate', '25'))
-      await sleep(patienceMs)
-      killed.child.kill('SIGKILL')
-      await killed.ended
-      rest = (await listed()).length
-    }
+    const killed = start(words('replay', '--rate', '25'))
+    const orders = [0, 1].map((partition) => ({ topic: 'orders', partition }))
+    const replayed = async (): Promise<number> => Math.max(...(await log.offsets(orders, 'settled')))
+    await expect.poll(replayed, { timeout: 30_000 }).toBeGreaterThan(0)
+    killed.child.kill('SIGKILL')
+    await killed.ended
+    const rest = (await listed()).length
     expect(rest).toBeGreaterThan(0)
     expect(rest).toBeLessThan(pending)
     await lay(LETTERS, 10)

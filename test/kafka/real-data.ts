@@ -22,6 +22,7 @@ import { open } from './running.ts'
 const TOPOLOGY = 'topologies/catalog.ts'
 const PARTITIONS = 4
 const SETTLE_MS = 240_000
+const BUSY_MS = 20_000
 const QUIET_MS = 1_500 // Kafka answers the end of a transaction before its markers are written
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -61,7 +62,9 @@ export async function runRealData(dir: string, seed: number, tell: (text: string
     tell('two processes run')
     const rest = produce(brokers, events.slice(half))
     await sleep(1_500)
-    const backlogAtKill = await backlog(log, catalog, 'catalog')
+    let backlogAtKill = 0
+    for (const deadline = performance.now() + BUSY_MS; backlogAtKill === 0 && performance.now() < deadline; )
+      backlogAtKill = await backlog(log, catalog, 'catalog')
     await second.kill()
     running.delete(second)
     tell(`process ${second.pid} killed with ${backlogAtKill} records to be done`)

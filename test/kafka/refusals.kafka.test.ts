@@ -77,7 +77,11 @@ describe.runIf(KAFKA)('topics that change', { timeout: 180_000 }, () => {
   test('records deleted before they were processed: it does not go on behind the gap', async () => {
     const { fleet, instance, events } = await atWork()
     expect((await instance.stop()).code).toBe(0)
-    await sleep(QUIET_MS)
+    const waiting = async (): Promise<number> => {
+      const done = await fleet.log.committed(fleet.applicationId, both(events))
+      return Math.min(...(await fleet.log.offsets(both(events), 'latest')).map((end, i) => end - (done[i]?.offset ?? 0)))
+    }
+    await expect.poll(waiting, { timeout: 30_000 }).toBeGreaterThan(10)
     const before = await fleet.log.committed(fleet.applicationId, both(events))
     await deleteRecords(fleet, events, 2)
     expect(await ends(fleet.start('one'))).toMatch(new RegExp(`${events}-\\d has no offset \\d+: it holds \\d+ to \\d+.*reset-offsets`))

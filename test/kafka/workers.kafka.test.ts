@@ -177,7 +177,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
 
     const stopped = performance.now()
     expect(await second.stop()).toEqual({ code: 0, signal: null })
-    expect(performance.now() - stopped).toBeLessThan(10_000)
+    expect(performance.now() - stopped).toBeLessThan(13_000)
 
     const steps = new Map<string, CustomerTotal[]>()
     for (const { key, value } of await readCommitted(kafka.brokers, 'customer-totals')) {
@@ -321,7 +321,7 @@ describe.runIf(KAFKA)('several workers in a process', () => {
       expect(explain(error)).toMatch(why)
       const began = performance.now()
       await app.close()
-      expect(performance.now() - began).toBeLessThan(10_000)
+      expect(performance.now() - began).toBeLessThan(13_000)
       expect(() => app.store('eaten')).toThrow(/not running/)
     })
 

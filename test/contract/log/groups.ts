@@ -264,7 +264,7 @@ export function groupsContract(suite: SuiteOf): void {
       const began = performance.now()
       await again.group.close(true)
       await waitFor('the other has all', () => held(a).length === 2)
-      expect(performance.now() - began).toBeLessThan(5_000)
+      expect(performance.now() - began).toBeLessThan(20_000) // the session has 45 s
       await a.group.close(true)
       expect([...a.fatal, ...again.fatal]).toEqual([])
     })
