@@ -17,6 +17,7 @@ import { fieldsOf } from './fields.ts'
 import { ANSWERED, answerProof, FORWARDED, openForwarder } from './forward.ts'
 import { gateOf } from './gate.ts'
 import { guardOf } from './guard.ts'
+import { laneOf } from './lane.ts'
 import { HEADERS, JSON_TYPE, type Listener, openListener } from './listener.ts'
 import { addPage, pageFiles } from './page.ts'
 import { Refusal } from './refusal.ts'
@@ -40,8 +41,8 @@ export async function openFront({ port, host, token, advertise, self, world, ans
   const forwarder = openForwarder({ token, world })
   const events = openEvents({ world, gather: async () => ((await ask(LIVE, null)) as Text).text })
 
-  const elsewhere = async (owner: Peer, { raw }: FastifyRequest): Promise<Text> => {
-    const { text, status } = await forwarder.ask(owner, raw.url as string)
+  const elsewhere = async (owner: Peer, url: string): Promise<Text> => {
+    const { text, status } = await forwarder.ask(owner, url)
     return { text, status, type: null }
   }
   const partsOf = (owners: readonly Peer[], { raw }: FastifyRequest): Promise<readonly Forwarded[]> =>
@@ -54,7 +55,7 @@ export async function openFront({ port, host, token, advertise, self, world, ans
       found = await gathers(gone, async () => ask({ ...asked, body: await partsOf(owners, request) }, gone))
     }
     if ('owners' in found) throw new Refusal('NOT_READY') // a question that comes with answers has none of these
-    return 'owner' in found ? await elsewhere(found.owner, request) : found
+    return 'owner' in found ? await elsewhere(found.owner, request.raw.url as string) : found
   }
   const waiting = { asks: 0, probes: 0 }
   const answer = async (name: AskName, long: boolean, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -78,6 +79,7 @@ export async function openFront({ port, host, token, advertise, self, world, ans
     world,
     guard,
     answered,
+    lane: (way) => laneOf(way, { ask, elsewhere, waiting }),
     admitted(request, reply) {
       if (self !== null && request.headers[FORWARDED] !== undefined) reply.header(ANSWERED, answerProof(request, self, token))
     },

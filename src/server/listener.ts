@@ -4,7 +4,7 @@
 // 1. Whatever goes wrong is answered by a status and `{code}`, nothing else; every answer is nosniff and no-store.
 // 2. `close` ends open connections; it does not wait for a slow reader.
 // 3. A name of several addresses (localhost) is listened on at all of them, by one server: the bounds are of all together.
-import type { IncomingMessage } from 'node:http'
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http'
 import dns from 'node:dns'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
@@ -12,6 +12,7 @@ import { explain, MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { Guard } from './guard.ts'
+import type { Lane, Way } from './lane.ts'
 import { REFUSALS, Refusal, refusalOf, refusalText } from './refusal.ts'
 
 /** How often Node looks for connections that are over their time. */
@@ -23,6 +24,11 @@ export const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 }
 
+/** For `writeHead`, in the order in which they are set by the router's way. */
+const FIRST_HEAD: readonly string[] = Object.entries(HEADERS).flat()
+const LAST_HEAD: readonly string[] = ['content-type', JSON_TYPE, 'content-length']
+const JSON_HEAD: readonly string[] = [...FIRST_HEAD, ...LAST_HEAD]
+
 export interface Listening {
   readonly port: number
   readonly host: string
@@ -33,6 +39,8 @@ export interface Listening {
   /** May add to the answer of a request that the guard has let in. */
   readonly admitted?: (request: IncomingMessage, reply: FastifyReply) => void
   readonly routes: (app: FastifyInstance) => void
+  /** Answers before the router does. */
+  readonly lane?: (way: Way) => Lane
 }
 
 export interface Listener {
@@ -41,23 +49,33 @@ export interface Listener {
   close(): Promise<void>
 }
 
-export async function openListener({ port, host, world, guard, answered, admitted, routes }: Listening): Promise<Listener> {
+export async function openListener({ port, host, world, guard, answered, admitted, routes, lane }: Listening): Promise<Listener> {
+  const told = (error: unknown): Refusal => {
+    const refusal = refusalOf(error)
+    if (refusal.code === 'INTERNAL') world.logger.error({ reason: explain(error) }, 'an HTTP request failed')
+    return refusal
+  }
+  const takes = lane?.({
+    guard,
+    send(response, status, text) {
+      answered(status)
+      response.writeHead(status, [...JSON_HEAD, `${Buffer.byteLength(text)}`]).end(text)
+    },
+    refuse(request, response, error) {
+      const refusal = told(error)
+      const text = refusalText(refusal)
+      answered(refusal.status)
+      const head = [...FIRST_HEAD, ...Object.entries(refusalHeaders(refusal, request)).flat(), ...LAST_HEAD]
+      response.writeHead(refusal.status, [...head, `${Buffer.byteLength(text)}`]).end(text)
+    },
+  })
   const app = Fastify({
     logger: false,
     forceCloseConnections: true,
-    connectionTimeout: LIMITS.httpIdleTimeoutMs,
-    keepAliveTimeout: LIMITS.httpIdleTimeoutMs,
-    requestTimeout: LIMITS.httpRequestTimeoutMs,
-    maxRequestsPerSocket: LIMITS.requestsPerSocketMax,
     bodyLimit: 1,
-    http: {
-      headersTimeout: LIMITS.headersTimeoutMs,
-      requestTimeout: LIMITS.httpRequestTimeoutMs,
-      connectionsCheckingInterval: LOOK_MS,
-      maxHeaderSize: LIMITS.headersBytesMax,
-    },
+    serverFactory: (routed) => boundedServer((request, response) => takes?.(request, response) === true || routed(request, response)),
     routerOptions: {
-      maxParamLength: LIMITS.urlBytesMax,
+      maxParamLength: LIMITS.headersBytesMax, // the guard judges the length; fastify's own answer would quote the path, to anybody
       // Fastify's own answer would quote the path.
       onBadUrl: (_path, request, response) => {
         let refusal = new Refusal('BAD_REQUEST')
@@ -94,14 +112,8 @@ export async function openListener({ port, host, world, guard, answered, admitte
   })
 
   const refuse = (reply: FastifyReply, error: unknown): FastifyReply => {
-    const refusal = refusalOf(error)
-    if (refusal.code === 'INTERNAL') world.logger.error({ reason: explain(error) }, 'an HTTP request failed')
-    // What of a body has come is not read: the connection cannot go on.
-    if (refusal.code === 'BODY_REFUSED' || refusal.code === 'METHOD_NOT_ALLOWED' || reply.request.method === 'POST')
-      reply.header('connection', 'close')
-    if (refusal.code === 'METHOD_NOT_ALLOWED') reply.header('allow', 'GET, HEAD')
-    if (refusal.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
-    return reply.code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
+    const refusal = told(error)
+    return reply.headers(refusalHeaders(refusal, reply.request)).code(refusal.status).type(JSON_TYPE).send(refusalText(refusal))
   }
   // Callbacks, and none for the end of a response: that would be promises and listeners for each answer.
   app.addHook('onRequest', (request, reply, done) => {
@@ -141,6 +153,31 @@ export async function openListener({ port, host, world, guard, answered, admitte
   } catch (error) {
     await close().catch(() => {})
     throw listenError({ host, port }, error)
+  }
+}
+
+/** As the options of fastify would set it, which are not for a server that it does not make. */
+function boundedServer(listener: RequestListener): ReturnType<typeof createHttpServer> {
+  const bounds = {
+    headersTimeout: LIMITS.headersTimeoutMs,
+    requestTimeout: LIMITS.httpRequestTimeoutMs,
+    keepAliveTimeout: LIMITS.httpIdleTimeoutMs,
+    connectionsCheckingInterval: LOOK_MS,
+    maxHeaderSize: LIMITS.headersBytesMax,
+  }
+  const server = createHttpServer(bounds, listener)
+  server.setTimeout(LIMITS.httpIdleTimeoutMs)
+  server.maxRequestsPerSocket = LIMITS.requestsPerSocketMax
+  return server
+}
+
+function refusalHeaders({ code }: Refusal, { method }: { readonly method?: string | undefined }): Readonly<Record<string, string>> {
+  // What of a body has come is not read: the connection cannot go on.
+  const isLast = code === 'BODY_REFUSED' || code === 'METHOD_NOT_ALLOWED' || method === 'POST'
+  return {
+    ...(isLast ? { connection: 'close' } : {}),
+    ...(code === 'METHOD_NOT_ALLOWED' ? { allow: 'GET, HEAD' } : {}),
+    ...(code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Bearer' } : {}),
   }
 }
 

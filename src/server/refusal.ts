@@ -69,8 +69,6 @@ export function refusalOf(error: unknown): Refusal {
   switch ((error as { readonly code?: unknown } | null)?.code) {
     case 'FST_ERR_BAD_URL':
       return new Refusal('BAD_REQUEST')
-    case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new Refusal('URL_TOO_LONG')
     default:
       // A body that is no JSON.
       return new Refusal((error as { readonly statusCode?: unknown } | null)?.statusCode === 400 ? 'BAD_REQUEST' : 'INTERNAL')

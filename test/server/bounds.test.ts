@@ -52,6 +52,9 @@ function pipeline(port: number, path: string, count: number, host = '127.0.0.1')
   return seen
 }
 
+/** With and without the router. */
+const WAYS = ['broken', 'now', 'broke%6e', 'no%77']
+
 describe.each([
   ['in the thread of the processor', openFront],
   ['in a thread of its own', (options: FrontOptions) => openFrontApart(options, () => {})],
@@ -66,19 +69,19 @@ describe.each([
     const front = await open({ ...OPTIONS, ask: desk })
     const { port } = front
     // Who was answered, with whatever, does not wait.
-    for (let i = 0; i < 22; i++) {
-      const past = pipeline(port, `/stores/items/${i % 2 === 0 ? 'broken' : 'now'}`, 100)
+    for (let i = 0; i < 44; i++) {
+      const past = pipeline(port, `/stores/items/${WAYS[i % 4]}`, 100)
       await expect.poll(() => past.statuses.length, { timeout: 10_000 }).toBe(100)
       past.end()
     }
     const sockets: ReturnType<typeof pipeline>[] = []
     const waiting = LIMITS.asksWaitingMax / 100
     for (let i = 0; i < waiting; i++) {
-      sockets.push(pipeline(port, '/stores/items/slow', 100))
+      sockets.push(pipeline(port, `/stores/items/${i % 2 === 0 ? 'slow' : 'slo%77'}`, 100))
       await expect.poll(() => hung.length, { timeout: 10_000 }).toBe((i + 1) * 100)
     }
-    const more = pipeline(port, '/stores/items/slow', 10)
-    await expect.poll(() => more.statuses, { timeout: 5_000 }).toEqual(Array(10).fill(503))
+    const more = ['slow', 'slo%77'].map((key) => pipeline(port, `/stores/items/${key}`, 5))
+    await expect.poll(() => more.flatMap(({ statuses }) => statuses), { timeout: 5_000 }).toEqual(Array(10).fill(503))
     expect(hung.length).toBe(LIMITS.asksWaitingMax)
     for (const path of ['/health', '/health/ready', '/metrics']) expect((await askOnce(port, path)).status, path).toBe(200)
     expect((await askOnce(port, '/stores')).status).toBe(503)
@@ -86,8 +89,7 @@ describe.each([
     await expect.poll(() => sockets.every(({ statuses }) => statuses.length === 100), { timeout: 10_000 }).toBe(true)
     expect(sockets.flatMap(({ statuses }) => statuses).every((status) => status === 200)).toBe(true)
     expect((await askOnce(port, '/stores/items/now')).status).toBe(200)
-    more.end()
-    for (const socket of sockets) socket.end()
+    for (const socket of [...more, ...sockets]) socket.end()
     await front.close()
   })
 })

@@ -57,6 +57,7 @@ describe('authorization', () => {
     '/stores',
     '/stores/items',
     '/stores/items/a',
+    '/stores/items/%61',
     '/openapi.json',
     '/events',
     '/dead-letters',
@@ -84,11 +85,12 @@ describe('authorization', () => {
     const headers = [`Authorization: Bearer ${TOKEN}`]
     expect((await ask(closed.port, '/health', { headers })).status).toBe(200)
     expect((await ask(closed.port, '/metrics', { headers: [`authorization: bearer ${TOKEN}`] })).status).toBe(200)
-    expect(await ask(closed.port, '/stores/items/a', { headers })).toMatchObject(refused(404, 'NOT_FOUND'))
+    for (const path of ['/stores/items/a', '/stores/items/%61'])
+      expect(await ask(closed.port, path, { headers })).toMatchObject(refused(404, 'NOT_FOUND'))
   })
   test('a store that is not on the list is refused, also when it does not exist; the list shows the others only', async () => {
     const headers = [`Authorization: Bearer ${TOKEN}`]
-    for (const path of ['/stores/counts', '/stores/counts/1', '/stores/nothing/1'])
+    for (const path of ['/stores/counts', '/stores/counts/1', '/stores/counts/%31', '/stores/nothing/1', '/stores/nothing/%31'])
       expect(await ask(closed.port, path, { headers }), path).toMatchObject(refused(403, 'STORE_REFUSED'))
     expect((await ask(closed.port, '/stores', { headers })).body).not.toContain('counts')
   })
@@ -111,11 +113,12 @@ describe('authorization', () => {
     expect(Math.abs(far - near) / near).toBeLessThan(0.5)
   })
   test('GET and HEAD only, before a body is read; no CORS', async () => {
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'SEARCH', 'PURGE'])
-      expect(await ask(open.port, '/stores/items/a', { method, headers: ['Content-Length: 1000000'] }), method).toMatchObject({
-        ...refused(405, 'METHOD_NOT_ALLOWED'),
-        headers: { allow: 'GET, HEAD' },
-      })
+    for (const path of ['/stores/items/a', '/stores/items/%61'])
+      for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'SEARCH', 'PURGE'])
+        expect(await ask(open.port, path, { method, headers: ['Content-Length: 1000000'] }), method).toMatchObject({
+          ...refused(405, 'METHOD_NOT_ALLOWED'),
+          headers: { allow: 'GET, HEAD' },
+        })
     for (const name of Object.keys((await ask(open.port, '/health')).headers)) expect(name).not.toMatch(/access-control/)
   })
 })
@@ -137,7 +140,8 @@ describe('rebinding', () => {
       'localhost.',
       ' ',
     ])
-      expect((await ask(open.port, '/health', { host })).status, JSON.stringify(host)).toBe(421)
+      for (const path of ['/health', '/stores/items/secret-key', '/stores/items/secret-ke%79'])
+        expect((await ask(open.port, path, { host })).status, JSON.stringify(host)).toBe(421)
     expect(parse(await exchange(open.port, 'GET /health HTTP/1.0\r\n\r\n'))).toMatchObject(refused(421, 'FOREIGN_HOST'))
     expect((await ask(open.port, '/health', { host: null })).status).toBe(400) // HTTP/1.1 without one
     expect(
@@ -160,7 +164,8 @@ describe('rebinding', () => {
   })
   test('any Origin is 403, our own too', async () => {
     for (const origin of ['https://example.org', `http://127.0.0.1:${open.port}`, 'null', ''])
-      expect(await ask(open.port, '/health', { headers: [`Origin: ${origin}`] }), origin).toMatchObject(refused(403, 'ORIGIN_REFUSED'))
+      for (const path of ['/health', '/stores/items/secret-key', '/stores/items/secret-ke%79'])
+        expect(await ask(open.port, path, { headers: [`Origin: ${origin}`] }), origin).toMatchObject(refused(403, 'ORIGIN_REFUSED'))
   })
 })
 
@@ -177,8 +182,14 @@ describe('limits', () => {
   test('headers over 8 KiB, a URL over 2 KiB, a body, what is no HTTP', async () => {
     expect(parse(await exchange(open.port, `${head}X: ${'x'.repeat(8_200)}\r\n\r\n`))).toMatchObject(refused(431, 'HEADERS_TOO_LARGE'))
     expect(await ask(open.port, `/health?${'x'.repeat(2_100)}`)).toMatchObject(refused(414, 'URL_TOO_LONG'))
-    expect(await ask(open.port, `/stores/items/${'x'.repeat(2_000)}`)).toMatchObject(refused(404, 'NOT_FOUND'))
-    expect(await ask(open.port, '/health', { headers: ['Content-Length: 2'], body: '{}' })).toMatchObject(refused(413, 'BODY_REFUSED'))
+    for (const key of ['x'.repeat(2_100), `${'x'.repeat(2_100)}%78`]) {
+      expect(await ask(open.port, `/stores/items/${key}`)).toMatchObject(refused(414, 'URL_TOO_LONG'))
+      expect(await ask(closed.port, `/stores/items/${key}`)).toMatchObject(refused(401, 'UNAUTHORIZED'))
+    }
+    for (const key of ['x'.repeat(2_000), `${'x'.repeat(1_990)}%78`])
+      expect(await ask(open.port, `/stores/items/${key}`)).toMatchObject(refused(404, 'NOT_FOUND'))
+    for (const path of ['/health', '/stores/items/secret-key', '/stores/items/secret-ke%79'])
+      expect(await ask(open.port, path, { headers: ['Content-Length: 2'], body: '{}' })).toMatchObject(refused(413, 'BODY_REFUSED'))
     expect(await ask(open.port, '/health', { headers: ['Transfer-Encoding: chunked'], body: '2\r\n{}\r\n0\r\n\r\n' })).toMatchObject(
       refused(413, 'BODY_REFUSED'),
     )
@@ -244,6 +255,9 @@ describe('answers', () => {
       await ask(open.port, '/metrics'),
       await ask(open.port, '/topology?format=svg'),
       await ask(open.port, '/stores/items/secret-key'),
+      await ask(open.port, '/stores/items/secret-ke%79'),
+      await ask(open.port, '/stores/items/secret-other'),
+      await ask(open.port, '/stores/counts/nothing'),
       await ask(open.port, '/stores/items/secret-key/x'),
       await ask(open.port, '/stores/%zz'),
       await ask(open.port, '/stores/counts/secret-key'),
