@@ -8,7 +8,7 @@ import type { Outcome, RequestKind } from '../../src/log/outcome.ts'
 import { outcome } from '../../src/log/outcome.ts'
 import { refusal } from '../contract/log/steps.ts'
 import { type Case, casesOf, KIND_OF, onBroker, until } from './hurried.ts'
-import type { ScriptedBroker } from './scripted-broker.ts'
+import type { ScriptedBroker, Step } from './scripted-broker.ts'
 import { type Api, codeOf, TOPIC } from './scripted-requests.ts'
 
 const GROUP = 'g'
@@ -125,6 +125,36 @@ describe.concurrent('a commit meets an answer of a broker', () => {
       }
     }
   }
+})
+
+describe.concurrent('a record whose topic nobody leads', () => {
+  const cut = async (broker: ScriptedBroker, log: Log, steps: readonly Step[]): Promise<unknown> => {
+    const writer = await opened(log)
+    record(writer, 0)
+    broker.script('Metadata', ...steps)
+    await log.topics([TOPIC]) // somebody else hears of it first
+    writer.seal()
+    return writer.flush().then(
+      () => null,
+      (error: unknown) => error,
+    )
+  }
+
+  it('waits for a leader', async () => {
+    await onBroker({}, async (log, broker) => {
+      expect(await cut(broker, log, [codeOf('UNKNOWN_TOPIC_OR_PARTITION'), codeOf('UNKNOWN_TOPIC_OR_PARTITION')])).toBeNull()
+      expect(broker.count('Produce')).toBe(1)
+    })
+  })
+
+  it('ends the epoch by name when the topic is gone', async () => {
+    await onBroker({ impatient: true }, async (log, broker) => {
+      const error = await cut(broker, log, new Array(2_000).fill(codeOf('UNKNOWN_TOPIC_OR_PARTITION')))
+      expect(error).toMatchObject({ code: 'STREAM_TOPIC_MISSING', disposition: 'stop' })
+      expect(String(error)).toContain(`topic ${TOPIC} does not exist`)
+      expect(broker.count('Produce')).toBe(0)
+    })
+  })
 })
 
 describe.concurrent('an abort meets an answer of a broker', () => {
