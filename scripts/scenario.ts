@@ -72,4 +72,6 @@ try {
 } catch (error) {
   process.stderr.write(`scenario: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1
+} finally {
+  endAll() // of parts that failed others may still run, and nobody would wait for them but this process
 }

@@ -33,7 +33,7 @@ describe.runIf(KAFKA)('tasks move', () => {
     for (const how of stopped.filter((each) => each !== '0')) say(how)
   })
 
-  test('each of three instances is stopped under load and started again: no task moves, none restores', { timeout: 300_000 }, async () => {
+  test('each of three instances is stopped under load and started again: no task moves, none restores', { timeout: 600_000 }, async () => {
     const limits = { ...SHORT, sessionTimeoutMs: 30_000 } // a start on a busy machine takes longer than the short one
     const options = { brokers: kafka.brokers, prefix: 'roll-', commitInterval: '100ms', eventsPerSecond: 1_000, limits }
     const outcome = await runRolling(options, 1, say)
@@ -45,7 +45,7 @@ describe.runIf(KAFKA)('tasks move', () => {
     expect(outcome.restored, 'records restored by the next starts').toEqual([0, 0, 0])
   })
 
-  test('brokers are killed and come back, five times', { timeout: 300_000 }, async () => {
+  test('brokers are killed and come back, five times', { timeout: 600_000 }, async () => {
     const { wrong, events } = await runBounces(
       { brokers: kafka.brokers, prefix: 'bounce-', commitInterval: '100ms', watched: true },
       kafka,
@@ -56,14 +56,14 @@ describe.runIf(KAFKA)('tasks move', () => {
     expect(events).toBeGreaterThan(1_000)
   })
 
-  test('two of three brokers are down for a while', { timeout: 300_000 }, async () => {
+  test('two of three brokers are down for a while', { timeout: 600_000 }, async () => {
     const { wrong, events, recoveredMs } = await runTwoDown({ brokers: kafka.brokers, prefix: 'two-', commitInterval: '100ms' }, kafka, say)
     expect(wrong.slice(0, 10)).toEqual([])
     expect(events).toBeGreaterThan(1_000)
     expect(recoveredMs.filter((ms) => ms > BROKERS_BACK_MS)).toEqual([])
   })
 
-  test('a broker is down when the instances start', { timeout: 300_000 }, async () => {
+  test('a broker is down when the instances start', { timeout: 600_000 }, async () => {
     const { wrong, recoveredMs } = await runDownAtStart({ brokers: kafka.brokers, prefix: 'start-', commitInterval: '100ms' }, kafka, say)
     expect(wrong.slice(0, 10)).toEqual([])
     expect(recoveredMs.filter((ms) => ms > BROKERS_BACK_MS)).toEqual([])
