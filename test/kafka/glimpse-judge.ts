@@ -58,7 +58,7 @@ export function glimpseDifferences(
     for (const [key, of] of ofKey) {
       const end = ends.get(of.partition) ?? -1
       const n = told.get(key)?.n ?? 0
-      const known = of.offsets.findLastIndex((offset) => offset <= end) + 1
+      const known = whole ? countUpTo(of.offsets, end) : 0
       if (whole && n !== known) found.push(`${by}: ${key} is number ${n} beside others up to ${end}, of which it has ${known}`)
       if (
         n === 0 &&
@@ -70,4 +70,15 @@ export function glimpseDifferences(
     }
   }
   return found
+}
+
+/** How many of the ascending offsets there are up to `end`: by halves, since this is asked for each key of each answer. */
+function countUpTo(offsets: readonly number[], end: number): number {
+  let from = 0
+  for (let to = offsets.length; from < to; ) {
+    const middle = (from + to) >> 1
+    if ((offsets[middle] as number) <= end) from = middle + 1
+    else to = middle
+  }
+  return from
 }

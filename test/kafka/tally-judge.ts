@@ -24,6 +24,13 @@ export async function judge(
 const keyOf = (record: JavaRecord): string => String(record.key)
 const parse = <T>(record: JavaRecord): T => JSON.parse(String(record.value)) as T
 
+/** Other fleets are watched by this process meanwhile: no copies, or it would stand still for seconds. */
+function listed<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? []
+  if (list.length === 0) lists.set(key, list)
+  return list
+}
+
 export function differences(events: readonly JavaRecord[], keys: readonly JavaRecord[], groups: readonly JavaRecord[]): string[] {
   const ofKey = new Map<string, number[]>()
   const ofGroup = new Map<string, number>()
@@ -31,9 +38,9 @@ export function differences(events: readonly JavaRecord[], keys: readonly JavaRe
   const places = new Map<number, JavaRecord[]>()
   for (const record of events) {
     const { id, group } = parse<TallyEvent>(record)
-    ofKey.set(keyOf(record), [...(ofKey.get(keyOf(record)) ?? []), id])
+    listed(ofKey, keyOf(record)).push(id)
     ofGroup.set(group, (ofGroup.get(group) ?? 0) + 1)
-    places.set(id, [...(places.get(id) ?? []), record])
+    listed(places, id).push(record)
   }
   const found: string[] = []
   const seen = new Map<string, number>()
