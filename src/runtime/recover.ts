@@ -231,14 +231,14 @@ export async function openSound(deps: TaskDeps, id: string, partition: number, s
     if (rebuilt !== null)
       world.logger.warn({ task: id, store: spec.name, reason: rebuilt }, 'store set aside, rebuilding it from its changelog')
     const changelog = { topic, partition }
-    const [earliest] = await deps.log.offsets([changelog], 'earliest')
+    const [earliest] = await unlessCut(cut, deps.log.offsets([changelog], 'earliest'))
     // What others write to a topic is committed to us when we have read it: their open transactions are nothing to wait for.
     const [end] = await unlessCut(cut, deps.log.offsets([changelog], spec.changelog ? 'settled' : 'latest'))
     const checkpoint = store.checkpoint()
     const held = { checkpoint, earliest: earliest as number, end: end as number }
     const inputs = spec.changelog ? inputsOf(deps, id) : [changelog]
     await unlessCut(cut, refuseGap(deps.log, deps.groupId, spec.name, changelog, held, inputs))
-    const unfit = checkpoint === null ? null : await unfitness(deps, changelog, checkpoint, held)
+    const unfit = checkpoint === null ? null : await unlessCut(cut, unfitness(deps, changelog, checkpoint, held))
     if (unfit !== null) {
       await store.close()
       await provider.setAside(id, spec.name, unfit.reason, unfit.keep)

@@ -234,7 +234,7 @@ export class Worker {
         countFailure(this.counts, error)
         const failures = ++this.#backoff.failures
         world.logger.warn({ reason: explain(error), failures }, 'epoch failed, rewinding to what is committed')
-        await this.#backoff.wait()
+        if (this.#notes[0]?.kind !== 'revoke') await this.#backoff.wait() // one that was there before is answered at once, too
       }
     }
     await this.#finish()

@@ -2,6 +2,7 @@
 //
 // 1. Where cores are short, records go before questions.
 // 2. A port that cannot be opened is told by `failed`; what nobody caught ends the thread, and so the processor.
+import { access } from 'node:fs'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { errorWords, loggerTo } from '../base/crossing.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -18,7 +19,8 @@ const say = (said: FrontSaid): void => port.postMessage(said)
 const world = systemWorld(loggerTo(say))
 const desk = deskLink(say, world.timers)
 
-yieldToOthers(LIMITS.frontNiceness)
+// Threads of the pool, which the stores use too, are made by who needs them first, and with that one's priority.
+access('/', () => yieldToOthers(LIMITS.frontNiceness))
 const opening = openFront({
   ...data,
   token: token === null ? null : new Secret(token),

@@ -146,7 +146,10 @@ export async function openListener({ port, host, world, guard, answered, admitte
     await app.listen({ port, host: first })
     const bound = (app.server.address() as AddressInfo).port
     for (const other of others) {
-      const door = await openDoor(app.server, other, bound)
+      const door = await openDoor(app.server, other, bound).catch((error: NodeJS.ErrnoException) => {
+        if (port === 0 && error.code === 'EADDRINUSE') return null // nobody chose this port
+        throw error
+      })
       if (door !== null) doors.push(door)
     }
     return { port: bound, close }

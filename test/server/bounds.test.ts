@@ -1,6 +1,7 @@
 // What nobody who asks can heap up: questions that wait, ranges at work, replays in line, connections of every address.
 import dns from 'node:dns'
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { LIMITS } from '../../src/base/limits.ts'
 import { silent } from '../../src/base/ports.ts'
@@ -21,6 +22,7 @@ import { layLetters } from '../control/letters.ts'
 import { ask as askOnce, shop } from './serving.ts'
 
 const world = systemWorld(silent)
+const HAS_IPV6 = Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === '::1'))
 const OPTIONS = { port: 0, host: '127.0.0.1', token: null, advertise: null, self: null, world, answered: () => {} }
 const asked = (more: Partial<Ask>): Ask => ({
   name: 'row',
@@ -42,8 +44,15 @@ afterEach(() => vi.restoreAllMocks())
 function pipeline(port: number, path: string, count: number, host = '127.0.0.1') {
   const socket = connect({ port, host }).on('error', () => {})
   const seen = { statuses: [] as number[], closed: false, end: () => socket.destroy() }
+  let rest = '' // a status line may come in two parts
   socket.on('data', (part: Buffer) => {
-    for (const [, status] of part.toString('latin1').matchAll(/HTTP\/1\.1 (\d+)/g)) seen.statuses.push(Number(status))
+    const text = rest + part.toString('latin1')
+    let end = 0
+    for (const found of text.matchAll(/HTTP\/1\.1 (\d{3}) /g)) {
+      seen.statuses.push(Number(found[1]))
+      end = found.index + found[0].length
+    }
+    rest = text.slice(Math.max(end, text.length - 16))
   })
   socket.on('close', () => {
     seen.closed = true
@@ -277,7 +286,8 @@ describe('localhost', () => {
       routes: (app) => app.get('/', (_request, reply) => reply.send('')),
     })
 
-  test('has the bounds of connections at both of its addresses, of all together', { timeout: 30_000 }, async () => {
+  if (!HAS_IPV6) console.log('SKIPPED: two tests of a name with two addresses: this machine has no ::1')
+  test.skipIf(!HAS_IPV6)('has the bounds of connections at both of its addresses, of all together', { timeout: 30_000 }, async () => {
     named('127.0.0.1', '::1')
     const listener = await open()
     let closed = 0
@@ -289,21 +299,21 @@ describe('localhost', () => {
       await new Promise((resolve) => socket.once('connect', resolve))
       sockets.push(socket)
     }
-    await expect.poll(() => closed, { timeout: 3_000 }).toBe(44)
+    await expect.poll(() => closed, { timeout: 10_000 }).toBe(44)
     for (const socket of sockets) socket.destroy()
     await listener.close()
   })
-  test('has the bounds of a connection at both of its addresses, and closes both', { timeout: 30_000 }, async () => {
+  test.skipIf(!HAS_IPV6)('has the bounds of a connection at both of its addresses, and closes both', { timeout: 30_000 }, async () => {
     named('127.0.0.1', '::1')
     const listener = await open()
     for (const host of ['127.0.0.1', '::1']) {
       const many = pipeline(listener.port, '/', LIMITS.requestsPerSocketMax + 100, host)
-      await expect.poll(() => many.closed, { timeout: 8_000 }).toBe(true)
+      await expect.poll(() => many.closed, { timeout: 12_000 }).toBe(true)
       expect(many.statuses.filter((status) => status === 200).length).toBe(LIMITS.requestsPerSocketMax)
     }
     // One that is in use goes with it.
     const idle = pipeline(listener.port, '/', 1, '::1')
-    await expect.poll(() => idle.statuses).toEqual([200])
+    await expect.poll(() => idle.statuses, { timeout: 5_000 }).toEqual([200])
     const headers = connect({ port: listener.port, host: '::1' }).on('error', () => {})
     const begun = performance.now()
     const tookMs = new Promise<number>((resolve) => headers.on('close', () => resolve(performance.now() - begun)))
@@ -311,7 +321,7 @@ describe('localhost', () => {
     expect(await tookMs).toBeGreaterThan(LIMITS.headersTimeoutMs - 500)
     expect(await tookMs).toBeLessThan(LIMITS.headersTimeoutMs + 3_000)
     await listener.close()
-    await expect.poll(() => idle.closed).toBe(true)
+    await expect.poll(() => idle.closed, { timeout: 5_000 }).toBe(true)
     const refused = await new Promise((resolve) => connect({ port: listener.port, host: '::1' }).on('error', resolve))
     expect(refused).toMatchObject({ code: 'ECONNREFUSED' })
   })
@@ -319,7 +329,7 @@ describe('localhost', () => {
     named('127.0.0.1', '2001:db8::1')
     const listener = await open()
     const one = pipeline(listener.port, '/', 1)
-    await expect.poll(() => one.statuses).toEqual([200])
+    await expect.poll(() => one.statuses, { timeout: 5_000 }).toEqual([200])
     one.end()
     await listener.close()
   })

@@ -150,7 +150,9 @@ describe.each([
     await both(free.port, '/stores/items/p1')
     await both(free.port, '/stores/items/p1')
     expect(statuses.filter((status) => status >= 400)).toEqual([404, 404, 500, 500])
-    await expect.poll(() => lines).toEqual(Array(2).fill([{ reason: expect.stringContaining('a canary') }, 'an HTTP request failed']))
+    await expect
+      .poll(() => lines, { timeout: 5_000 })
+      .toEqual(Array(2).fill([{ reason: expect.stringContaining('a canary') }, 'an HTTP request failed']))
   })
 })
 

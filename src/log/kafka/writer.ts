@@ -28,8 +28,8 @@ const REQUEST_BYTES_MAX = 4 * 1024 * 1024
 const EARLY_BYTES = 256 * 1024
 const ABORT_TIMEOUT_MS = 2_000
 const JOIN_RETRY_MS = 5
-/** A topic that no broker has described for so long is gone; one of them may be late to hear of a new one. */
-const GONE_MS = 2_000
+/** A topic that was not described for so long is gone (as long as a reader waits); a broker may be late to hear of a new one. */
+const GONE_MS = 3_000
 
 interface Lane {
   readonly node: Node
@@ -265,12 +265,13 @@ export class KafkaWriter implements Writer {
   #search(run: Run, part: Part): void {
     run.searching = true
     const what = `leader of ${part.name}`
-    const lateMs = this.#client.world.clock.monotonic() + GONE_MS
+    const { clock } = this.#client.world
+    let describedMs = clock.monotonic()
     const look = async (): Promise<void> => {
       await this.#client.refresh([part.topic])
       if (this.#client.leader(part.topic, part.partition) !== undefined) return
-      const gone = this.#client.topic(part.topic) === undefined && this.#client.world.clock.monotonic() >= lateMs
-      throw gone ? missing(part.topic, part.partition, 0) : new BrokerAnswer(what, 5)
+      if (this.#client.topic(part.topic) !== undefined) describedMs = clock.monotonic()
+      throw clock.monotonic() - describedMs >= GONE_MS ? missing(part.topic, part.partition, 0) : new BrokerAnswer(what, 5)
     }
     this.#client.ask('metadata', what, LIMITS.commitTimeoutMs, look).then(
       () => {
