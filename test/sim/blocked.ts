@@ -15,6 +15,7 @@ export const blocked: SimCase = {
   name: 'blocked',
   goesOn: true,
   guarantees: ['exactly_once', 'at_least_once'],
+  holdsInput: true,
   blockKey: { maxRecords: 5 },
   inputs: ['steps'],
   outputs: ['done'],

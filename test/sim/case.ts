@@ -33,6 +33,8 @@ export interface SimCase {
   readonly rising: readonly string[]
   /** Left out: exactly once only. At least once is for tables that a record may be put into again. */
   readonly guarantees?: readonly Guarantee[]
+  /** Its stores hold input that is committed. At least once, what was given up and comes back may write over such a row: asked of exactly once only. */
+  readonly holdsInput?: boolean
   /** Results may come after their input is committed: the end waits until each task is run by somebody and no call is left. */
   readonly goesOn?: boolean
   /** Dead letters keep their keys waiting, and somebody settles them. */

@@ -25,6 +25,9 @@ export const KINDS = [
 ] as const
 export type FaultKind = (typeof KINDS)[number]
 
+/** After these somebody may go on who was taken for gone, or a request arrive that was given up. */
+export const BRING_BACK: readonly FaultKind[] = ['pause', 'ambush', 'late', 'weather', 'groups', 'transactions']
+
 export interface NemesisOptions {
   readonly world: SimWorld
   readonly cluster: Cluster
@@ -35,6 +38,8 @@ export interface NemesisOptions {
   readonly untilMs: number
   /** Only these; left out: the run draws. */
   readonly kinds?: readonly FaultKind[]
+  /** Drawn, and not done. */
+  readonly without?: readonly FaultKind[]
   /** Clocks are told to jump and do not: to see that nothing comes of it. */
   readonly clocksStand?: boolean
 }
@@ -62,7 +67,7 @@ export class Nemesis {
     const { chance } = options
     const share = chance.pick([0, 0.15, 0.3, 0.6])
     const drawn = KINDS.filter(() => chance.hit(share))
-    this.kinds = options.kinds ?? drawn
+    this.kinds = (options.kinds ?? drawn).filter((kind) => options.without?.includes(kind) !== true)
     this.#everyMs = chance.between(60, 500)
     const rate = (): number => chance.pick([0, 0.01, 0.03, 0.1])
     this.#weather = { lost: rate(), answerLost: rate(), slow: chance.pick([0, 0.05, 0.2, 0.5]), twice: rate() }

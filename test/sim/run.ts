@@ -18,7 +18,7 @@ import { Instance } from './instance.ts'
 import { type OpenedCluster, openCluster } from './log/open.ts'
 import { appendMarker, appendPlain, committedRecords, type Mark, news, plain, type SimPartition, stableEnd } from './log/partition.ts'
 import type { Said } from './log/network.ts'
-import { type FaultKind, Nemesis } from './nemesis.ts'
+import { BRING_BACK, type FaultKind, Nemesis } from './nemesis.ts'
 import { SimWorld } from './world.ts'
 
 export interface RunOptions {
@@ -205,6 +205,7 @@ class Run {
       untilMs: storm.ms,
       chance: apart === undefined ? chance : chanceOf(apart.faults),
       ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
+      ...(this.#guarantee === 'at_least_once' && this.#case.holdsInput === true ? { without: BRING_BACK } : {}),
       clocksStand: options.clocksStand === true,
     })
     if (options.onArrival !== undefined) this.#opened.cluster.network.onArrival = options.onArrival
