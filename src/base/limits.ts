@@ -81,10 +81,6 @@ export const LIMITS = {
   standbyEndsMs: 1_000, // how often standbys ask how far the tables whose changelog is their topic may go
   purgeIntervalMs: 30_000, // how often processed records of repartition topics are deleted: as Kafka Streams does
   finalWaitMs: 2_000, // for what the group has committed, before a worker that finds records gone rewinds rather than ends
-  asksWaitingMax: 2_000, // questions over HTTP that are not answered yet; more are refused
-  probesWaitingMax: 200, // of health and metrics, beside those
-  rangesAtOnce: 8, // ranges over HTTP that hold rows and iterators; the others wait in line
-  actsWaitingMax: 16, // replays and drops over HTTP that wait for the one under way
   purgeTimeoutMs: 10_000, // for all replicas to do so
   topicLookMs: 10_000, // how often the partition counts of the inputs are looked at
   // the embedded log: committed records kept in memory
@@ -104,6 +100,10 @@ export const LIMITS = {
   requestsPerSocketMax: 1_000,
   requestsPerSecondMax: 100, // on one socket
   asksAtOnceMax: 500, // of requests that the thread which listens has the processor answer in one turn
+  asksWaitingMax: 2_000, // questions over HTTP that are not answered yet; more are refused
+  probesWaitingMax: 200, // of health and metrics, beside those
+  rangesAtOnce: 8, // ranges over HTTP that hold rows and iterators; the others wait in line
+  actsWaitingMax: 16, // replays and drops over HTTP that wait for the one under way
   frontCloseMs: 2_000, // then that thread is ended as it is
   frontNiceness: 5, // of that thread on Linux, so that with too few cores records go before questions (it gets a quarter of a contended core)
   urlBytesMax: 2 * 1024,
