@@ -3,6 +3,7 @@ import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
 import { latestOfRow, rowOfLastWriteWins } from '../operators/index.ts'
+import { writtenJson } from '../serde/json.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { isRowSerde } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
@@ -25,6 +26,8 @@ export interface QueryableStore {
   readonly versions: { readonly history: string; readonly retentionMs: number } | null
   /** The row's value; null when the row is only a remembered delete. */
   rowOf(stored: Stored): unknown
+  /** The value as JSON where its bytes are just that; null: it takes `rowOf`. */
+  writtenOf(stored: Stored): string | null
   /** Bytes that the row of a key begins with when the key begins with those; null: that is no range here. */
   prefix(bytes: Buffer): Buffer | null
 }
@@ -54,7 +57,16 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
       if (spec === undefined || OWN_ROWS.has(kind) || isHistory(node, spec)) continue
       if (kind === 'foreignKeyLeft' && node.operator.state.name === name) continue
       const { form } = spec
-      const decode = (bytes: Buffer | null): unknown => (bytes === null ? null : spec.value.decode(bytes))
+      const valued = (bytesOf: (stored: Stored) => Buffer | null): Pick<QueryableStore, 'rowOf' | 'writtenOf'> => ({
+        rowOf(stored) {
+          const bytes = bytesOf(stored)
+          return bytes === null ? null : spec.value.decode(bytes)
+        },
+        writtenOf(stored) {
+          const bytes = bytesOf(stored)
+          return bytes === null ? null : writtenJson(spec.value, bytes)
+        },
+      })
       const plain: QueryableStore = {
         name,
         subTopology: sub.id,
@@ -62,7 +74,7 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
         range: ALL,
         windows: null,
         versions: null,
-        rowOf: (stored) => decode(stored.value),
+        ...valued((stored) => stored.value),
         prefix: (bytes) => bytes,
       }
       if (form?.kind === 'window' || form?.kind === 'session') {
@@ -71,9 +83,9 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
       }
       if (form?.kind === 'versioned') {
         const versions = { history: (node.stores[historyAt(node, spec)] as StoreSpec).name, retentionMs: form.retentionMs }
-        return { ...plain, versions, rowOf: (stored) => decode(latestOfRow(stored.value)) }
+        return { ...plain, versions, ...valued((stored) => latestOfRow(stored.value)) }
       }
-      if (kind === 'lastWriteWins') return { ...plain, rowOf: (stored) => decode(rowOfLastWriteWins(stored.value)) }
+      if (kind === 'lastWriteWins') return { ...plain, ...valued((stored) => rowOfLastWriteWins(stored.value)) }
       if (kind !== 'windowAggregate') return plain
       const windows = aggregateWindows(node.operator)
       return { ...plain, range: windows.range, windows, prefix: () => null }
@@ -98,6 +110,7 @@ function globalStore({ store, key, value }: PlanGlobal): QueryableStore {
     windows: null,
     versions: null,
     rowOf: (stored) => value.decode(stored.value),
+    writtenOf: (stored) => (store.value === value ? writtenJson(value, stored.value) : null),
     prefix: globalRowKey,
   }
 }

@@ -8,8 +8,9 @@
 // 4. Common values pay two or three native searches for all this; only a text that looks suspicious is walked.
 import { asBuffer } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { isCanonical } from './canonical.ts'
 import { refuseBytes, refuseValue } from './refuse.ts'
-import type { Serde } from './serde.ts'
+import type { AnySerde, Serde } from './serde.ts'
 import { decodeUtf8 } from './text.ts'
 
 /** Refuses by returning false (or null, 0, '') or by throwing; true, nothing (`asserts value is T`) and any other result accept. */
@@ -115,6 +116,14 @@ const toJson = (value: unknown): unknown => value
 const fromJson = (json: unknown): unknown => json
 
 const JSON_SERDE: Serde<unknown> = Object.freeze({ name: 'json', encode, decode, toJson, fromJson })
+
+/** What JSON.stringify would write of what the serde reads of these bytes, where that is sure without doing so; null: it is not. Only json()
+ *  without a guard has such bytes, and no `null`. */
+export function writtenJson(serde: AnySerde, bytes: Buffer): string | null {
+  if (serde !== JSON_SERDE) return null
+  const text = decodeUtf8(bytes)
+  return text !== undefined && isCanonical(text) ? text : null
+}
 
 function guarded(guard: (value: unknown) => unknown): Serde<unknown> {
   return Object.freeze({

@@ -9,11 +9,23 @@ import { errorOf, errorWords } from '../base/crossing.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
-import { type Answering, type Ask, type Path, PATHS } from './asks.ts'
+import { type Answer, type Answering, type Ask, type Path, PATHS } from './asks.ts'
 import type { FrontOptions } from './front.ts'
-import { type AnswerWords, answerWords, type AskWords, askOf, type FrontData, type FrontSaid, type FrontTold } from './front-words.ts'
+import {
+  type AnswerWords,
+  answerWords,
+  type AskWords,
+  askOf,
+  ELSEWHERE,
+  type FrontData,
+  type FrontSaid,
+  type FrontTold,
+  NO_ROW,
+  type RowAsks,
+  rowOfLine,
+} from './front-words.ts'
 import type { Listener } from './listener.ts'
-import { refusalOf } from './refusal.ts'
+import { Refusal, refusalOf } from './refusal.ts'
 
 /** src/ runs as it is, dist/ is built. */
 const ENDING = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
@@ -46,7 +58,7 @@ export async function openFrontApart(
     switch (said.kind) {
       case 'asks':
         for (const [status, count] of said.answered) for (let i = 0; i < count; i++) answered(status)
-        return desk.asks(said.asks)
+        return desk.asks(said.asks, said.rows)
       case 'gone':
         return desk.gone(said.id)
       case 'listens':
@@ -90,8 +102,19 @@ export function answersTo(
   ask: Answering,
   tell: (told: FrontTold) => void,
   { clock, timers }: Pick<World, 'clock' | 'timers'>,
-): { asks(asks: readonly AskWords[]): void; gone(id: number): void } {
+): { asks(asks: readonly AskWords[], rows: RowAsks | null): void; gone(id: number): void } {
   const leaving = new Map<number, AbortController>()
+  const later = (id: number, answer: Promise<Answer>): void => {
+    void answer
+      .then(
+        (late) => answerWords(id, late),
+        (error: unknown) => failureWords(id, error),
+      )
+      .then((late) => {
+        leaving.delete(id)
+        tell({ kind: 'answers', answers: [late], rows: null, more: false })
+      })
+  }
   /** Null: it will be told later. */
   const now = (words: AskWords): AnswerWords | null => {
     const [id] = words
@@ -101,39 +124,67 @@ export function answersTo(
       const answer = ask(question, gone?.signal ?? null)
       if (!(answer instanceof Promise)) return answerWords(id, answer)
       if (gone !== null) leaving.set(id, gone)
-      void answer
-        .then(
-          (late) => answerWords(id, late),
-          (error: unknown) => failureWords(id, error),
-        )
-        .then((late) => {
-          leaving.delete(id)
-          tell({ kind: 'answers', answers: [late], more: false })
-        })
+      later(id, answer)
       return null
     } catch (error) {
       return failureWords(id, error)
     }
   }
-  const from = (asks: readonly AskWords[], first: number): void => {
+  /** The row's text; NO_ROW; or what goes with the others, null: it will be told later. */
+  const row = (id: number, line: string): string | typeof NO_ROW | AnswerWords | null => {
+    try {
+      const answer = ask(rowOfLine(line), null)
+      if (answer instanceof Promise) {
+        later(id, answer)
+        return null
+      }
+      return 'text' in answer && answer.status === 200 && answer.type === null ? answer.text : answerWords(id, answer)
+    } catch (error) {
+      return error instanceof Refusal && error.code === 'NOT_FOUND' ? NO_ROW : failureWords(id, error)
+    }
+  }
+  const from = (asks: readonly AskWords[], rows: Lines, first: number): void => {
     const answers: AnswerWords[] = []
+    const lengths: number[] = []
+    let texts = ''
     const until = clock.monotonic() + LIMITS.turnMs
+    const end = asks.length + rows.lines.length
+    const firstRow = rows.first + Math.max(0, first - asks.length)
     let at = first
     do {
-      const answer = now(asks[at] as AskWords)
-      if (answer !== null) answers.push(answer)
-    } while (++at < asks.length && clock.monotonic() < until)
-    const more = at >= asks.length
-    tell({ kind: 'answers', answers, more })
-    if (!more) void timers.turn().then(() => from(asks, at))
+      if (at < asks.length) {
+        const answer = now(asks[at] as AskWords)
+        if (answer !== null) answers.push(answer)
+        continue
+      }
+      const answer = row(rows.first + at - asks.length, rows.lines[at - asks.length] as string)
+      if (typeof answer === 'string') {
+        texts += answer
+        lengths.push(answer.length)
+      } else if (answer === NO_ROW) lengths.push(NO_ROW)
+      else {
+        lengths.push(ELSEWHERE)
+        if (answer !== null) answers.push(answer)
+      }
+    } while (++at < end && clock.monotonic() < until)
+    const more = at >= end
+    tell({ kind: 'answers', answers, rows: lengths.length === 0 ? null : { first: firstRow, lengths, texts }, more })
+    if (!more) void timers.turn().then(() => from(asks, rows, at))
   }
   return {
-    asks: (asks) => from(asks, 0),
+    asks: (asks, rows) => from(asks, rows === null ? NO_LINES : { first: rows.first, lines: rows.lines.split('\n') }, 0),
     gone(id) {
       leaving.get(id)?.abort()
     },
   }
 }
+
+interface Lines {
+  readonly first: number
+  readonly lines: readonly string[]
+}
+
+const NO_LINES: Lines = { first: 0, lines: [] }
 
 const isLong = ({ name }: Ask): boolean => name !== 'live' && (PATHS[name] as Path).long === true
 

@@ -45,6 +45,9 @@ export class Refusal extends Error {
   }
 }
 
+/** An everyday answer: made once, it costs a twentieth. */
+export const NOT_FOUND: Refusal = new Refusal('NOT_FOUND')
+
 export function refusalText({ code, progress }: Refusal): string {
   return JSON.stringify({ code, ...progress })
 }

@@ -25,7 +25,7 @@ import {
 import type { AnySerde } from '../serde/serde.ts'
 import { isRowSerde } from '../serde/window-rows.ts'
 import type { Stored } from '../state/store.ts'
-import { Refusal } from './refusal.ts'
+import { NOT_FOUND, Refusal } from './refusal.ts'
 import type { Served } from './served.ts'
 
 export interface RangeQuery {
@@ -89,22 +89,22 @@ export function windowPlaceOf(served: Served, store: QueryableStore, keyText: st
 export function keyAnswer(served: Served, store: QueryableStore, { partition, bytes }: KeyPlace): string | Promise<string> {
   const { windows } = store
   const own = windows?.own ?? null
-  const answer = ([stored, clock]: readonly (Stored | undefined)[]): string => {
+  const answer = (stored: Stored | undefined, clock: Stored | undefined): string => {
     const isOver = windows?.isOver(windows.parts(bytes).time, clock ?? null) === true
     const row = stored === undefined || isOver ? null : rowText(store, bytes, stored)
-    if (row === null) throw new Refusal('NOT_FOUND')
+    if (row === null) throw NOT_FOUND
     return row
   }
   if (own === null && served.remote !== true) {
     const row = rowIn(served, store, partition, bytes)
-    return nowOrWhenThere(() => answer([row]))
+    return nowOrWhenThere(() => answer(row, undefined))
   }
   const held = storeOf(served, store, partition)
   const keys = own === null ? [bytes] : [bytes, own]
   // A thread's answer is not waited for with the event loop held up.
-  if (served.remote === true) return held.getMany(keys).then((rows) => whenThere(() => answer(rows)))
-  const rows = keys.map((key) => held.getSync(key))
-  return nowOrWhenThere(() => answer(rows))
+  if (served.remote === true) return held.getMany(keys).then(([row, clock]) => whenThere(() => answer(row, clock)))
+  const [row, clock] = keys.map((key) => held.getSync(key))
+  return nowOrWhenThere(() => answer(row, clock))
 }
 
 /** Which rows a request asks for, and how its answer goes on. */
@@ -224,6 +224,11 @@ function entries(rows: readonly string[], next: string | null): string {
 
 /** Null: the row is only a remembered delete. */
 function rowText(store: QueryableStore, key: Buffer, stored: Stored): string | null {
+  const written = store.writtenOf(stored)
+  if (written !== null) {
+    const shown = jsonOf(store.spec.key, store.spec.key.decode(key))
+    if (typeof shown === 'string') return `{"key":${JSON.stringify(shown)},"value":${written}}`
+  }
   const value = store.rowOf(stored)
   return value === null || value === undefined ? null : jsonText(shownRow(store, key, value))
 }

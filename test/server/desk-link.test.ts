@@ -6,7 +6,7 @@ import { StoreRestoring } from '../../src/runtime/reads.ts'
 import { answersTo } from '../../src/server/apart.ts'
 import { type Answering, type Ask, answered } from '../../src/server/asks.ts'
 import { deskLink } from '../../src/server/desk-link.ts'
-import type { FrontSaid } from '../../src/server/front-words.ts'
+import { ELSEWHERE, type FrontSaid } from '../../src/server/front-words.ts'
 import { Refusal } from '../../src/server/refusal.ts'
 
 const row = (key: string, more: Partial<Ask> = {}): Ask => ({
@@ -37,7 +37,10 @@ function joined(desk: Answering, answerMs = 0) {
     },
     (words) => {
       if (words.kind !== 'answers') return
-      told.push({ answers: words.answers.length, more: words.more })
+      told.push({
+        answers: words.answers.length + (words.rows?.lengths.filter((each) => each !== ELSEWHERE).length ?? 0),
+        more: words.more,
+      })
       link.told(structuredClone(words))
     },
     {
@@ -64,14 +67,15 @@ function joined(desk: Answering, answerMs = 0) {
       if (words?.kind === 'gone') answers.gone(words.id)
       else if (words?.kind === 'asks') {
         counted.push(...words.answered)
-        answers.asks(words.asks)
+        answers.asks(words.asks, words.rows)
       }
       return words
     },
   }
 }
 
-const batchOf = (said: FrontSaid | undefined): number => (said?.kind === 'asks' ? said.asks.length : 0)
+const batchOf = (said: FrontSaid | undefined): number =>
+  said?.kind === 'asks' ? said.asks.length + (said.rows?.lines.split('\n').length ?? 0) : 0
 
 describe('batches', () => {
   test('what is asked in one turn is one message; what is asked while one is on its way is the next', async () => {
@@ -154,32 +158,40 @@ describe('batches', () => {
 })
 
 describe('what crosses', () => {
-  test('property: a question comes out as it went in, and so does its answer', async () => {
-    const text = fc.string({ unit: 'grapheme' })
-    const asks = fc.record({
+  test('property: a question comes out as it went in, and so does its answer, alone and among others', async () => {
+    const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: fc.constantFrom('a', '/', '\n', '\ud800', 'ä') }))
+    const more = fc.record({
       name: fc.constantFrom('row' as const, 'rows' as const, 'versions' as const),
-      store: text,
-      key: text,
       query: fc.dictionary(text, text),
       forwarded: fc.boolean(),
       body: fc.option(fc.jsonValue(), { nil: undefined }),
     })
-    const answers = fc.record({ text, status: fc.constantFrom(200, 503), type: fc.option(text) })
+    const asks = fc.tuple(text, text, fc.oneof(fc.constant({}), more)).map(([store, key, of]) => row(key, { store, ...of }))
+    const answers = fc.record({ text, status: fc.constantFrom(200, 200, 503), type: fc.option(text, { freq: 1 }) })
+    const outcomes = fc.oneof(answers, answers, fc.constant(null))
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(asks, answers), { maxLength: 20 }), async (pairs) => {
+      fc.asyncProperty(fc.array(fc.tuple(asks, outcomes, fc.boolean()), { maxLength: 20 }), async (given) => {
+        // Each is known by its key.
+        const all = given.map(([ask, answer, isLate], i) => ({ ask: { ...ask, key: `${i} ${ask.key}` }, answer, isLate }))
         const heard: Ask[] = []
         const { link, turn, pass } = joined((ask) => {
-          heard.push(ask)
-          return (pairs[heard.length - 1] as (typeof pairs)[number])[1]
+          const at = Number.parseInt(ask.key, 10)
+          heard[at] = ask
+          const { answer, isLate } = all[at] as (typeof all)[number]
+          if (answer !== null) return isLate ? Promise.resolve(answer) : answer
+          if (isLate) return Promise.reject(new Refusal('NOT_FOUND'))
+          throw new Refusal('NOT_FOUND')
         })
-        const found = pairs.map(([ask]) => link.ask(ask, null))
+        const found = Promise.all(
+          all.map(({ ask }) => (link.ask(ask, null) as Promise<unknown>).catch((error: unknown) => (error as Refusal).code)),
+        )
         await turn()
         pass()
-        expect(await Promise.all(found)).toEqual(pairs.map(([, answer]) => answer))
+        expect(await found).toEqual(all.map(({ answer }) => answer ?? 'NOT_FOUND'))
         // A clone has a prototype where fast-check's records have none.
-        expect(heard).toEqual(pairs.map(([ask]) => ({ ...ask, query: { ...ask.query } })))
+        expect(heard).toEqual(all.map(({ ask }) => ({ ...ask, query: { ...ask.query } })))
       }),
-      { numRuns: 50 },
+      { numRuns: 100 },
     )
   })
   test('refusals with their progress, the owner of a key, and errors that are none of it, at once or late', async () => {
