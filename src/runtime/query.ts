@@ -3,7 +3,7 @@ import { asBuffer } from '../base/bytes.ts'
 import { partitionOf } from '../base/murmur2.ts'
 import type { Windowed } from '../base/window.ts'
 import { latestOfRow, rowOfLastWriteWins } from '../operators/index.ts'
-import { writtenJson } from '../serde/json.ts'
+import { isPlainJson, writtenJson } from '../serde/json.ts'
 import type { AnySerde } from '../serde/serde.ts'
 import { isRowSerde } from '../serde/window-rows.ts'
 import type { ScanRange, Stored } from '../state/store.ts'
@@ -63,8 +63,8 @@ export function queryableStore(plan: Plan, name: string): QueryableStore | null 
           return bytes === null ? null : spec.value.decode(bytes)
         },
         writtenOf(stored) {
-          const bytes = bytesOf(stored)
-          return bytes === null ? null : writtenJson(spec.value, bytes)
+          const bytes = isPlainJson(spec.value) ? bytesOf(stored) : null
+          return bytes === null ? null : writtenJson(bytes)
         },
       })
       const plain: QueryableStore = {
@@ -110,7 +110,7 @@ function globalStore({ store, key, value }: PlanGlobal): QueryableStore {
     windows: null,
     versions: null,
     rowOf: (stored) => value.decode(stored.value),
-    writtenOf: (stored) => (store.value === value ? writtenJson(value, stored.value) : null),
+    writtenOf: (stored) => (store.value === value && isPlainJson(value) ? writtenJson(stored.value) : null),
     prefix: globalRowKey,
   }
 }

@@ -117,10 +117,14 @@ const fromJson = (json: unknown): unknown => json
 
 const JSON_SERDE: Serde<unknown> = Object.freeze({ name: 'json', encode, decode, toJson, fromJson })
 
-/** What JSON.stringify would write of what the serde reads of these bytes, where that is sure without doing so; null: it is not. Only json()
- *  without a guard has such bytes, and no `null`. */
-export function writtenJson(serde: AnySerde, bytes: Buffer): string | null {
-  if (serde !== JSON_SERDE) return null
+/** It is json() without a guard: `writtenJson` is of its bytes. */
+export function isPlainJson(serde: AnySerde): boolean {
+  return serde === JSON_SERDE
+}
+
+/** What JSON.stringify would write of what json() reads of these bytes, an object or an array, where that is sure without doing so; null: it
+ *  is not. */
+export function writtenJson(bytes: Buffer): string | null {
   const text = decodeUtf8(bytes)
   return text !== undefined && isCanonical(text) ? text : null
 }
