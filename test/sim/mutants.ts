@@ -75,12 +75,13 @@ async function lookFor(mutant: Mutant): Promise<{ readonly line: string; readonl
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)) // which ends what was started
 const chosen = MUTANTS.filter(({ id }) => only === undefined || only.includes(id))
 const lines: (string | undefined)[] = []
-let [next, told, missed] = [0, 0, 0]
+/** Those that may need most seeds begin first: no job is left alone with one of them in the end. */
+const waiting = chosen.map((mutant, place) => ({ mutant, place })).sort((a, b) => b.mutant.seedsMax - a.mutant.seedsMax)
+let [told, missed] = [0, 0]
 const work = async (): Promise<void> => {
-  while (next < chosen.length) {
-    const i = next++
-    const { line, found } = await lookFor(chosen[i] as Mutant)
-    lines[i] = line
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const { line, found } = await lookFor(next.mutant)
+    lines[next.place] = line
     if (!found) missed++
     for (; lines[told] !== undefined; told++) console.log(lines[told])
   }
