@@ -171,6 +171,7 @@ describe('words', () => {
       `// ${at2}`,
       'const a = b as any',
       ['describe', 'only("x")'].join('.'),
+      ['vi', 'mock("./b.ts")'].join('.'),
       ['// TO', 'DO later'].join(''),
       `const p = '${home}'`,
     ]) {

@@ -8,33 +8,17 @@ import type { Served } from '../../src/server/served.ts'
 import { plan as planOf } from '../../src/topology/plan.ts'
 import { shop } from './serving.ts'
 
-const drawn: string[] = []
-vi.mock('../../src/topology/describe.ts', async (original) => {
-  const real = await original<typeof import('../../src/topology/describe.ts')>()
-  return {
-    ...real,
-    describe: (...args: Parameters<typeof real.describe>) => {
-      drawn.push(args[1] ?? '')
-      return real.describe(...args)
-    },
-    describeLive: (...args: Parameters<typeof real.describeLive>) => {
-      drawn.push('live')
-      return real.describeLive(...args)
-    },
-  }
-})
-vi.mock('../../src/server/openapi.ts', async (original) => {
-  const real = await original<typeof import('../../src/server/openapi.ts')>()
-  return {
-    openApi: () => {
-      drawn.push('openapi')
-      return real.openApi()
-    },
-  }
+/** How often somebody has looked at the plan, of which all is drawn. */
+let looks = 0
+const plan = new Proxy(planOf(shop, 'shop'), {
+  get(target, name) {
+    looks++
+    return Reflect.get(target, name)
+  },
 })
 
 const of = (name: AskName, query: Ask['query'] = {}): Ask => ({ name, store: '', key: '', query, forwarded: false, body: undefined })
-const served = { plan: planOf(shop, 'shop'), world: systemWorld() } as Served
+const served = { plan, world: systemWorld() } as Served
 
 function desk(render: Metrics['render']) {
   return deskOf({ served, stores: null, metrics: { render } as Metrics, letters: () => null, acts: false })
@@ -42,13 +26,26 @@ function desk(render: Metrics['render']) {
 
 test('the topology and the description of the routes are written once for each form', async () => {
   const ask = desk(async () => ({ type: '', text: '' }))
-  drawn.length = 0
-  const forms = [{}, { format: 'json' }, { format: 'mermaid' }, { format: 'svg' }, { format: 'svg', live: 'true' }]
-  const all = () => [...forms.map((query) => ask(of('topology', query), null)), ask(of('openApi'), null)]
-  const first = all()
-  expect(all()).toEqual(first)
-  expect(drawn).toEqual(['json', 'mermaid', 'svg', 'live', 'openapi'])
-  expect(new Set(first.map((answer) => ('text' in answer ? answer.text : ''))).size).toBe(5)
+  const written = vi.spyOn(JSON, 'stringify')
+  const described = () => written.mock.calls.filter(([value]) => value !== null && typeof value === 'object' && 'openapi' in value).length
+  const texts = new Set<string>()
+  const forms: Ask['query'][] = [{}, { format: 'json' }, { format: 'mermaid' }, { format: 'svg' }, { format: 'svg', live: 'true' }]
+  for (const query of forms) {
+    const before = looks
+    const first = ask(of('topology', query), null)
+    texts.add('text' in first ? first.text : '')
+    if (query.format === 'json') expect(looks, 'it is what is drawn without a format').toBe(before)
+    else expect(looks).toBeGreaterThan(before)
+    const drawn = looks
+    expect(ask(of('topology', query), null)).toEqual(first)
+    expect(looks).toBe(drawn)
+  }
+  expect(texts.size).toBe(4)
+  expect(described()).toBe(0)
+  const first = ask(of('openApi'), null)
+  expect(ask(of('openApi'), null)).toEqual(first)
+  expect(described()).toBe(1)
+  written.mockRestore()
 })
 
 test('metrics that are being gathered are given to all who ask meanwhile; the next are new, also behind a failure', async () => {

@@ -208,7 +208,7 @@ const COMMENT_BANS: readonly (readonly [RegExp, string])[] = [
   [/\/(work|Users|root)\/[\w.-]|\/home\/[a-z]/g, 'a path of one machine'],
 ]
 
-/** Rule: no switched-off types, no tests that run alone, nothing of one machine. */
+/** Rule: no switched-off types, no tests that run alone or reach into others, nothing of one machine. */
 export function bannedWords(file: SourceFile): readonly string[] {
   const findings: string[] = []
   for (const [pattern, what] of COMMENT_BANS) findings.push(...matches(file, file.text, pattern, what))
@@ -216,6 +216,7 @@ export function bannedWords(file: SourceFile): readonly string[] {
   const code = bareCode(file.text)
   findings.push(...matches(file, code, /\bas\s+any\b|(?<![\w$])<any>(?=\s*[\w(])/g, 'types are not switched off'))
   findings.push(...matches(file, code, /\b(?:test|it|describe|suite)\s*\.\s*only\b/g, 'a test that runs alone'))
+  findings.push(...matches(file, code, /\bvi\s*\.\s*(?:do)?mock\b/gi, 'a module mocked in a process that test files share'))
   return findings
 }
 

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as millrace from 'millrace'
 import { describe, expect, it } from 'vitest'
+import { resolveOwnPackage } from '../../src/cli/load.ts'
 import { TopologyBuilder } from '../../src/dsl/builder.ts'
 import { GroupedStream } from '../../src/dsl/grouped-stream.ts'
 import { Stream } from '../../src/dsl/stream.ts'
@@ -16,6 +17,7 @@ import { checkTypes, errorsIn, REPOSITORY } from './tsc.ts'
 
 const SUITE = join(REPOSITORY, '../shared/conformance')
 const present = existsSync(SUITE)
+resolveOwnPackage()
 if (!present) console.warn(`SKIPPED: no conformance suite at ../shared/conformance, so its topologies are not compiled`)
 
 /** Operators and options of the suite, and whether they are there. */
