@@ -8,6 +8,7 @@
 // 3. A Writer whose transactional id was taken over by a newer `init`, or whose group generation is old, writes nothing more:
 //    STREAM_FENCED.
 // 4. A Writer in doubt (lost answer, unclassified error) throws STREAM_DOUBT and stays unusable until `init` (R2).
+import type { RecordColumns } from '../base/columns.ts'
 import { MillraceError } from '../base/errors.ts'
 import type { Headers, LogRecord, TopicPartition } from '../base/record.ts'
 
@@ -45,6 +46,11 @@ export interface Chunk extends TopicPartition {
   readonly endOffset: number
 }
 
+/** The same in columns, which hold until the reader is asked again. */
+export interface ColumnChunk extends Omit<Chunk, 'records'> {
+  readonly columns: RecordColumns
+}
+
 export interface ReadFrom extends TopicPartition {
   readonly offset: number
 }
@@ -72,6 +78,8 @@ export interface Reader {
    *  Throws STREAM_OFFSET_OUT_OF_RANGE (message names topic-partition, offset and the valid range), STREAM_TOPIC_MISSING. Passing
    *  faults of a broker are retried inside. */
   poll(waitMs: number): Promise<readonly Chunk[]>
+  /** As `poll`, without an object for each record. Left out where they are objects anyway. */
+  pollColumns?(waitMs: number): Promise<readonly ColumnChunk[]>
   /** Ends a waiting `poll` at once. */
   wake(): void
   close(): Promise<void>

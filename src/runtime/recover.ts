@@ -8,15 +8,14 @@
 // 2. A store whose checkpoint lies outside its changelog, or that is damaged, is set aside and rebuilt from the earliest offset (R5, R7);
 //    one whose changelog lacks what was committed is refused (changelog.ts). One that may have missed deletes is removed and rebuilt.
 import { MillraceError } from '../base/errors.ts'
-import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
-import { type LogRecord, partitionName, type TopicPartition } from '../base/record.ts'
-import type { CommittedOffset, Log, Reader } from '../log/log.ts'
+import { partitionName, type TopicPartition } from '../base/record.ts'
+import type { CommittedOffset, Log } from '../log/log.ts'
 import { foreignKeyPrefixLength, parkingPrefixLength } from '../operators/index.ts'
 import type { UnderWay } from '../operators/operator.ts'
 import { Overlay } from '../state/overlay.ts'
 import type { CacheBudget } from '../state/cache-budget.ts'
-import { checkpointFits, type RestoreChunk, restoreStore } from '../state/restore.ts'
+import { checkpointFits, restoreStore } from '../state/restore.ts'
 import type { Checkpoint, StateStore, StoreProvider } from '../state/store.ts'
 import type { OffsetReset, StoreSpec } from '../topology/node.ts'
 import type { PlanSource, SizedPlan, SubTopology } from '../topology/plan-types.ts'
@@ -25,6 +24,7 @@ import { givenUpLog } from './given-up.ts'
 import { GlobalReaders } from './global-readers.ts'
 import { type GlobalTable, globalNamed, type GlobalTables } from './global-tables.ts'
 import { InputQueue } from './input-queue.ts'
+import { closedWhileRestoring, columnsUntil, portionsUntil } from './portions.ts'
 import { readPositionNote } from './position.ts'
 import { refuseGap } from './changelog.ts'
 import { missedDeletes, sinceOf } from './missed-deletes.ts'
@@ -290,10 +290,6 @@ function unlessCut<T>(cut: AbortSignal | undefined, waiting: Promise<T>): Promis
   })
 }
 
-function closedWhileRestoring(): MillraceError {
-  return new MillraceError('STREAM_CLOSED', 'closed while restoring')
-}
-
 async function restore(
   deps: TaskDeps,
   task: string,
@@ -312,8 +308,9 @@ async function restore(
   const ended = (): boolean => cut?.aborted === true || deps.stopping()
   try {
     reader.assign([{ ...changelog, offset: from }])
-    const portions = portionsUntil(deps.world, reader, from, end, ended)
-    await restoreStore(store, spec.changelog ? portions : rowPortions(portions, spec, end), {
+    const read = { world: deps.world, reader, from, end, ended }
+    const source = spec.changelog ? (columnsUntil(read) ?? portionsUntil(read)) : rowPortions(portionsUntil(read), spec, end)
+    await restoreStore(store, source, {
       world: deps.world,
       endOffset: end,
       since: sinceOf(checkpoint, askedAtMs),
@@ -324,26 +321,6 @@ async function restore(
   } finally {
     cut?.removeEventListener('abort', wake)
     await reader.close()
-  }
-}
-
-/** In portions, the event loop's turn between two of them: other tasks go on beside the restore. */
-async function* portionsUntil(world: World, reader: Reader, from: number, end: number, ended: () => boolean): AsyncIterable<RestoreChunk> {
-  const refuseEnded = (): void => {
-    if (ended()) throw closedWhileRestoring()
-  }
-  for (let position = from; position < end; ) {
-    refuseEnded()
-    for (const chunk of await reader.poll(LIMITS.fetchWaitMs)) {
-      for (let at = 0; at < chunk.records.length; at += LIMITS.restorePortionRecords) {
-        const records = chunk.records.slice(at, at + LIMITS.restorePortionRecords)
-        yield { records, position: (records.at(-1) as LogRecord).offset + 1 }
-        await world.timers.turn()
-        refuseEnded()
-      }
-      position = chunk.position
-      yield { records: [], position }
-    }
   }
 }
 

@@ -10,7 +10,7 @@
 import { crc32 } from 'node:zlib'
 import type { Checkpoint, Stored } from './store.ts'
 
-const ESCAPE = 0xff
+export const ESCAPE = 0xff
 export const FRAME_BYTES = 12
 const CHECKPOINT_FORMAT = 2
 const CHECKPOINT_BYTES = 22

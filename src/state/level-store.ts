@@ -14,7 +14,9 @@ import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import { closedError, DAMAGED_MARK, damagedError } from './damage.ts'
 import { directoryBytes, syncWriteAheadLogs } from './directory.ts'
-import { CHECKPOINT_KEY, FRAME_BYTES, readFrame, storedKey, USER_END, userKey, writeCheckpoint, writeFrame } from './framing.ts'
+import { CHECKPOINT_KEY, readFrame, storedKey, USER_END, userKey, writeCheckpoint } from './framing.ts'
+import { framePlace } from './frame-place.ts'
+import { type LevelBatch, levelLoader } from './level-loader.ts'
 import type { Checkpoint, ScanRange, StateStore, Stored, Write } from './store.ts'
 
 export type Database = Level<Buffer, Buffer>
@@ -23,17 +25,9 @@ export type Database = Level<Buffer, Buffer>
 const LANE_KEYS_MIN = 128
 /** A batch is filled on the event loop; every so many writes the loop gets a turn. */
 const TURN_WRITES = 20_000
-const SCRATCH_BYTES = 64 * 1024
 /** The native iterator's own limit on a chunk; its default of 16 KiB makes a thousand entries ten calls. */
 const SCAN_BYTES = 1024 * 1024
 const CLOSED_CODES: ReadonlySet<string> = new Set(['LEVEL_DATABASE_NOT_OPEN', 'LEVEL_ITERATOR_NOT_OPEN'])
-
-/** The package's own way to take bytes that need no encoding: what it does around it (options, hooks, events, all unused here) costs
- *  more than LevelDB's copy. */
-interface BytesBatch {
-  _put(key: Buffer, value: Buffer): void
-  _del(key: Buffer): void
-}
 
 export interface LevelStoreOptions {
   readonly name: string
@@ -56,7 +50,7 @@ export function levelStore(options: LevelStoreOptions): StateStore {
   let damage: MillraceError | null = null
   let marked: Promise<void> = Promise.resolve()
   let lastWrite: Promise<unknown> = Promise.resolve()
-  let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  const place = framePlace()
 
   const assertUsable = (): void => {
     if (damage !== null) throw damage
@@ -80,33 +74,37 @@ export function levelStore(options: LevelStoreOptions): StateStore {
     return stored
   }
 
-  const fill = async (batch: BytesBatch, writes: readonly Write[]): Promise<void> => {
+  const fill = async (batch: LevelBatch, writes: readonly Write[]): Promise<void> => {
     for (let i = 0; i < writes.length; i++) {
       const { key, value, timestamp } = writes[i] as Write
-      if (value === null) batch._del(storedKey(key))
-      else {
-        const bytes = FRAME_BYTES + value.length + key.length
-        if (bytes > scratch.length) scratch = Buffer.allocUnsafeSlow(bytes * 2)
-        // LevelDB copies at once, so that one scratch buffer serves every frame.
-        batch._put(storedKey(key), writeFrame(scratch, key, value, timestamp))
-      }
+      place.put(batch, key, 0, key.length, value, 0, value === null ? -1 : value.length, timestamp)
       if (i % TURN_WRITES === TURN_WRITES - 1) await world.timers.sleep(0)
     }
   }
 
-  const write = async (writes: readonly Write[], next: Checkpoint, isClean: boolean): Promise<void> => {
+  const newBatch = (): LevelBatch => db.batch() as unknown as LevelBatch
+
+  /** `loaded`: a batch that has its rows, and is its owner's to close. */
+  const write = async (writes: readonly Write[], next: Checkpoint, isClean: boolean, loaded?: LevelBatch): Promise<void> => {
     if (damage !== null) throw damage
     try {
-      const batch = db.batch()
-      await fill(batch as unknown as BytesBatch, writes)
-      // By the package's `put`, which counts: a batch that has counted nothing is not written.
-      batch.put(CHECKPOINT_KEY, writeCheckpoint({ ...next, clean: isClean, bootId }))
-      await batch.write({ sync: isClean })
+      const batch = loaded ?? newBatch()
+      await fill(batch, writes)
+      batch._put(CHECKPOINT_KEY, writeCheckpoint({ ...next, clean: isClean, bootId }))
+      await batch._write({ sync: isClean })
+      if (loaded === undefined) await batch.close()
     } catch (error) {
       throw poison(`a write failed: ${explain(error)}`, error)
     }
     checkpoint = next
     clean = isClean
+  }
+
+  /** One at a time, in the order of the calls. */
+  const inTurn = async (work: () => Promise<void>): Promise<void> => {
+    const done = lastWrite.then(work)
+    lastWrite = done.catch(() => {})
+    await done
   }
 
   const finish = async (): Promise<void> => {
@@ -170,9 +168,21 @@ export function levelStore(options: LevelStoreOptions): StateStore {
     },
     async apply(writes, next) {
       assertUsable()
-      const done = lastWrite.then(() => write(writes, next, false))
-      lastWrite = done.catch(() => {})
-      await done
+      await inTurn(() => write(writes, next, false))
+    },
+    loader() {
+      assertUsable()
+      return levelLoader({
+        place,
+        batch() {
+          assertUsable()
+          return newBatch()
+        },
+        async write(batch, next) {
+          assertUsable()
+          await inTurn(() => write([], next, false, batch))
+        },
+      })
     },
     async sizeBytes() {
       assertUsable()

@@ -5,18 +5,25 @@
 // 1. The value of a changelog record is the stored value; null deletes. Of several records of a key in one batch the last counts: a
 //    store applies them in their order.
 // 2. The checkpoint of a batch is the position behind its last record, never behind one that is not applied.
-// 3. At most LIMITS.restoreBatchBytes, and one chunk of the source, are held at a time.
+// 3. At most LIMITS.restoreBatchBytes, and one chunk of the source, are held at a time, beside the batch that is being written.
+import type { RecordColumns } from '../base/columns.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { LogRecord } from '../base/record.ts'
 import { WRITE_COST_BYTES } from './overlay.ts'
-import type { Checkpoint, StateStore, Write } from './store.ts'
+import type { Checkpoint, Loader, StateStore, Write } from './store.ts'
 
 export interface RestoreChunk {
   /** In offset order. */
   readonly records: readonly LogRecord[]
   /** The next offset to read: past the chunk, and past control and aborted records behind it. */
+  readonly position: number
+}
+
+/** The same without an object a record: they hold until the next chunk is asked for. */
+export interface RestoreColumns {
+  readonly columns: RecordColumns
   readonly position: number
 }
 
@@ -50,14 +57,13 @@ export function checkpointFits(checkpoint: Checkpoint, earliest: number, end: nu
 /** Applies the source to its end; answers the last progress. Throws what the source or the store throws. */
 export async function restoreStore(
   store: StateStore,
-  source: AsyncIterable<RestoreChunk>,
+  source: AsyncIterable<RestoreChunk | RestoreColumns>,
   options: RestoreOptions,
 ): Promise<RestoreProgress> {
   const { clock } = options.world
   let since = options.since ?? {}
   const startedMs = clock.monotonic()
-  let batch: Write[] = []
-  let bytes = 0
+  const loader = store.loader?.() ?? gathering(store)
   let records = 0
   let applied = store.checkpoint()?.changelogOffset ?? -1
   let offset = applied
@@ -76,39 +82,92 @@ export async function restoreStore(
 
   const flush = async (): Promise<void> => {
     await pending
-    if (offset === applied && batch.length === 0) return
-    const writes = batch
+    if (offset === applied && loader.bytes === 0) return
     const at = offset
-    batch = []
-    bytes = 0
     applied = at
     const now = progress()
-    pending = store.apply(writes, { changelogOffset: at, ...since }).then(() => options.onProgress?.(now))
+    pending = loader.apply({ changelogOffset: at, ...since }).then(() => options.onProgress?.(now))
     // The caller sees the failure at the next flush; until then it must not count as unhandled.
     pending.catch(() => {})
   }
 
-  const take = async (chunk: RestoreChunk): Promise<void> => {
-    for (const record of chunk.records) {
-      const { key } = record
-      if (key === null) {
-        throw new MillraceError('STREAM_INTERNAL', `store ${store.name}: changelog record at offset ${record.offset} has no key`)
-      }
-      batch.push(record as LogRecord & Write)
-      bytes += 2 * key.length + (record.value?.length ?? 0) + WRITE_COST_BYTES
-      offset = record.offset + 1
+  const refuseKey = (of: number): never => {
+    throw new MillraceError('STREAM_INTERNAL', `store ${store.name}: changelog record at offset ${of} has no key`)
+  }
+
+  const takeRecords = async (list: readonly LogRecord[]): Promise<void> => {
+    for (const { offset: of, key, value, timestamp } of list) {
+      if (key === null) return refuseKey(of)
+      loader.put(key, 0, key.length, value, 0, value === null ? -1 : value.length, timestamp)
+      offset = of + 1
       records++
-      if (bytes >= LIMITS.restoreBatchBytes) await flush()
+      if (loader.bytes >= LIMITS.restoreBatchBytes) await flush()
     }
-    offset = chunk.position
+  }
+
+  const takeColumns = async ({
+    count,
+    bytes,
+    offsets,
+    timestamps,
+    keyAts,
+    keyLengths,
+    valueAts,
+    valueLengths,
+  }: RecordColumns): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const of = offsets[i] as number
+      const keyLength = keyLengths[i] as number
+      const valueLength = valueLengths[i] as number
+      if (keyLength < 0) refuseKey(of)
+      const value = valueLength < 0 ? null : bytes
+      loader.put(bytes, keyAts[i] as number, keyLength, value, valueAts[i] as number, valueLength, timestamps[i] as number)
+      offset = of + 1
+      records++
+      if (loader.bytes >= LIMITS.restoreBatchBytes) await flush()
+    }
   }
 
   try {
-    for await (const chunk of source) await take(chunk)
+    for await (const chunk of source) {
+      if ('columns' in chunk) await takeColumns(chunk.columns)
+      else await takeRecords(chunk.records)
+      offset = chunk.position
+    }
     if (options.caughtUpAtMs !== undefined) since = { caughtUpAtMs: options.caughtUpAtMs }
     await flush()
   } finally {
-    await pending
+    try {
+      await pending
+    } finally {
+      await loader.close()
+    }
   }
   return progress()
+}
+
+/** Of a store that has none of its own: the rows wait for `apply` as they are. */
+function gathering(store: StateStore): Loader {
+  let writes: Write[] = []
+  let bytes = 0
+  return {
+    get bytes() {
+      return bytes
+    },
+    put(key, keyAt, keyLength, value, valueAt, valueLength, timestamp) {
+      writes.push({
+        key: key.subarray(keyAt, keyAt + keyLength),
+        value: value === null ? null : value.subarray(valueAt, valueAt + valueLength),
+        timestamp,
+      })
+      bytes += 2 * keyLength + Math.max(valueLength, 0) + WRITE_COST_BYTES
+    },
+    async apply(checkpoint) {
+      const all = writes
+      writes = []
+      bytes = 0
+      await store.apply(all, checkpoint)
+    },
+    async close() {},
+  }
 }

@@ -35,6 +35,19 @@ export interface ScanRange {
   readonly reverse?: boolean
 }
 
+/** Rows on their way into the store, copied one by one out of bytes that lie anywhere; what is given at one `apply` is one batch. Nobody
+ *  else writes to the store meanwhile. */
+export interface Loader {
+  /** Of what the next `apply` writes, about. */
+  readonly bytes: number
+  /** Key and value with where they lie; a null value deletes. Of several rows of a key the last counts. */
+  put(key: Buffer, keyAt: number, keyLength: number, value: Buffer | null, valueAt: number, valueLength: number, timestamp: number): void
+  /** Writes what was put since the call before, as the store's `apply` does; rows put from now on belong to the next one. */
+  apply(checkpoint: Checkpoint): Promise<void>
+  /** What was put and not written is lost. After the last `apply` has ended. */
+  close(): Promise<void>
+}
+
 export interface StateStore {
   readonly name: string
   /** True when the content outlives the process. */
@@ -49,6 +62,8 @@ export interface StateStore {
   /** Chunks of at most LIMITS.scanChunkEntries, from a snapshot taken at the call. */
   scan(range: ScanRange): AsyncIterable<readonly (readonly [key: Buffer, stored: Stored])[]>
   apply(writes: readonly Write[], checkpoint: Checkpoint): Promise<void>
+  /** For many rows at once. Left out where `apply` is as good. */
+  loader?(): Loader
   /** Approximate number of bytes on disk or in memory. */
   sizeBytes(): Promise<number>
   /** A clean close; a durable store remembers that it was clean (R8). */

@@ -3,6 +3,7 @@
 import { compressionsAlgorithms, NetworkError, ProtocolError, ResponseError, TimeoutError } from '@platformatic/kafka'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type RecordColumns, recordColumns } from '../../src/base/columns.ts'
 import type { Headers, LogRecord } from '../../src/base/record.ts'
 import { type AbortedTransaction, CorruptBatch, RecordCursor } from '../../src/log/kafka/decode.ts'
 import { BATCH_HEADER_BYTES, BatchBuilder, checksum, recordSize } from '../../src/log/kafka/encode.ts'
@@ -80,7 +81,40 @@ function read(
     last = cursor.position
     records.push(...cursor.take(slice))
   }
+  // In columns they are the same, to the byte that counts for back-pressure.
+  const rows = records.map(({ headers: _, ...row }) => row)
+  expect(readColumns(buffer, from, aborted, slice)).toEqual({ rows, position: cursor.position, bytes: cursor.bytes })
   return { records, position: cursor.position }
+}
+
+type Row = Omit<LogRecord, 'headers'>
+
+/** What stands in the columns now, as objects. */
+function rowsOf({ count, bytes: b, offsets, timestamps, keyAts, keyLengths, valueAts, valueLengths }: RecordColumns): Row[] {
+  const cut = (at: number, length: number): Buffer | null => (length < 0 ? null : b.subarray(at, at + length))
+  return Array.from({ length: count }, (_, i) => ({
+    offset: offsets[i] as number,
+    timestamp: timestamps[i] as number,
+    key: cut(keyAts[i] as number, keyLengths[i] as number),
+    value: cut(valueAts[i] as number, valueLengths[i] as number),
+  }))
+}
+
+function readColumns(
+  buffer: Buffer,
+  from = 0,
+  aborted: readonly AbortedTransaction[] | null = [],
+  slice = 1_000,
+): { rows: Row[]; position: number; bytes: number } {
+  const cursor = new RecordCursor(buffer, 0, buffer.length, from, aborted)
+  const columns = recordColumns(slice)
+  const rows: Row[] = []
+  for (let last = -1; !cursor.done || last !== cursor.position; ) {
+    last = cursor.position
+    cursor.takeColumns(columns)
+    rows.push(...rowsOf(columns))
+  }
+  return { rows, position: cursor.position, bytes: cursor.bytes }
 }
 
 const valuesOf = (found: { records: LogRecord[] }): string[] => found.records.map((r) => r.value?.toString() ?? '')
@@ -171,8 +205,34 @@ describe('a record batch', () => {
         const damaged = Buffer.from(encoded)
         damaged[at] = (damaged[at] as number) ^ (1 << bit)
         expect(() => read(damaged)).toThrow(CorruptBatch)
+        expect(() => readColumns(damaged)).toThrow(CorruptBatch)
       }),
     )
+  })
+
+  it('is read by records and by columns in turns', () => {
+    const batches = [batch(text('a', 'b', 'c', 'd'), { baseOffset: 0 }), batch(text('e', 'f'), { baseOffset: 4, compression: 'lz4' })]
+    const buffer = Buffer.concat([...batches, batch(text('g', 'h'), { baseOffset: 6 })])
+    const cursor = new RecordCursor(buffer, 0, buffer.length, 0, [])
+    const columns = recordColumns(2)
+    const values: (string | undefined)[] = []
+    while (!cursor.done) {
+      values.push(...cursor.take(1).map((r) => r.value?.toString()))
+      cursor.takeColumns(columns)
+      values.push(...rowsOf(columns).map((r) => r.value?.toString()))
+    }
+    expect(values).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'])
+    expect(cursor.position).toBe(8)
+  })
+
+  it('whose record ends before its parts do is refused in columns', () => {
+    const encoded = batch([{ timestamp: 1, key: Buffer.from('key'), value: Buffer.from('value'), headers: [] }], { baseOffset: 0 })
+    const lengths = [BATCH_HEADER_BYTES, BATCH_HEADER_BYTES + 4, BATCH_HEADER_BYTES + 8] // of the record, its key, its value
+    for (const at of lengths) {
+      const damaged = Buffer.from(encoded)
+      damaged[at] = at === BATCH_HEADER_BYTES ? 4 : 120
+      expect(() => readColumns(sign(damaged))).toThrow(/longer than it says/)
+    }
   })
 
   it('does not pin the response that it came in', () => {

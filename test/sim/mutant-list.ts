@@ -90,8 +90,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/state/restore.ts',
-        from: 'store.apply(writes, { changelogOffset: at, ...since })',
-        to: 'store.apply(writes, { changelogOffset: options.endOffset ?? at, ...since })',
+        from: 'loader.apply({ changelogOffset: at, ...since })',
+        to: 'loader.apply({ changelogOffset: options.endOffset ?? at, ...since })',
       },
     ],
     seedsMax: 5_000,

@@ -8,6 +8,7 @@ import { systemWorld } from '../../src/base/system.ts'
 import { CHECKPOINT_KEY, writeCheckpoint } from '../../src/state/framing.ts'
 import { type Database, levelStore } from '../../src/state/level-store.ts'
 import { LEVEL_OPTIONS, levelProvider } from '../../src/state/leveldb.ts'
+import type { Loader } from '../../src/state/store.ts'
 
 const world = systemWorld()
 const cleanups: (() => Promise<void>)[] = []
@@ -69,12 +70,14 @@ describe('after LevelDB failed', () => {
     const error = Object.assign(new Error('IO error: disk on fire'), { code: 'LEVEL_IO_ERROR' })
     const db = {
       batch: () => ({
-        put() {},
-        del() {},
-        async write() {
+        _put() {},
+        _del() {},
+        _clear() {},
+        async _write() {
           seen.writes++
           if (fail.write === true && seen.writes === 1) throw error
         },
+        async close() {},
       }),
       getSync() {
         if (fail.read === true) throw error
@@ -108,6 +111,24 @@ describe('after LevelDB failed', () => {
     const applies = [1, 2, 3].map((n) => store.apply([], { changelogOffset: n }))
     for (const done of await Promise.allSettled(applies)) expect(done).toEqual({ status: 'rejected', reason: damaged })
     await expect(store.apply([], { changelogOffset: 4 })).rejects.toThrow(damaged)
+    expect(store.damaged).toMatch(/a write failed: IO error: disk on fire/)
+    await store.close()
+    expect(seen).toEqual({ writes: 1, closed: true })
+  })
+
+  test('the same of what is loaded', async () => {
+    const { db, seen } = failing({ write: true })
+    const store = await storeOn(db)
+    const loader = store.loader?.() as Loader
+    const key = Buffer.from('k')
+    const applies = [2, 3].map((changelogOffset) => {
+      loader.put(key, 0, 1, key, 0, 1, 1)
+      return loader.apply({ changelogOffset })
+    })
+    for (const done of await Promise.allSettled(applies)) expect(done).toEqual({ status: 'rejected', reason: damaged })
+    await expect(loader.apply({ changelogOffset: 4 })).rejects.toThrow(damaged)
+    await loader.close()
+    expect(() => store.loader?.()).toThrow(damaged)
     expect(store.damaged).toMatch(/a write failed: IO error: disk on fire/)
     await store.close()
     expect(seen).toEqual({ writes: 1, closed: true })

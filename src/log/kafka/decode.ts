@@ -4,8 +4,10 @@
 // 1. `position` is where the next read must begin; it also passes control, aborted and emptied batches.
 // 2. Aborted transactions are matched by producer id and order, never by offset range: an open one has no end here.
 // 3. A last batch that was cut off is left for the next fetch.
-// 4. A batch's bytes are copied out once, so that a record kept for long pins its batch and not a 16 MiB response.
+// 4. A batch's bytes are copied out once, so that a record kept for long pins its batch and not a 16 MiB response; but for columns, which
+//    nobody keeps.
 import { compressionsAlgorithmsByBitmask } from '@platformatic/kafka'
+import type { RecordColumns } from '../../base/columns.ts'
 import { type Headers, type LogRecord, NO_HEADERS } from '../../base/record.ts'
 import { BATCH_HEADER_BYTES, checksum } from './encode.ts'
 
@@ -64,10 +66,26 @@ export class RecordCursor {
         continue
       }
       this.#closeBatch()
-      if (!this.#openBatch()) break
+      if (!this.#openBatch(true)) break
     }
     if (this.#left === 0) this.#closeBatch()
     return records
+  }
+
+  /** The next records, at most as many as fit; fewer also where those behind them lie in other bytes. */
+  takeColumns(into: RecordColumns): void {
+    into.count = 0
+    while (into.count < into.offsets.length) {
+      if (this.#left > 0) {
+        if (into.count > 0 && into.bytes !== this.#buffer) break
+        into.bytes = this.#buffer
+        this.#readColumns(into)
+        continue
+      }
+      this.#closeBatch()
+      if (!this.#openBatch(false)) break
+    }
+    if (this.#left === 0) this.#closeBatch()
   }
 
   /** No more to come. */
@@ -84,7 +102,7 @@ export class RecordCursor {
     this.#lastOffset = -1
   }
 
-  #openBatch(): boolean {
+  #openBatch(copies: boolean): boolean {
     const b = this.#response
     const at = this.#nextBatch
     if (!this.#whole(at)) return false
@@ -101,13 +119,16 @@ export class RecordCursor {
     this.#appendTimestamp = (attributes & APPEND_TIME) !== 0 ? Number(b.readBigInt64BE(at + 35)) : -1
     const packed = b.subarray(at + BATCH_HEADER_BYTES, next)
     const codec = attributes & 7
-    if (codec === 0) this.#buffer = Buffer.from(packed)
-    else {
+    this.#at = 0
+    if (codec === 0 && copies) this.#buffer = Buffer.from(packed)
+    else if (codec === 0) {
+      this.#buffer = b
+      this.#at = at + BATCH_HEADER_BYTES
+    } else {
       const algorithm = compressionsAlgorithmsByBitmask[codec as keyof typeof compressionsAlgorithmsByBitmask]
       if (algorithm === undefined) throw new CorruptBatch(`a batch of compression ${codec}`)
       this.#buffer = algorithm.decompressSync(packed) as Buffer
     }
-    this.#at = 0
     this.#left = count // 0 for a batch that compaction has emptied
     return true
   }
@@ -144,6 +165,36 @@ export class RecordCursor {
     this.#at = end
     this.#left--
     return { offset, timestamp: this.#appendTimestamp >= 0 ? this.#appendTimestamp : this.#firstTimestamp + delta, key, value, headers }
+  }
+
+  /** Of the batch being read. */
+  #readColumns(into: RecordColumns): void {
+    const { offsets, timestamps, keyAts, keyLengths, valueAts, valueLengths } = into
+    const appendTimestamp = this.#appendTimestamp
+    for (; this.#left > 0 && into.count < offsets.length; this.#left--) {
+      const length = this.#varint()
+      const end = this.#at + length
+      this.bytes += length
+      this.#at++ // attributes
+      const timestamp = this.#firstTimestamp + this.#varlong()
+      const offset = this.#base + this.#varint()
+      const keyLength = this.#varint()
+      const keyAt = this.#at
+      if (keyLength > 0) this.#at += keyLength
+      const valueLength = this.#at < end ? this.#varint() : end
+      const valueAt = this.#at
+      if (valueAt + Math.max(valueLength, 0) > end) throw new CorruptBatch('a record that is longer than it says')
+      this.#at = end
+      if (offset < this.#from) continue // a batch may begin before what was asked for
+      const i = into.count++
+      offsets[i] = offset
+      timestamps[i] = appendTimestamp >= 0 ? appendTimestamp : timestamp
+      keyAts[i] = keyAt
+      keyLengths[i] = keyLength
+      valueAts[i] = valueAt
+      valueLengths[i] = valueLength
+      this.position = offset + 1
+    }
   }
 
   #bytes(): Buffer | null {

@@ -8,10 +8,11 @@
 //    dropped (`version`).
 // 4. Passing faults are retried here; what does not pass stays on the partition until seek or assign, and `poll` throws it.
 import type { ConnectionPool } from '@platformatic/kafka'
+import { type RecordColumns, recordColumns } from '../../base/columns.ts'
 import { explain, MillraceError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
 import { partitionName, type TopicPartition } from '../../base/record.ts'
-import { type Chunk, OffsetOutOfRange, type Reader, type ReaderOptions, type ReadFrom } from '../log.ts'
+import { type Chunk, type ColumnChunk, OffsetOutOfRange, type Reader, type ReaderOptions, type ReadFrom } from '../log.ts'
 import { outcome } from '../outcome.ts'
 import { listOffsets } from './admin.ts'
 import { addressOf, type KafkaClient, type Node } from './client.ts'
@@ -49,6 +50,20 @@ interface Slot extends TopicPartition {
   retryAt: number
   missingSince: number
   corrupt: number
+  /** Made when it is first asked for. */
+  columns: RecordColumns | null
+}
+
+/** What a chunk has beside where it stands. */
+type Take<T> = (cursor: RecordCursor, slot: Slot) => T
+type Place = Omit<Chunk, 'records'>
+
+const takeRecords: Take<Pick<Chunk, 'records'>> = (cursor) => ({ records: cursor.take(LIMITS.taskBatchRecords) })
+
+const takeColumns: Take<Pick<ColumnChunk, 'columns'>> = (cursor, slot) => {
+  slot.columns ??= recordColumns(LIMITS.taskBatchRecords)
+  cursor.takeColumns(slot.columns)
+  return { columns: slot.columns }
 }
 
 export class KafkaReader implements Reader {
@@ -108,12 +123,20 @@ export class KafkaReader implements Reader {
     this.#pump()
   }
 
-  async poll(waitMs: number): Promise<readonly Chunk[]> {
+  poll(waitMs: number): Promise<readonly Chunk[]> {
+    return this.#poll(waitMs, takeRecords)
+  }
+
+  pollColumns(waitMs: number): Promise<readonly ColumnChunk[]> {
+    return this.#poll(waitMs, takeColumns)
+  }
+
+  async #poll<T>(waitMs: number, take: Take<T>): Promise<(Place & T)[]> {
     const { clock, timers } = this.#client.world
     const deadline = clock.monotonic() + waitMs
     for (;;) {
       if (this.#closed) throw new MillraceError('STREAM_CLOSED', 'the reader is closed')
-      const chunks = this.#collect()
+      const chunks = this.#collect(take)
       this.#pump()
       const leftMs = deadline - clock.monotonic()
       if (chunks.length > 0 || leftMs <= 0 || this.#woken) {
@@ -149,13 +172,13 @@ export class KafkaReader implements Reader {
     waiter?.()
   }
 
-  #collect(): Chunk[] {
-    const chunks: Chunk[] = []
+  #collect<T>(take: Take<T>): (Place & T)[] {
+    const chunks: (Place & T)[] = []
     for (const slot of this.#slots.values()) {
       if (slot.error !== null) throw slot.error
       if (slot.paused) continue
       while (slot.arrived.length > 0) {
-        const chunk = this.#slice(slot, slot.arrived[0] as Arrived)
+        const chunk = this.#slice(slot, slot.arrived[0] as Arrived, take)
         if (chunk === null) continue
         chunks.push(chunk)
         break
@@ -165,12 +188,12 @@ export class KafkaReader implements Reader {
   }
 
   /** Null when the slice says nothing new. */
-  #slice(slot: Slot, from: Arrived): Chunk | null {
+  #slice<T>(slot: Slot, from: Arrived, take: Take<T>): (Place & T) | null {
     const { cursor } = from
-    let records: Chunk['records']
+    let taken: T
     const before = cursor.bytes
     try {
-      records = cursor.take(LIMITS.taskBatchRecords)
+      taken = take(cursor, slot)
     } catch (error) {
       this.#corrupt(slot, error)
       return null
@@ -180,12 +203,12 @@ export class KafkaReader implements Reader {
       slot.ahead -= from.bytes
       slot.corrupt = 0
     }
-    if (cursor.position === slot.handed && records.length === 0) return null
+    if (cursor.position === slot.handed) return null
     slot.handed = cursor.position
     return {
       topic: slot.topic,
       partition: slot.partition,
-      records,
+      ...taken,
       bytes: cursor.bytes - before,
       position: slot.handed,
       endOffset: Math.max(from.endOffset, slot.handed),
@@ -413,6 +436,7 @@ function newSlot(from: ReadFrom, name: string): Slot {
     retryAt: 0,
     missingSince: -1,
     corrupt: 0,
+    columns: null,
   }
 }
 

@@ -59,6 +59,15 @@ export function readerContract(suite: SuiteOf): void {
       }
       expect(seen).toEqual(Array.from({ length: 12_000 }, (_, i) => i))
       expect(bytes).toBeGreaterThan(1_000)
+      // The same in columns, of a log that has them.
+      reader.seek({ topic, partition: 0, offset: 0 })
+      const again: number[] = []
+      while (reader.pollColumns !== undefined && again.length < 12_000) {
+        for (const { columns: of } of await reader.pollColumns(10_000))
+          for (let i = 0; i < of.count; i++)
+            again.push(Number.parseInt(of.bytes.toString('latin1', of.valueAts[i], (of.valueAts[i] as number) + 8), 10))
+      }
+      expect(again).toEqual(reader.pollColumns === undefined ? [] : seen)
       await reader.close()
     })
 
