@@ -5,14 +5,19 @@
 // 1. The value of a changelog record is the stored value; null deletes. Of several records of a key in one batch the last counts: a
 //    store applies them in their order.
 // 2. The checkpoint of a batch is the position behind its last record, never behind one that is not applied.
-// 3. At most LIMITS.restoreBatchBytes, and one chunk of the source, are held at a time, beside the batch that is being written.
+// 3. At most LIMITS.restoreBatchBytes, and one chunk of the source, are held at a time, beside the batch that is being written. A chunk in
+//    columns goes into one batch unless it is over ORDERED_BYTES_MAX.
 import type { RecordColumns } from '../base/columns.ts'
 import { MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { World } from '../base/ports.ts'
 import type { LogRecord } from '../base/record.ts'
+import { keyOrder, ORDERED_MAX } from './key-order.ts'
 import { WRITE_COST_BYTES } from './overlay.ts'
 import type { Checkpoint, Loader, StateStore, Write } from './store.ts'
+
+/** What was fetched at once is less, but for batches that were compressed well. */
+const ORDERED_BYTES_MAX = 4 * 1024 * 1024
 
 export interface RestoreChunk {
   /** In offset order. */
@@ -64,6 +69,7 @@ export async function restoreStore(
   let since = options.since ?? {}
   const startedMs = clock.monotonic()
   const loader = store.loader?.() ?? gathering(store)
+  const order = keyOrder()
   let records = 0
   let applied = store.checkpoint()?.changelogOffset ?? -1
   let offset = applied
@@ -105,27 +111,25 @@ export async function restoreStore(
     }
   }
 
-  const takeColumns = async ({
-    count,
-    bytes,
-    offsets,
-    timestamps,
-    keyAts,
-    keyLengths,
-    valueAts,
-    valueLengths,
-  }: RecordColumns): Promise<void> => {
+  const takeColumns = async (columns: RecordColumns): Promise<void> => {
+    const { count, bytes, offsets, timestamps, keyAts, keyLengths, valueAts, valueLengths } = columns
+    let size = 0
     for (let i = 0; i < count; i++) {
-      const of = offsets[i] as number
-      const keyLength = keyLengths[i] as number
-      const valueLength = valueLengths[i] as number
-      if (keyLength < 0) refuseKey(of)
-      const value = valueLength < 0 ? null : bytes
-      loader.put(bytes, keyAts[i] as number, keyLength, value, valueAts[i] as number, valueLength, timestamps[i] as number)
-      offset = of + 1
-      records++
-      if (loader.bytes >= LIMITS.restoreBatchBytes) await flush()
+      if ((keyLengths[i] as number) < 0) refuseKey(offsets[i] as number)
+      size += (keyLengths[i] as number) + Math.max(valueLengths[i] as number, 0)
     }
+    // In the order of keys no row's offset can be the checkpoint: all of them go into one batch.
+    const ordered = count <= ORDERED_MAX && size <= ORDERED_BYTES_MAX ? order(columns) : null
+    for (let at = 0; at < count; at++) {
+      const i = ordered === null ? at : (ordered[at] as number)
+      const valueLength = valueLengths[i] as number
+      const value = valueLength < 0 ? null : bytes
+      loader.put(bytes, keyAts[i] as number, keyLengths[i] as number, value, valueAts[i] as number, valueLength, timestamps[i] as number)
+      if (ordered !== null || loader.bytes < LIMITS.restoreBatchBytes) continue
+      offset = (offsets[i] as number) + 1
+      await flush()
+    }
+    records += count
   }
 
   try {
@@ -133,6 +137,7 @@ export async function restoreStore(
       if ('columns' in chunk) await takeColumns(chunk.columns)
       else await takeRecords(chunk.records)
       offset = chunk.position
+      if (loader.bytes >= LIMITS.restoreBatchBytes) await flush()
     }
     if (options.caughtUpAtMs !== undefined) since = { caughtUpAtMs: options.caughtUpAtMs }
     await flush()

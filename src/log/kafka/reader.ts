@@ -61,7 +61,7 @@ type Place = Omit<Chunk, 'records'>
 const takeRecords: Take<Pick<Chunk, 'records'>> = (cursor) => ({ records: cursor.take(LIMITS.taskBatchRecords) })
 
 const takeColumns: Take<Pick<ColumnChunk, 'columns'>> = (cursor, slot) => {
-  slot.columns ??= recordColumns(LIMITS.taskBatchRecords)
+  slot.columns ??= recordColumns(LIMITS.restoreColumnsRecords)
   cursor.takeColumns(slot.columns)
   return { columns: slot.columns }
 }
