@@ -31,6 +31,11 @@ export interface Claim extends Place {
   readonly host: string
   /** How many standbys of each task it is configured for. The largest number that any member says counts. */
   readonly standbys: number
+  /** Of its topology (shapes.ts); '': it does not say, as an older version. */
+  readonly shape: string
+  /** The generation whose assignment was for another shape, and was not adopted; -1: none. A broker asks nobody for a new assignment
+   *  because of a member that says again what it has said. */
+  readonly passed: number
 }
 
 export interface Claimant extends Claim {
@@ -49,9 +54,16 @@ export interface Share {
   readonly standbys: readonly string[]
   /** The same for all: where each task is asked for. */
   readonly peers: readonly Peer[]
+  /** The shape that it is a share of; '': not told. */
+  readonly shape: string
+  /** The other shape that its member has told, for which it is given nothing; '': none. */
+  readonly foreign: string
+  /** What `shape` was made from; for who has another one, and for the leader, whose place somebody else may have next. */
+  readonly facts: readonly string[]
 }
 
-const NOTHING: Share = { tasks: [], refused: [], released: [], awaited: [], standbys: [], peers: [] }
+const OF_NO_SHAPE = { shape: '', foreign: '', facts: [] } as const
+const NOTHING: Share = { tasks: [], refused: [], released: [], awaited: [], standbys: [], peers: [], ...OF_NO_SHAPE }
 
 /** The leader's answer to all claims: every member is in it. `stateful`: the tasks that a standby is of use for. */
 export function shareOut(
@@ -79,8 +91,23 @@ export function shareOut(
           awaited: mine.filter((id) => !given(id)),
           standbys: standbys.get(memberId) ?? [],
           peers,
+          ...OF_NO_SHAPE,
         },
       ]
+    }),
+  )
+}
+
+/** Nothing is dealt out: each keeps what its claim stands to. */
+export function standingShares(members: readonly Claimant[]): ReadonlyMap<string, Share> {
+  const standing = standingClaims(members)
+  const kept = new Map(members.map(({ memberId, owned }) => [memberId, owned.filter((id) => standing.get(id) === memberId)]))
+  const peers = peersOf(members, standing, kept)
+  return new Map(
+    members.map(({ memberId, owned, standingBy }) => {
+      const tasks = kept.get(memberId) ?? []
+      const refused = owned.filter((id) => !tasks.includes(id))
+      return [memberId, { ...NOTHING, tasks, refused, standbys: standingBy, peers }]
     }),
   )
 }
@@ -114,6 +141,8 @@ const CLAIMS_NOTHING: Claim = {
   standbys: 0,
   address: '',
   machine: '',
+  shape: '',
+  passed: -1,
 }
 
 /** What a claim does not say, it does not claim: an older version knew fewer words. */

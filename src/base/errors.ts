@@ -8,6 +8,7 @@ export type Disposition = 'retry' | 'rewind' | 'rebuild' | 'park' | 'stop' | 'us
 export type ErrorCode =
   | 'STREAM_USAGE' // a flag, an option or an argument
   | 'STREAM_TOPOLOGY' // refused when the topology is built or planned
+  | 'STREAM_TOPOLOGY_MISMATCH' // the group runs a topology of another shape
   | 'STREAM_TOPOLOGY_FILE' // the file is missing, throws or exports nothing
   | 'STREAM_NAME' // a bad topic, store, application or operator name
   | 'STREAM_SERDE' // bytes that can't be decoded, a value that can't be encoded
@@ -57,6 +58,7 @@ export class MillraceError extends Error {
 const defaultDisposition: Readonly<Record<ErrorCode, Disposition>> = {
   STREAM_USAGE: 'usage',
   STREAM_TOPOLOGY: 'usage',
+  STREAM_TOPOLOGY_MISMATCH: 'stop',
   STREAM_TOPOLOGY_FILE: 'usage',
   STREAM_NAME: 'usage',
   STREAM_SERDE: 'park',

@@ -10,17 +10,17 @@
 // 4. After any failure: drop, `writer.init`, stores to their committed end, inputs to the committed offsets (R2). In that order.
 // 5. Tasks go on over a rebalance only from one generation to the very next under one member id: else somebody may have run them
 //    in between, and they are recovered like after a failure.
-// 6. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
-import { decodeShare, encodeClaim, type Peering } from '../assignment/hand-over.ts'
-import { Barrier, type EpochFigure } from '../barrier/barrier.ts'
-import type { EpochLimits } from '../barrier/machine.ts'
+// 6. What is given for a topology of another shape is not looked at any further (shape-check.ts).
+// 7. A failure whose disposition is `stop` ends the worker; everything else is recovered from, with growing pauses.
+import { decodeShare, encodeClaim } from '../assignment/hand-over.ts'
+import { Barrier } from '../barrier/barrier.ts'
 import { explain, type MillraceError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { partitionName } from '../base/record.ts'
 import { steadyClock } from '../base/steady.ts'
-import type { Tracing } from '../base/tracing.ts'
-import type { Group, GroupAssignment, GroupIdentity, Guarantee, Reader, Writer } from '../log/log.ts'
+import type { Group, GroupAssignment, GroupIdentity, Reader, Writer } from '../log/log.ts'
 import { CacheBudget } from '../state/cache-budget.ts'
+import { shapeOf } from '../topology/shape.ts'
 import { Backoff } from './backoff.ts'
 import { isFinal } from './final.ts'
 import { acceptAll, type Flow, fireTimers, flushCaches, inputInMs, openBytes, processBatch, throttle, timerInMs } from './flow.ts'
@@ -29,35 +29,13 @@ import { IdleStores } from './idle-stores.ts'
 import { Moves } from './moves.ts'
 import { closeTask, inputTopicsOf, type TaskDeps } from './recover.ts'
 import { Rejoining } from './rejoining.ts'
+import { ShapeCheck } from './shape-check.ts'
 import { assignShares } from './share.ts'
 import { Standbys } from './standbys.ts'
 import type { Task } from './task.ts'
 import { Turns } from './turns.ts'
 import { countFailure, type WorkerCounts } from './worker-counts.ts'
-
-export interface WorkerOptions {
-  readonly deps: TaskDeps
-  readonly transactionalId: string
-  readonly instanceId: string | null
-  readonly together?: readonly string[] // as in `GroupOptions`
-  readonly guarantee: Guarantee
-  readonly limits: EpochLimits
-  /** Tasks whose state is on this disk: preferred by the assignor. */
-  readonly stored: readonly string[]
-  /** Their bytes. */
-  readonly storedBytes?: Readonly<Record<string, number>>
-  /** What the state of one task may have; left out, or null: as much as there is. */
-  readonly stateQuotaBytes?: number | null
-  /** Whose disk it is on: two members of one host share it. Left out: its own. */
-  readonly host?: string
-  /** How many other hosts are to keep the stores of each task current. */
-  readonly standbys?: number
-  /** Left out: its process answers no queries for others. */
-  readonly peering?: Peering
-  readonly onFatal: (error: unknown) => void
-  readonly onEpoch?: (figure: EpochFigure) => void
-  readonly tracing?: Tracing | null
-}
+import type { WorkerOptions } from './worker-options.ts'
 
 type Note =
   | { readonly kind: 'revoke'; readonly lost: boolean; readonly done: () => void }
@@ -83,6 +61,8 @@ export class Worker {
   #flushing = false // the last epoch of what was asked for is under way
   #leaving: readonly string[] = [] // tasks that run no more and are not committed yet
   readonly #rejoining = new Rejoining()
+  readonly #shape: ShapeCheck
+  #said: Buffer | null = null // the last claim
   #stale = false // what is uncommitted was lost: tasks must be recovered before they go on
   #lost: readonly string[] = [] // tasks to be opened again by a rewind
   #stopping = false
@@ -116,6 +96,7 @@ export class Worker {
       this.#reader.wake()
     })
     const { log, groupId, world } = deps
+    this.#shape = new ShapeCheck(shapeOf(deps.sized), groupId)
     this.#backoff = new Backoff(world)
     this.#writer = log.writer({ transactionalId: options.transactionalId, guarantee: options.guarantee })
     this.#reader = log.reader()
@@ -125,7 +106,7 @@ export class Worker {
       together: options.together ?? [],
       topics: [...new Set(deps.sized.plan.subTopologies.flatMap((_, sub) => inputTopicsOf(deps, sub)))],
       userData: () => this.#claim(),
-      assign: (members) => assignShares(deps, members),
+      assign: (members) => assignShares(deps, members, { ...this.#shape.knows, said: this.#said }),
       onRevoke: (lost) => new Promise((done) => this.#note({ kind: 'revoke', lost, done })),
       onAssign: (assignment) => this.#note({ kind: 'assign', assignment, identity: this.#group.identity() }),
       onFatal: (error) => this.#end(error),
@@ -178,7 +159,7 @@ export class Worker {
     }
     await end(() => this.#running)
     await end(() => this.#moves.close())
-    await end(() => this.#group.close(leave))
+    await end(() => this.#group.close(leave || this.#shape.refused))
     await end(() => this.standbys.close())
     for (const task of this.tasks.values()) await end(() => closeTask(task))
     this.tasks.clear()
@@ -342,7 +323,9 @@ export class Worker {
     const owned = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#moves.outgoing, ...this.#lost]
     const generation = this.#identity?.generation ?? -1
     const { host = '', standbys = 0 } = this.#o
-    return encodeClaim({ owned: [...new Set(owned)], generation, host, standbys, ...this.#o.peering?.place, ...this.#holdings.claim() })
+    const of = { ...this.#o.peering?.place, ...this.#holdings.claim(), ...this.#shape.claim }
+    this.#said = encodeClaim({ owned: [...new Set(owned)], generation, host, standbys, ...of })
+    return this.#said
   }
 
   /** Nothing of this task is open here. */
@@ -400,7 +383,14 @@ export class Worker {
   }
 
   async #adopt(assignment: GroupAssignment, identity: GroupIdentity): Promise<void> {
-    const { tasks, refused, released, awaited, standbys, peers } = decodeShare(assignment.userData)
+    const share = decodeShare(assignment.userData)
+    const { tasks, refused, released, awaited, standbys, peers } = share
+    const verdict = this.#shape.judge(share, identity.generation)
+    if (verdict === 'tell') {
+      if (this.#identity !== null) await this.#dropAll()
+      this.#group.rejoin()
+      return
+    }
     const before = this.#identity
     const wanted = new Set(tasks)
     const mine = [...this.tasks.keys(), ...this.#moves.incoming, ...this.#lost]
@@ -408,7 +398,7 @@ export class Worker {
     if (!follows || refused.some((id) => mine.includes(id))) this.#stale = true
     if (this.#stale) await this.#drop()
     this.#identity = identity
-    const also = this.#o.peering?.heard(peers) === true || mine.some((id) => !wanted.has(id))
+    const also = this.#o.peering?.heard(peers) === true || mine.some((id) => !wanted.has(id)) || verdict === 'adoptAndTell'
     this.#rejoining.adopted({ refused, released, awaited }, also, this.#o.deps.world.clock.monotonic())
     this.#moves.callOff(this.#moves.incoming.filter((id) => !wanted.has(id)))
     this.#leaving = [...this.tasks.keys()].filter((id) => !wanted.has(id))

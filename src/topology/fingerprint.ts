@@ -111,7 +111,7 @@ function rowsOf(operator: PlanOperator): string {
 }
 
 /** FNV-1a, 64 bits. Tells versions of one program apart; no defence against anybody. */
-function hash64(text: string): string {
+export function hash64(text: string): string {
   let hash = 0xcbf29ce484222325n
   for (const byte of Buffer.from(text, 'utf8')) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
   return hash.toString(16).padStart(16, '0')

@@ -15,7 +15,10 @@ const CLAIMS_NOTHING: Claim = {
   standbys: 0,
   address: '',
   machine: '',
+  shape: '',
+  passed: -1,
 }
+const OF_NO_SHAPE = { shape: '', foreign: '', facts: [] }
 const claimant = (memberId: string, owned: readonly string[], generation = -1): Claimant => ({
   ...CLAIMS_NOTHING,
   memberId,
@@ -26,11 +29,11 @@ const claimant = (memberId: string, owned: readonly string[], generation = -1): 
 describe('the hand-over', () => {
   it('gives a task that moves only after its owner has let go', () => {
     const first = shareOut([claimant('a', ['0_0', '0_1'], 3), claimant('b', [])], ['0_0', '0_1'])
-    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: ['0_1'], awaited: [], standbys: [], peers: [] })
-    expect(first.get('b')).toEqual({ tasks: [], refused: [], released: [], awaited: ['0_1'], standbys: [], peers: [] })
+    expect(first.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: ['0_1'], awaited: [], standbys: [], peers: [], ...OF_NO_SHAPE })
+    expect(first.get('b')).toEqual({ tasks: [], refused: [], released: [], awaited: ['0_1'], standbys: [], peers: [], ...OF_NO_SHAPE })
     const second = shareOut([claimant('a', ['0_0'], 4), claimant('b', [], 4)], ['0_0', '0_1'])
-    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: [], awaited: [], standbys: [], peers: [] })
-    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], released: [], awaited: [], standbys: [], peers: [] })
+    expect(second.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: [], awaited: [], standbys: [], peers: [], ...OF_NO_SHAPE })
+    expect(second.get('b')).toEqual({ tasks: ['0_1'], refused: [], released: [], awaited: [], standbys: [], peers: [], ...OF_NO_SHAPE })
   })
 
   it('refuses the claim of a member that the group went on without', () => {
@@ -58,6 +61,8 @@ describe('the hand-over', () => {
       standbys: 1,
       address: 'h:1',
       machine: 'm',
+      shape: '1:ab',
+      passed: 3,
     }
     expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
     expect(decodeClaim(Buffer.alloc(0))).toEqual(CLAIMS_NOTHING)
@@ -69,17 +74,44 @@ describe('the hand-over', () => {
       awaited: ['1_1'],
       standbys: ['0_2'],
       peers: [{ host: 'h', address: 'h:1', machine: 'm', tasks: ['0_1'] }],
+      shape: '1:ab',
+      foreign: '1:cd',
+      facts: ['0 reads a'],
     }
     expect(decodeShare(encodeShare(share))).toEqual(share)
-    expect(decodeShare(Buffer.alloc(0))).toEqual({ tasks: [], refused: [], released: [], awaited: [], standbys: [], peers: [] })
+    expect(decodeShare(Buffer.alloc(0))).toEqual({
+      tasks: [],
+      refused: [],
+      released: [],
+      awaited: [],
+      standbys: [],
+      peers: [],
+      ...OF_NO_SHAPE,
+    })
   })
 
   it('deals as many standbys as any member asks for, and leaves a task that moves with the one that had it', () => {
     const a = { ...claimant('a', ['0_0', '0_1'], 3), at: { '0_0': 7, '0_1': 9 } }
     const b = { ...claimant('b', []), standbys: 1 }
     const shares = shareOut([a, b], ['0_0', '0_1'], ['0_0', '0_1'])
-    expect(shares.get('a')).toEqual({ tasks: ['0_0'], refused: [], released: ['0_1'], awaited: [], standbys: ['0_1'], peers: [] })
-    expect(shares.get('b')).toEqual({ tasks: [], refused: [], released: [], awaited: ['0_1'], standbys: ['0_0'], peers: [] })
+    expect(shares.get('a')).toEqual({
+      tasks: ['0_0'],
+      refused: [],
+      released: ['0_1'],
+      awaited: [],
+      standbys: ['0_1'],
+      peers: [],
+      ...OF_NO_SHAPE,
+    })
+    expect(shares.get('b')).toEqual({
+      tasks: [],
+      refused: [],
+      released: [],
+      awaited: ['0_1'],
+      standbys: ['0_0'],
+      peers: [],
+      ...OF_NO_SHAPE,
+    })
     expect(shareOut([a, b], ['0_0', '0_1'], []).get('a')?.standbys).toEqual([])
   })
 

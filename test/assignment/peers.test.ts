@@ -16,6 +16,8 @@ const claimant = (n: number, owned: readonly string[], generation: number, serve
   standbys: 0,
   address: served ? `10.0.0.${n}:80` : '',
   machine: `box${n}`,
+  shape: '',
+  passed: -1,
 })
 const all = ['0_0', '0_1', '0_2', '1_0', '1_1']
 

@@ -1,8 +1,10 @@
 // Members that come, go and bounce on a real Kafka: what stays goes on, what moves is handed over, a bounce moves nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { json, string, topology } from '../../src/index.ts'
 import type { Log } from '../../src/log/log.ts'
 import type { Task } from '../../src/runtime/task.ts'
 import { type MemoryProvider, memoryProvider } from '../../src/state/memory.ts'
+import type { Topology } from '../../src/topology/node.ts'
 import { fresh } from '../contract/log/steps.ts'
 import { counts, expectCounts, records } from '../support/counted-keys.ts'
 import { load, type RunningWorker, runWorker } from '../support/run-worker.ts'
@@ -12,6 +14,12 @@ import { KAFKA, open, world } from './running.ts'
 const PARTITIONS = 4
 const EACH = 400 // records a round of load
 const PAUSE_MS = 10_000 // tenths of a second, and a busy machine
+
+/** What is the first sub-topology of `counts` is its second one. */
+const reshaped = topology('counts', (t) => {
+  t.stream('other', { key: string(), value: json<number>() }).to('out')
+  t.stream('in', { key: string(), value: json<number>() }).groupByKey().count({ store: 'n' }).toStream().to('out')
+})
 
 interface Member extends RunningWorker {
   readonly log: Log
@@ -40,9 +48,9 @@ describe.runIf(KAFKA)('members that share the tasks', { timeout: 180_000 }, () =
         await load(log, records(keys, sent), PARTITIONS)
         sent += n
       },
-      async start(member: string, provider: MemoryProvider, instanceId?: string): Promise<Member> {
+      async start(member: string, provider: MemoryProvider, instanceId?: string, topology: Topology = counts): Promise<Member> {
         const own = await open(kafka.brokers)
-        const setup = { topology: counts, applicationId, provider, world, partitions: PARTITIONS, commitIntervalMs: 50, member }
+        const setup = { topology, applicationId, provider, world, partitions: PARTITIONS, commitIntervalMs: 50, member }
         const running = await runWorker({ ...setup, log: own, ...(instanceId === undefined ? {} : { instanceId }) })
         const of = { ...running, log: own }
         opened.push(of)
@@ -53,7 +61,7 @@ describe.runIf(KAFKA)('members that share the tasks', { timeout: 180_000 }, () =
           await worker.close().catch(() => {})
           await own.close()
         }
-        await log.deleteTopics(['in', 'out'])
+        await log.deleteTopics(['in', 'out', 'other'])
         await log.close()
       },
     }
@@ -82,6 +90,44 @@ describe.runIf(KAFKA)('members that share the tasks', { timeout: 180_000 }, () =
     console.info(`a bounce: running again ${Math.round(awayMs)} ms after the start, 0 records restored, no rebalance`)
     await again.worker.close()
     await b.worker.close()
+    await expectCounts(on.log, on.sent)
+    await on.close()
+  })
+
+  it('static members that come back with a topology of another shape end by name, whoever leads; with the old one they go on', async () => {
+    const on = await scene()
+    await on.log.createTopics([{ name: 'other', partitions: PARTITIONS, kind: 'plain' }])
+    await on.load(EACH)
+    const names = ['a', 'b']
+    const disks = { a: memoryProvider(), b: memoryProvider() } as Readonly<Record<string, MemoryProvider>>
+    const start = (name: string, topology: Topology): Promise<Member> => on.start(name, disks[name] as MemoryProvider, name, topology)
+    const running = new Map<string, Member>()
+    for (const name of names) running.set(name, await start(name, counts))
+    await settled(...running.values())
+    for (const name of names) {
+      const other = running.get(names.find((each) => each !== name) as string) as Member
+      await running.get(name)?.worker.close()
+      const upgraded = await start(name, reshaped)
+      const ended = await until(
+        async () =>
+          (await upgraded.caughtUp().then(
+            () => null,
+            (error: unknown) => error,
+          )) ?? false,
+        'it ends',
+      )
+      expect(ended).toMatchObject({ code: 'STREAM_TOPOLOGY_MISMATCH', message: expect.stringContaining('only there: ') })
+      expect(upgraded.worker.tasks.size).toBe(0)
+      await upgraded.worker.close()
+      await until(() => other.worker.tasks.size === PARTITIONS && other.worker.ready, 'the other one has all')
+      running.set(name, await start(name, counts))
+      await settled(...running.values())
+    }
+    await on.load(EACH)
+    for (const { worker, untilCaughtUp } of running.values()) {
+      await untilCaughtUp()
+      expect(worker.counts.rewinds).toBe(0)
+    }
     await expectCounts(on.log, on.sent)
     await on.close()
   })
@@ -141,9 +187,11 @@ describe.runIf(KAFKA)('members that share the tasks', { timeout: 180_000 }, () =
     await until(() => members.every(({ worker }) => worker.ready && worker.tasks.size === share), 'the tasks are shared')
   }
 
-  async function until(what: () => boolean, text: string): Promise<void> {
+  async function until<T>(what: () => T | false | Promise<T | false>, text: string): Promise<T> {
     const end = world.clock.monotonic() + 60_000
-    while (!what()) {
+    for (;;) {
+      const found = await what()
+      if (found !== false) return found
       if (world.clock.monotonic() > end) throw new Error(`not within 60 s: ${text}`)
       await world.timers.sleep(5)
     }
