@@ -179,7 +179,7 @@ export class StreamProcessor {
       }
     } catch (error) {
       await this.close().catch(() => {})
-      throw error
+      throw await Promise.race([this.failed, Promise.reject(error)]).catch((reason: unknown) => reason) // not that it was closed for it
     }
   }
 

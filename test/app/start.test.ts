@@ -1,11 +1,17 @@
-// What a start looks at before anything runs: TLS to the brokers, what the machine has left.
+// What a start looks at before anything runs: TLS to the brokers, what the machine has left. And what it says when it fails.
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
 import { resourcesOf, warnOfScarce } from '../../src/app/resources.ts'
 import { tlsOf } from '../../src/app/tls.ts'
+import { MillraceError } from '../../src/base/errors.ts'
 import { type Logger, silent } from '../../src/base/ports.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { resolveConfig } from '../../src/config.ts'
+import { StreamProcessor } from '../../src/index.ts'
+import { Worker } from '../../src/runtime/worker.ts'
+import { counts } from '../support/counted-keys.ts'
 
 function listening(): { readonly logger: Logger; readonly warnings: string[] } {
   const warnings: string[] = []
@@ -46,4 +52,24 @@ describe('resources', () => {
     expect(told(1e6, 1_000_000)).toMatchObject([expect.stringMatching(/disk .* almost full/)])
     expect(told(1e12, 1_024)).toMatchObject([expect.stringMatching(/ulimit -n/)])
   })
+})
+
+test('a worker that has to give up as soon as it is in its group: the start fails for that, not because it was closed for it', async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'millrace-start-'))
+  const logger: Logger = {
+    ...silent,
+    info(_fields, message) {
+      if (message === 'assigned') throw new MillraceError('STREAM_TOPOLOGY_MISMATCH', 'planted')
+    },
+  }
+  const app = new StreamProcessor(counts, { stateDir, world: systemWorld(logger) })
+  const { start } = Worker.prototype
+  const held = vi.spyOn(Worker.prototype, 'start').mockImplementation(async function (this: Worker) {
+    await start.call(this)
+    await app.failed.catch(() => {}) // as one of several workers, while another one is still on its way
+  })
+  await expect(app.start()).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY_MISMATCH', message: 'planted' })
+  await expect(app.failed).rejects.toMatchObject({ message: 'planted' })
+  held.mockRestore()
+  rmSync(stateDir, { recursive: true })
 })
