@@ -8,12 +8,16 @@
 // 2. The shortest of the rounds counts: what disturbs a round only makes it longer.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
 import { type Piece, type Side, pieces } from './pieces.ts'
 
-const { values } = parseArgs({
-  options: { only: { type: 'string' }, rounds: { type: 'string', default: '15' }, keep: { type: 'boolean', default: false } },
-})
+const values = new Command('npm run bench:micro --')
+  .description('Measure each hot piece of a record beside the least that the machine could do it with, and against bench/micro.json.')
+  .option('--only <text>', 'pieces with this in their name')
+  .option('--rounds <n>', 'the shortest of them counts', '15')
+  .option('--keep', 'write bench/micro.json', false)
+  .parse()
+  .opts<{ only?: string; rounds: string; keep: boolean }>()
 
 /** A round lasts about this long. */
 const ROUND_MS = 20

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
 
 /** One line of the harness. */
 interface Line {
@@ -27,17 +27,25 @@ interface Line {
   readonly otherCpuSeconds?: number
 }
 
-const { values } = parseArgs({
-  options: {
-    workloads: { type: 'string', default: 'W1,W2,W3,W4,W5,W6' },
-    peers: { type: 'string', default: 'kafka-streams,kafka-streams:nocache' },
-    repeat: { type: 'string', default: '3' },
-    threads: { type: 'string', default: '1' },
-    guarantee: { type: 'string', default: 'exactly_once' },
-    'commit-interval': { type: 'string', default: '100' },
-    records: { type: 'string' },
-  },
-})
+const values = new Command('npm run bench:peers --')
+  .description('Run millrace and the processors that it is compared with on the same workloads, in turn, against one broker; print ratios.')
+  .option('--workloads <list>', 'of W1 to W6', 'W1,W2,W3,W4,W5,W6')
+  .option('--peers <list>', 'names of the harness, `name:variant`', 'kafka-streams,kafka-streams:nocache')
+  .option('--repeat <n>', 'runs of each; the median is shown', '3')
+  .option('--threads <n>', 'workers, or threads, of each', '1')
+  .option('--guarantee <which>', 'exactly_once or at_least_once', 'exactly_once')
+  .option('--commit-interval <ms>', 'time between two commits', '100')
+  .option('--records <n>', "records of the input (default: the workload's own)")
+  .parse()
+  .opts<{
+    workloads: string
+    peers: string
+    repeat: string
+    threads: string
+    guarantee: string
+    commitInterval: string
+    records?: string
+  }>()
 
 const here = import.meta.dirname
 const harness = join(here, '../../shared/peers/run')
@@ -62,7 +70,7 @@ const runs = ['millrace', ...values.peers.split(',').filter(Boolean)]
 function measure(workload: string, name: string): void {
   const [peer = '', variant = ''] = name.split(':')
   const args = ['--peer', peer, '--workload', workload, '--threads', values.threads, '--guarantee', values.guarantee]
-  args.push('--commit-interval', values['commit-interval'], '--brokers', address.brokers, '--broker-pid', String(address.pid), '--out', out)
+  args.push('--commit-interval', values.commitInterval, '--brokers', address.brokers, '--broker-pid', String(address.pid), '--out', out)
   if (variant !== '') args.push('--variant', variant)
   if (values.records !== undefined) args.push('--records', values.records)
   if (peer === 'millrace') args.push('--peer-command', own)

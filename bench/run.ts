@@ -20,7 +20,17 @@ interface Product {
 }
 
 const RECORDS = Number(process.env.BENCH_RECORDS ?? 500_000)
+const PARTS = ['compile', 'lww', 'catalog', 'restore', 'calls'] as const
+/** Those that run only when they are asked for. */
+const OTHERS = ['growth', 'growth-keys', 'guarantees', 'guarantees-kafka', 'guarantees-embedded', 'watched'] as const
 const only = process.argv[2] ?? process.env.BENCH_ONLY
+if (only !== undefined && ![...PARTS, ...OTHERS].some((part) => part === only)) {
+  const isHelp = only === '--help' || only === '-h'
+  console.log(
+    `${isHelp ? '' : `bench: there is no part ${only}; `}npm run bench -- [part]: ${PARTS.join(', ')} (these without a part), ${OTHERS.join(', ')}`,
+  )
+  process.exit(isHelp ? 0 : 2)
+}
 const wanted = (part: string): boolean => only === undefined || only === part
 
 const lastWriteWins = topology('bench-lww', (t) => {
