@@ -56,14 +56,14 @@ describe.concurrent('a door', () => {
     ['ends', hangUp],
     ['is reset', reset],
   ])('that speaks no TLS: the connection %s in the handshake', async (_how, behave) => {
-    expect((await saidOf(behave, { connectTimeoutMs: 1_000, tls: {} })).text).toMatch(/; this port speaks no TLS, or refuses ours/)
+    expect((await saidOf(behave, { connectTimeoutMs: 3_000, tls: {} })).text).toMatch(/; this port speaks no TLS, or refuses ours/)
   })
   it('that resets the connection, as one that hangs up', async () => {
-    const { text } = await saidOf(reset, { connectTimeoutMs: 1_000 })
+    const { text } = await saidOf(reset, { connectTimeoutMs: 3_000 })
     expect(text).toMatch(/; something listens there and hangs up: check that it is a broker; it may want tls or sasl$/)
   })
   it('that hangs up: it may want what was not given, and it is tried again', async () => {
-    const options = { connectTimeoutMs: 1_000 }
+    const options = { connectTimeoutMs: 3_000 }
     const [bare, over] = [await saidOf(hangUp, options), await saidOf(hangUp, { ...options, sasl })]
     expect(bare.text).toMatch(/; something listens there and hangs up: check that it is a broker; it may want tls or sasl$/)
     expect(over.text).toMatch(/it may want tls$/)

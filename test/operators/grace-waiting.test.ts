@@ -111,7 +111,7 @@ test('where there is no room for it, the input waits too', async () => {
   expect(out).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${i} -`))
 })
 
-test('thousands of one key and one time go out in the order of arrival, one at a time', async () => {
+test('thousands of one key and one time go out in the order of arrival, one at a time', { timeout: 60_000 }, async () => {
   await using driver = new TopologyTestDriver(joining((joined) => joined.to('out', EVENTS)))
   const values = Array.from({ length: 2_000 }, (_, i) => `${i}`.padStart(100, ' '))
   for (const value of values) await driver.input('in').pipe({ key: 'a', value, timestamp: 0 })

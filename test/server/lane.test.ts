@@ -119,15 +119,17 @@ describe.each([
     expect(await both(free.port, `/stores/items/${'x'.repeat(2_100)}`, [host])).toMatch(/ 414 /)
     expect(await both(free.port, '/stores/items/p1', [])).toMatch(/ 400 /)
   })
-  test('a connection that is kept: its headers, and what it may ask in a second', async () => {
+  test('a connection that is kept: its headers, and what it may ask in a second', { timeout: 50_000 }, async () => {
+    // So many that a busy machine, which takes seconds over them, has refused some too.
+    const ASKED = 900
     const say = async (path: string): Promise<string> => {
       const socket = connect(free.port, '127.0.0.1').on('error', () => {})
       let text = ''
       socket.on('data', (part: Buffer) => {
         text += part.toString('latin1')
       })
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(130))
-      await expect.poll(() => text.match(/HTTP\/1\.1 /g)?.length, { timeout: 5_000 }).toBe(130)
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(ASKED))
+      await expect.poll(() => text.match(/HTTP\/1\.1 /g)?.length, { timeout: 20_000 }).toBe(ASKED)
       socket.destroy()
       return undated(text)
     }
@@ -135,8 +137,8 @@ describe.each([
     const answers = (text: string): string[] => text.split(/(?=HTTP\/1\.1 )/)
     expect(answers(lane)[0]).toBe(answers(router)[0])
     expect(answers(lane)[0]).toContain('\r\nConnection: keep-alive\r\nKeep-Alive: timeout=')
-    expect(answers(lane).at(-1)).toBe(answers(router).at(-1))
-    expect(answers(lane).at(-1)).toContain(' 429 ')
+    const refused = (text: string): string | undefined => answers(text).find((answer) => answer.includes(' 429 '))
+    expect(refused(lane)).toBe(refused(router))
     for (const text of [lane, router]) expect(text.match(/HTTP\/1\.1 429 /g)?.length).toBeGreaterThan(10)
   })
   test('each answer is counted, each failure logged, once', async () => {
