@@ -30,6 +30,7 @@ import { refuseOtherTopics, rememberTopics } from './app/topic-ids.ts'
 import { watchPartitions } from './app/topic-watch.ts'
 import { tlsOf } from './app/tls.ts'
 import { type PreparedTopics, prepareTopics } from './app/topics.ts'
+import { undoNotes } from './app/undo-notes.ts'
 import type { EpochFigure } from './barrier/barrier.ts'
 import { explain, MillraceError } from './base/errors.ts'
 import { LIMITS } from './base/limits.ts'
@@ -148,6 +149,9 @@ export class StreamProcessor {
   #server: HttpServer | null = null
   #unlock: (() => void) | null = null
   #unwatch: (() => void) | null = null
+  /** Of a start that is not done yet. */
+  #unnote: (() => void) | null = null
+  #refused = false
   #opening: Promise<void> | null = null
   #stopping = false
   #closed: Promise<void> | null = null
@@ -177,6 +181,7 @@ export class StreamProcessor {
         await this.#unlessClosed(null)
         await Promise.race([this.#world.timers.sleep(READY_LOOK_MS), this.failed])
       }
+      this.#unnote = null
     } catch (error) {
       await this.close().catch(() => {})
       throw await Promise.race([this.failed, Promise.reject(error)]).catch((reason: unknown) => reason) // not that it was closed for it
@@ -200,6 +205,7 @@ export class StreamProcessor {
     await refuseOtherTopics(log, this.plan, state.stores)
     this.#topics = await prepareTopics(log, this.plan, embedded ? LIMITS.embeddedPartitions : null)
     await this.#unlessClosed(null)
+    this.#unnote = undoNotes(state.stores)
     await rememberTopics(log, this.plan, state.stores)
     rememberForms(this.plan, state.stores)
     for (const topic of this.#topics.emptied)
@@ -303,7 +309,9 @@ export class StreamProcessor {
 
   #give(error: unknown): void {
     this.#fail(error)
-    void this.close().catch(() => {})
+    this.#refused ||= error instanceof MillraceError && error.code === 'STREAM_TOPOLOGY_MISMATCH'
+    // The places of one whose shape is refused are for others, of all its workers.
+    void this.close(this.#refused ? { leave: true } : {}).catch(() => {})
   }
 
   #refuseUnknown(store: string): void {
@@ -394,6 +402,7 @@ export class StreamProcessor {
       await this.#log?.close()
       // An embedded log that is just being opened closes itself; a broker that does not answer is not waited for.
       if (this.#log === null && this.config.brokers.length === 0) await this.#opening?.catch(() => {})
+      if (this.#refused) this.#unnote?.()
       this.#unlock?.()
     }
   }

@@ -10,12 +10,12 @@ import { FED_BY, storeForms } from '../topology/fingerprint.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { readNotes, writeNotes } from './state-notes.ts'
 
-const FILE = 'stores.json'
+export const STORE_NOTES = 'stores.json'
 const ABOUT = 'stores as they are'
 
 /** `dir`: the application's, in the state directory. */
 export function refuseOtherForms(plan: Plan, dir: string): void {
-  const known = readNotes(join(dir, FILE), ABOUT)
+  const known = readNotes(join(dir, STORE_NOTES), ABOUT)
   for (const [store, form] of storeForms(plan)) {
     const before = known.get(store)
     if (before === undefined || before === form) continue
@@ -30,12 +30,12 @@ export function refuseOtherForms(plan: Plan, dir: string): void {
 
 /** Whether this disk has had a store of the name. */
 export function isKnownStore(dir: string): (store: string) => boolean {
-  const known = readNotes(join(dir, FILE), ABOUT)
+  const known = readNotes(join(dir, STORE_NOTES), ABOUT)
   return (store) => known.has(store)
 }
 
 export function rememberForms(plan: Plan, dir: string): void {
-  const file = join(dir, FILE)
+  const file = join(dir, STORE_NOTES)
   writeNotes(file, [...readNotes(file, ABOUT), ...storeForms(plan)])
 }
 

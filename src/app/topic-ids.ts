@@ -9,11 +9,11 @@ import type { Log } from '../log/log.ts'
 import type { Plan } from '../topology/plan-types.ts'
 import { readNotes, writeNotes } from './state-notes.ts'
 
-const FILE = 'topics.json'
+export const TOPIC_NOTES = 'topics.json'
 
 /** `dir`: the application's, in the state directory. */
 export async function refuseOtherTopics(log: Log, plan: Plan, dir: string): Promise<void> {
-  const known = readNotes(join(dir, FILE), 'topics as they are now')
+  const known = readNotes(join(dir, TOPIC_NOTES), 'topics as they are now')
   if (known.size === 0) return
   const internal = plan.internalTopics.map(({ name }) => name)
   const names = [...plan.inputs, ...internal].filter((name) => known.has(name))
@@ -37,5 +37,5 @@ export async function refuseOtherTopics(log: Log, plan: Plan, dir: string): Prom
 export async function rememberTopics(log: Log, plan: Plan, dir: string): Promise<void> {
   const found = await log.topics([...plan.inputs, ...plan.internalTopics.map(({ name }) => name)])
   const ids = [...found.values()].flatMap(({ name, id }) => (id === undefined ? [] : [[name, id] as const]))
-  writeNotes(join(dir, FILE), ids)
+  writeNotes(join(dir, TOPIC_NOTES), ids)
 }

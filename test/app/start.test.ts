@@ -1,5 +1,5 @@
 // What a start looks at before anything runs: TLS to the brokers, what the machine has left. And what it says when it fails.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
@@ -9,7 +9,8 @@ import { MillraceError } from '../../src/base/errors.ts'
 import { type Logger, silent } from '../../src/base/ports.ts'
 import { systemWorld } from '../../src/base/system.ts'
 import { resolveConfig } from '../../src/config.ts'
-import { StreamProcessor } from '../../src/index.ts'
+import { StreamProcessor, string, topology, type TopologyBuilder, tumbling } from '../../src/index.ts'
+import { ShapeCheck } from '../../src/runtime/shape-check.ts'
 import { Worker } from '../../src/runtime/worker.ts'
 import { counts } from '../support/counted-keys.ts'
 
@@ -71,5 +72,31 @@ test('a worker that has to give up as soon as it is in its group: the start fail
   await expect(app.start()).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY_MISMATCH', message: 'planted' })
   await expect(app.failed).rejects.toMatchObject({ message: 'planted' })
   held.mockRestore()
+  rmSync(stateDir, { recursive: true })
+})
+
+test('a start that is refused for its shape notes nothing: the directory takes the topology that it was for', async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'millrace-start-'))
+  const processor = (build: (t: TopologyBuilder) => void): StreamProcessor =>
+    new StreamProcessor(topology('noted', build), { stateDir, world: systemWorld(silent) })
+  const grouped = (t: TopologyBuilder) => t.stream('in', { key: string(), value: string() }).groupByKey()
+  const windows = (t: TopologyBuilder) => void grouped(t).windowedBy(tumbling('5s')).count({ store: 'n' })
+  const keys = (t: TopologyBuilder) => void grouped(t).count({ store: 'n' })
+  const noted = (): readonly string[] => readdirSync(join(stateDir, 'noted')).filter((name) => name.endsWith('.json'))
+
+  let notedBefore: readonly string[] = []
+  const judge = vi.spyOn(ShapeCheck.prototype, 'judge').mockImplementation(() => {
+    notedBefore = noted()
+    throw new MillraceError('STREAM_TOPOLOGY_MISMATCH', 'planted')
+  })
+  await expect(processor(windows).start()).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY_MISMATCH', message: 'planted' })
+  judge.mockRestore()
+  expect([notedBefore, noted()]).toEqual([['stores.json'], []])
+
+  const app = processor(keys)
+  await app.start()
+  await app.close()
+  expect(noted()).toEqual(['stores.json'])
+  await expect(processor(windows).start()).rejects.toMatchObject({ code: 'STREAM_TOPOLOGY' })
   rmSync(stateDir, { recursive: true })
 })
