@@ -53,18 +53,24 @@ KafkaWriter.prototype.drain = async function () {
 const hold = process.env.FAULTY_HOLD_RESTORE
 if (process.env.FAULTY_SLOW_RESTORE === '1' || hold !== undefined) {
   const slow = new WeakSet<KafkaReader>()
-  const { assign, poll } = KafkaReader.prototype
+  const { assign, poll, pollColumns } = KafkaReader.prototype
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
   KafkaReader.prototype.assign = function (partitions) {
     if (partitions.some(({ topic }) => topic.endsWith('-changelog'))) slow.add(this)
     assign.call(this, partitions)
   }
+  const wait = async (reader: KafkaReader): Promise<void> => {
+    if (!slow.has(reader)) return
+    writeSync(2, `${JSON.stringify({ restoring: true })}\n`)
+    if (hold === undefined) await sleep(1_000)
+    else while (existsSync(hold)) await sleep(20)
+  }
   KafkaReader.prototype.poll = async function (waitMs) {
-    if (slow.has(this)) {
-      writeSync(2, `${JSON.stringify({ restoring: true })}\n`)
-      if (hold === undefined) await sleep(1_000)
-      else while (existsSync(hold)) await sleep(20)
-    }
+    await wait(this)
     return poll.call(this, waitMs)
+  }
+  KafkaReader.prototype.pollColumns = async function (waitMs) {
+    await wait(this)
+    return pollColumns.call(this, waitMs)
   }
 }
