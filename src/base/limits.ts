@@ -40,7 +40,7 @@ export const LIMITS = {
   cacheEntriesMax: 100_000, // rows of one store of one task
   cacheBytesMax: 32 * 1024 * 1024, // rows of one store of one task
   cachesBytesMax: 32 * 1024 * 1024, // what the cached rows of all stores of a worker cost
-  restoreBatchBytes: 1024 * 1024, // what its rows cost; a store that is restored holds two
+  restoreBatchBytes: 1024 * 1024, // what its rows cost, about; a store that is restored holds two, each with a fetched chunk at most
   restorePortionRecords: 2_000,
   restoreColumnsRecords: 4_096, // the same without objects: a third of the time each
   scanChunkEntries: 1_000,

@@ -6,6 +6,7 @@ import { json } from '../../src/serde/json.ts'
 import { int32, int64 } from '../../src/serde/numbers.ts'
 import { string } from '../../src/serde/text.ts'
 import type { Node } from '../../src/topology/node.ts'
+import { summed } from '../topology/made.ts'
 
 const text = { key: string(), value: string() }
 
@@ -94,16 +95,7 @@ describe('serdes', () => {
   })
 
   it('of stores are those of the table', () => {
-    const store = nodeOf('aggregate', (t) =>
-      t
-        .stream('a', text)
-        .groupByKey()
-        .aggregate(
-          () => 0,
-          (n) => n + 1,
-          { store: 'n', value: int32() },
-        ),
-    ).store
+    const store = nodeOf('aggregate', (t) => summed(t.stream('a', text).groupByKey())).store
     expect(store).toMatchObject({ name: 'n', generated: false, persistent: true, changelog: true })
     expect([store.key.name, store.value.name]).toEqual(['string', 'int32'])
     const group = nodeOf('tableGroup', (t) =>

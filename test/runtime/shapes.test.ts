@@ -8,7 +8,7 @@ import type { MemoryLog } from '../../src/log/memory.ts'
 import { decodeClaim, encodeClaim, encodeShare, decodeShare } from '../../src/assignment/hand-over.ts'
 import { expectCounts, keysOf, logOf, records, run } from '../support/counted-keys.ts'
 import { proxied } from '../support/proxied.ts'
-import { load, readAll, type RunningWorker } from '../support/run-worker.ts'
+import { load, readAll, type RunningWorker, type WorkerSetup } from '../support/run-worker.ts'
 
 const PARTITIONS = 4
 const text = { key: string(), value: json<number>() }
@@ -30,7 +30,15 @@ const sameShape = topology('counts', (t) => {
     .to('out', text)
 })
 
-async function scene(): Promise<{ log: MemoryLog; load(n: number): Promise<void>; expectAll(): Promise<void> }> {
+interface Scene {
+  readonly log: MemoryLog
+  load(n: number): Promise<void>
+  /** A member with a log of its own, unless one is given. */
+  run(member: string, setup?: Partial<WorkerSetup>): Promise<RunningWorker>
+  expectAll(): Promise<void>
+}
+
+async function scene(): Promise<Scene> {
   const log = logOf()
   await log.createTopics(['in', 'out', 'other', 'elsewhere'].map((name) => ({ name, partitions: PARTITIONS, kind: 'plain' })))
   let sent = 0
@@ -40,11 +48,10 @@ async function scene(): Promise<{ log: MemoryLog; load(n: number): Promise<void>
       await load(log, records(keysOf(n), sent), PARTITIONS)
       sent += n
     },
+    run: (member, setup = {}) => run({ log: log.another(), partitions: PARTITIONS, member, ...setup }),
     expectAll: () => expectCounts(log, sent),
   }
 }
-
-const shared = { partitions: PARTITIONS }
 
 /** What it gave up with. */
 async function gaveUp(member: RunningWorker): Promise<unknown> {
@@ -67,10 +74,10 @@ const WORDS =
 it('a newcomer of another shape ends by name, without a task; who is at work goes on', async () => {
   const on = await scene()
   await on.load(200)
-  const a = await run({ log: on.log.another(), ...shared, member: 'a' })
+  const a = await on.run('a')
   await a.untilCaughtUp()
   const before = [...a.worker.tasks.values()]
-  const b = await run({ log: on.log.another(), ...shared, member: 'b', topology: reshaped })
+  const b = await on.run('b', { topology: reshaped })
   const error = await gaveUp(b)
   expect(error).toMatchObject(MISMATCH)
   expect((error as MillraceError).message).toBe(WORDS)
@@ -86,8 +93,8 @@ it('a newcomer of another shape ends by name, without a task; who is at work goe
 it('a newcomer of the same shape shares the tasks without a word', async () => {
   const on = await scene()
   await on.load(200)
-  const a = await run({ log: on.log.another(), ...shared, member: 'a' })
-  const b = await run({ log: on.log.another(), ...shared, member: 'b', topology: sameShape })
+  const a = await on.run('a')
+  const b = await on.run('b', { topology: sameShape })
   await expect.poll(() => [a.worker.tasks.size, b.worker.tasks.size], { timeout: 10_000, interval: 5 }).toEqual([2, 2])
   await on.load(200)
   await a.untilCaughtUp()
@@ -97,18 +104,18 @@ it('a newcomer of the same shape shares the tasks without a word', async () => {
 it('a static member that comes back with another shape is not taken for its predecessor, though it leads; nor is it with the old shape', async () => {
   const on = await scene()
   await on.load(200)
-  const a = await run({ log: on.log.another(), ...shared, member: 'a', instanceId: 'a' })
-  const b = await run({ log: on.log.another(), ...shared, member: 'b', instanceId: 'b' })
+  const a = await on.run('a', { instanceId: 'a' })
+  const b = await on.run('b', { instanceId: 'b' })
   await expect.poll(() => [a.worker.tasks.size, b.worker.tasks.size], { timeout: 10_000, interval: 5 }).toEqual([2, 2])
   await a.untilCaughtUp()
   await a.worker.close()
-  const upgraded = await run({ log: on.log.another(), ...shared, member: 'a', instanceId: 'a', topology: reshaped })
+  const upgraded = await on.run('a', { instanceId: 'a', topology: reshaped })
   const error = await gaveUp(upgraded)
   expect(error).toMatchObject(MISMATCH)
   expect((error as MillraceError).message).toBe(WORDS) // it has them from what it was given in the place of the leader
   expect(upgraded.worker.tasks.size).toBe(0)
   // Its place is there still, with what was dealt to it under the other shape.
-  const back = await run({ log: on.log.another(), ...shared, member: 'a', instanceId: 'a' })
+  const back = await on.run('a', { instanceId: 'a' })
   await expect.poll(() => [back.worker.tasks.size, b.worker.tasks.size], { timeout: 10_000, interval: 5 }).toEqual([2, 2])
   await upgraded.worker.close().catch(() => {})
   await on.load(200)
@@ -119,10 +126,10 @@ it('a static member that comes back with another shape is not taken for its pred
 it('all are stopped, and the first of the new ones has a place of the old ones: it runs', async () => {
   const on = await scene()
   await on.load(200)
-  const a = await run({ log: on.log.another(), ...shared, member: 'a', instanceId: 'a' })
+  const a = await on.run('a', { instanceId: 'a' })
   await a.untilCaughtUp()
   await a.worker.close()
-  const again = await run({ log: on.log.another(), ...shared, member: 'a', instanceId: 'a', topology: reshaped })
+  const again = await on.run('a', { instanceId: 'a', topology: reshaped })
   await expect.poll(() => again.worker.tasks.size, { timeout: 10_000, interval: 5 }).toBe(8)
   await on.load(200)
   await load(
@@ -164,9 +171,9 @@ it.each(['the older one leads', 'the newer one leads'])(
     await on.load(200)
     const logs: readonly Log[] = [older(on.log.another()), on.log.another()]
     const [first, second] = who === 'the older one leads' ? logs : logs.toReversed()
-    const a = await run({ log: first as Log, ...shared, member: 'a' })
+    const a = await on.run('a', { log: first as Log })
     await a.untilCaughtUp()
-    const b = await run({ log: second as Log, ...shared, member: 'b' })
+    const b = await on.run('b', { log: second as Log })
     await expect.poll(() => [a.worker.tasks.size, b.worker.tasks.size], { timeout: 10_000, interval: 5 }).toEqual([2, 2])
     await on.load(200)
     await a.untilCaughtUp()

@@ -4,19 +4,10 @@ import type { TopologyBuilder } from '../../src/dsl/builder.ts'
 import { json } from '../../src/serde/json.ts'
 import { int32 } from '../../src/serde/numbers.ts'
 import { fingerprint } from '../../src/topology/fingerprint.ts'
-import { planOf, text } from './made.ts'
+import { planOf, summed, text } from './made.ts'
 
 const of = (build: (t: TopologyBuilder) => void) => fingerprint(planOf(build))
-const base = of((t) =>
-  t
-    .stream('a', text)
-    .groupByKey()
-    .aggregate(
-      () => 0,
-      (n) => n + 1,
-      { store: 'n', value: int32() },
-    ),
-)
+const base = of((t) => summed(t.stream('a', text).groupByKey()))
 
 describe('fingerprint', () => {
   it('is a text with a line a fact, and its hash', () => {
@@ -42,59 +33,21 @@ describe('fingerprint', () => {
     [
       'stateless operators',
       (t) =>
-        t
-          .stream('a', text)
-          .filter(() => true)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: int32() },
-          ),
+        summed(
+          t
+            .stream('a', text)
+            .filter(() => true)
+            .groupByKey(),
+        ),
     ],
-    [
-      'sinks',
-      (t) =>
-        t
-          .stream('a', text)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: int32() },
-          )
-          .toStream()
-          .to('out'),
-    ],
+    ['sinks', (t) => summed(t.stream('a', text).groupByKey()).toStream().to('out')],
   ])('does not depend on %s', (_name, build) => {
     expect(of(build)).toEqual(base)
   })
 
   it.each<[string, (t: TopologyBuilder) => void]>([
-    [
-      'a store\u2019s name',
-      (t) =>
-        t
-          .stream('a', text)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'm', value: int32() },
-          ),
-    ],
-    [
-      'a store\u2019s serde',
-      (t) =>
-        t
-          .stream('a', text)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: json() },
-          ),
-    ],
+    ['a store\u2019s name', (t) => summed(t.stream('a', text).groupByKey(), 'm')],
+    ['a store\u2019s serde', (t) => summed(t.stream('a', text).groupByKey(), 'n', json())],
     [
       'the operator',
       (t) =>
@@ -103,30 +56,8 @@ describe('fingerprint', () => {
           .groupByKey()
           .reduce((n) => n, { store: 'n' }),
     ],
-    [
-      'the topic',
-      (t) =>
-        t
-          .stream('b', text)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: int32() },
-          ),
-    ],
-    [
-      'the key',
-      (t) =>
-        t
-          .stream('a', text)
-          .groupBy((v) => v, { key: text.key })
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: int32() },
-          ),
-    ],
+    ['the topic', (t) => summed(t.stream('b', text).groupByKey())],
+    ['the key', (t) => summed(t.stream('a', text).groupBy((v) => v, { key: text.key }))],
   ])('depends on %s', (_name, build) => {
     const other = of(build)
     expect(other.text).not.toBe(base.text)

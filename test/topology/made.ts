@@ -1,11 +1,24 @@
 // Plans in a form that is easy to compare.
 import type { TopologyBuilder } from '../../src/dsl/builder.ts'
+import type { GroupedStream } from '../../src/dsl/grouped-stream.ts'
+import type { Table } from '../../src/dsl/table.ts'
 import { topology } from '../../src/dsl/topology.ts'
+import { int32 } from '../../src/serde/numbers.ts'
+import type { Serde } from '../../src/serde/serde.ts'
 import { string } from '../../src/serde/text.ts'
 import { plan } from '../../src/topology/plan.ts'
 import type { Plan, PlanNode } from '../../src/topology/plan-types.ts'
 
 export const text = { key: string(), value: string() }
+
+/** One more for each record. */
+export function summed(grouped: GroupedStream<string, string>, store = 'n', value: Serde<number> = int32()): Table<string, number> {
+  return grouped.aggregate(
+    () => 0,
+    (n) => n + 1,
+    { store, value },
+  )
+}
 
 export function planOf(build: (t: TopologyBuilder) => void): Plan {
   return plan(topology('t', build), 'app')

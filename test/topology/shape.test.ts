@@ -2,10 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import type { TopologyBuilder } from '../../src/dsl/builder.ts'
 import { tumbling } from '../../src/dsl/windows.ts'
-import { int32 } from '../../src/serde/numbers.ts'
 import { shapeOf } from '../../src/topology/shape.ts'
 import { sizePlan } from '../../src/topology/sizing.ts'
-import { planOf, text } from './made.ts'
+import { planOf, summed, text } from './made.ts'
 
 type Build = (t: TopologyBuilder) => void
 const COUNTS: Readonly<Record<string, number>> = { a: 2, b: 2, c: 4, 'in-1': 2, 'in-2': 2, out: 1 }
@@ -62,19 +61,7 @@ describe('the shape', () => {
     ['source', (t) => void t.stream('b', text).groupByKey().count({ store: 'n' }), '0 reads b'],
     ['source more', (t) => void t.stream(['a', 'b'], text).groupByKey().count({ store: 'n' }), '0 reads b'],
     ['name of a store', (t) => void t.stream('a', text).groupByKey().count({ store: 'm' }), 'the store m'],
-    [
-      'serde of a store',
-      (t) =>
-        void t
-          .stream('a', text)
-          .groupByKey()
-          .aggregate(
-            () => 0,
-            (n) => n + 1,
-            { store: 'n', value: int32() },
-          ),
-      'int32',
-    ],
+    ['serde of a store', (t) => void summed(t.stream('a', text).groupByKey()), 'int32'],
     ['window', (t) => void t.stream('a', text).groupByKey().windowedBy(tumbling('9s')).count({ store: 'n' }), 'windows of 9000 ms'],
     [
       'repartition topic',
